@@ -1,0 +1,1 @@
+"""Adapters to chat platforms; each implements the `Channel` port."""

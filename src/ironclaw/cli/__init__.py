@@ -1,0 +1,1 @@
+"""The `ironclaw` command: an edge; it talks to the API and renders."""

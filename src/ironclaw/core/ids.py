@@ -1,0 +1,31 @@
+"""Ids: a prefix that says what it names, and 80 random bits in base32 (lower case, no padding)."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import NewType
+
+AgentId = NewType("AgentId", str)
+"""`agt_…`"""
+SessionId = NewType("SessionId", str)
+"""`ses_…`"""
+MessageId = NewType("MessageId", str)
+"""`msg_…`: one inbound message."""
+DeliveryId = NewType("DeliveryId", str)
+"""`dlv_…`: one thing to say to one chat."""
+ChatId = NewType("ChatId", str)
+"""`cht_…`"""
+WiringId = NewType("WiringId", str)
+"""`wir_…`"""
+SlotId = NewType("SlotId", str)
+"""`slt_…`: also the runsc container id, with `ironclaw-` in front."""
+TokenId = NewType("TokenId", str)
+"""`tok_…`"""
+PrincipalId = NewType("PrincipalId", str)
+"""`<channel>:<handle>`; not of our making."""
+
+
+def new_id(prefix: str) -> str:
+    """Make a fresh id, for example `ses_k3v…`; wrap it in the NewType it is for."""
+    return f"{prefix}_{base64.b32encode(secrets.token_bytes(10)).decode().lower()}"

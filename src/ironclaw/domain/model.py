@@ -1,0 +1,233 @@
+"""The nouns: agents, chats, wirings, sessions, messages, deliveries. Values without behaviour."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from ironclaw.core.ids import (
+    AgentId,
+    ChatId,
+    DeliveryId,
+    MessageId,
+    PrincipalId,
+    SessionId,
+    WiringId,
+)
+
+
+class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the frozen values."""
+
+
+class BoxLimits(_Value, frozen=True):
+    """What one sandbox may use. The spec builder refuses zero and "unlimited"."""
+
+    memory_bytes: int = 256 * 1024 * 1024
+    cpu_millis: int = 1000
+    """Thousandths of one core."""
+    pids: int = 64
+    files: int = 256
+    file_bytes: int = 64 * 1024 * 1024
+    """Largest single file (RLIMIT_FSIZE)."""
+
+
+class Agent(_Value, frozen=True):
+    """A configured assistant."""
+
+    id: AgentId
+    name: str
+    """Unique, `[a-z0-9-]`, at most 63 characters."""
+    persona: str = ""
+    model: str = "scripted"
+    tools: tuple[str, ...] = ()
+    max_steps: int = 16
+    limits: BoxLimits = BoxLimits()
+    pool_size: int = 1
+    """Blank slots kept ready while the agent is active."""
+    created_ms: int = 0
+    lane: int = 0
+    """Given by the store, never reused: the agent's own range of host ids, where the host has
+    ranges to give."""
+    archived: bool = False
+
+
+class UnknownSender(enum.StrEnum):
+    """What happens to a sender nobody has let in."""
+
+    DROP = "drop"
+    ASK = "ask"
+    PUBLIC = "public"
+
+
+class Chat(_Value, frozen=True):
+    """One conversation place on one channel."""
+
+    id: ChatId
+    channel: str
+    platform_id: str
+    title: str = ""
+    unknown_sender: UnknownSender = UnknownSender.DROP
+
+
+class Engage(enum.StrEnum):
+    """When a message starts a turn."""
+
+    PATTERN = "pattern"
+    MENTION = "mention"
+    MENTION_STICKY = "mention_sticky"
+
+
+class SenderScope(enum.StrEnum):
+    """Whose messages count."""
+
+    ALL = "all"
+    KNOWN = "known"
+
+
+class Ignored(enum.StrEnum):
+    """What happens to a message that does not engage."""
+
+    DROP = "drop"
+    ACCUMULATE = "accumulate"
+
+
+class Partition(enum.StrEnum):
+    """Which messages share a session."""
+
+    SHARED = "shared"
+    PER_THREAD = "per_thread"
+    AGENT_SHARED = "agent_shared"
+
+
+class Wiring(_Value, frozen=True):
+    """Chat to agent."""
+
+    id: WiringId
+    chat: ChatId
+    agent: AgentId
+    engage: Engage = Engage.PATTERN
+    pattern: str = "."
+    """For `pattern`: a regular expression; `.` engages on everything."""
+    sender_scope: SenderScope = SenderScope.KNOWN
+    ignored: Ignored = Ignored.DROP
+    partition: Partition = Partition.SHARED
+    priority: int = 0
+
+
+class Role(enum.StrEnum):
+    """What a principal is; a role may be global or for one agent."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+class Standing(_Value, frozen=True):
+    """One role that a principal holds; `agent` None is global."""
+
+    principal: PrincipalId
+    role: Role
+    agent: AgentId | None = None
+
+
+class SessionState(enum.StrEnum):
+    """Whether a session may run at all; whether a box runs now is the sessions service's matter."""
+
+    ACTIVE = "active"
+    QUARANTINED = "quarantined"
+    PARKED = "parked"
+    """Its box crashed too often; a person has been told."""
+
+
+class Session(_Value, frozen=True):
+    """One conversation of one agent."""
+
+    id: SessionId
+    agent: AgentId
+    chat: ChatId | None
+    """None when the partition is `agent_shared`."""
+    thread: str | None
+    partition: Partition
+    state: SessionState = SessionState.ACTIVE
+    reason: str = ""
+    epoch: int = 0
+    """Lives of its box so far; 0 before the first."""
+    out_seq: int = 0
+    """Last outbound record committed in this epoch."""
+    out_hash: bytes = b""
+    created_ms: int = 0
+    active_ms: int = 0
+    workspace: str = ""
+    """Directory name under the workspaces directory; empty before the first claim."""
+
+
+class Event(_Value, frozen=True):
+    """What a channel heard, before anything is decided. All of it is foreign."""
+
+    channel: str
+    platform_id: str
+    handle: str
+    """The sender's id on the platform."""
+    sender: str
+    """The sender's display name."""
+    text: str
+    external_id: str
+    """The platform's id of this message: the same one is never accepted twice in a chat."""
+    thread: str | None = None
+    mentioned: bool = False
+
+
+class MessageStatus(enum.StrEnum):
+    """Where an accepted message is."""
+
+    PENDING = "pending"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    CONTEXT = "context"
+    """Accumulated: never answered by itself."""
+
+
+class Message(_Value, frozen=True):
+    """One accepted message."""
+
+    id: MessageId
+    session: SessionId
+    chat: ChatId
+    thread: str | None
+    sender: str
+    text: str
+    at_ms: int
+    engage: bool
+    status: MessageStatus = MessageStatus.PENDING
+
+
+class DeliveryStatus(enum.StrEnum):
+    """Where something to say is."""
+
+    DUE = "due"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class Delivery(_Value, frozen=True):
+    """One thing to say to one chat."""
+
+    id: DeliveryId
+    """Derived from (session, epoch, record, position): committing twice makes one row."""
+    session: SessionId
+    message: MessageId
+    """What it answers."""
+    chat: ChatId
+    channel: str
+    platform_id: str
+    thread: str | None
+    text: str
+    at_ms: int
+    is_error: bool = False
+    """The host's own words about a failure, not the agent's."""
+    status: DeliveryStatus = DeliveryStatus.DUE
+    tries: int = 0
+    next_ms: int = 0
+    error: str = ""

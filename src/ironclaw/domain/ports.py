@@ -1,0 +1,368 @@
+"""The ports: what services need from the outside, as Protocols. Adapters implement them.
+
+Adapters never import each other; only `ironclaw.daemon` puts them together.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+
+from ironclaw_contract.records import InboundBody, OutboundBody
+from ironclaw_contract.rpc import Facts, Hello, ModelAsk, ModelTell
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from ironclaw.core.ids import AgentId, DeliveryId, MessageId, SessionId, SlotId
+    from ironclaw.domain.model import Agent, BoxLimits, Delivery, Message, Session
+    from ironclaw_contract.entries import Entry
+    from ironclaw_contract.rpc import Generate
+
+
+# --- the wall -------------------------------------------------------------------------------------
+
+
+class SlotDir(NamedTuple):
+    """The host side of a slot's mounts. `path` holds `in/`, `out/` and `run/`."""
+
+    slot: SlotId
+    path: Path
+    box_uid: int
+    """Who uid 65532 of the box is on the host."""
+    airlock_uid: int
+    """The airlock's own host uid (the core's, where it cannot have one)."""
+    group: int
+    """Host gid of the box's gid 65532: how airlock and box share files."""
+
+
+class Durable(enum.StrEnum):
+    """Directories that outlive a slot."""
+
+    WORKSPACE = "workspace"
+    MEMORY = "memory"
+    SHARED = "shared"
+
+
+class Rootfs(NamedTuple):
+    """A provisioned image."""
+
+    digest: str
+    """`sha256:…` of the manifest."""
+    path: Path
+
+
+class LaunchSpec(NamedTuple):
+    """All that a blank box is started from; nothing is read from ambient settings."""
+
+    dir: SlotDir
+    agent: AgentId
+    rootfs: Rootfs
+    workspace: Path
+    memory: Path
+    shared: Path
+    limits: BoxLimits
+    grants: frozenset[str] = frozenset()
+    """Extra sockets: `egress`, `tools`."""
+
+
+class Box(NamedTuple):
+    """A running sandbox."""
+
+    slot: SlotId
+    pid: int
+    """The sentry's host pid."""
+    started: int
+    """Its start time in clock ticks (/proc/pid/stat, field 22): pid and this name one process."""
+    spec_digest: str
+    """Digest of the parts of the spec that do not differ between slots of one agent."""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The proof of one launch."""
+
+    slot: str
+    at_ms: int
+    runtime: str
+    runtime_version: str
+    platform: str
+    network: str
+    uid: int
+    rootless: bool
+    image_digest: str
+    spec_digest: str
+    inside: Facts
+    outside: dict[str, str]
+    """Measured facts by name, as text: `uid`, `cap_eff`, `seccomp`, `netns`, `cgroup`, …"""
+    weaker: tuple[str, ...]
+    """What this host cannot enforce, in words; empty on a full host."""
+
+
+class Isolator(Protocol):
+    """Makes and ends sandboxes. The conformance kit is `ironclaw.testing.isolator_kit`."""
+
+    async def prepare(self, slot: SlotId, *, lane: int) -> SlotDir:
+        """Make the slot's directories. Raises HostError.
+
+        Args:
+            slot: A fresh id.
+            lane: The agent's id range (`Agent.lane`).
+        """
+        ...
+
+    async def durable(self, kind: Durable, name: str, *, lane: int) -> Path:
+        """The directory of that kind and name, made with the right owner if it is not there."""
+        ...
+
+    async def launch(self, spec: LaunchSpec) -> Box:
+        """Start a blank box; returns when runsc has started it, before its hello.
+
+        Raises:
+            PolicyError: The spec is weaker than the wall (`SPEC_TOO_WEAK`).
+            HostError: runsc is missing, failed or timed out.
+        """
+        ...
+
+    async def prove(self, box: Box, spec: LaunchSpec, inside: Facts) -> Receipt:
+        """Compare what runs with what the spec asked for. Raises PeerError (`POSTURE_FAILED`)."""
+        ...
+
+    async def ended(self, box: Box) -> str:
+        """Wait until the box's sentry is gone; return why in a word (`exit`, `oom`, `killed`)."""
+        ...
+
+    async def discard(self, slot: SlotId) -> None:
+        """Kill whatever runs in the slot and remove everything of it but its durable files.
+
+        Idempotent; never raises for what is already gone.
+        """
+        ...
+
+    async def survivors(self) -> list[Box]:
+        """Boxes of this state directory that run now, whoever started them."""
+        ...
+
+    async def reopen(self, slot: SlotId) -> SlotDir:
+        """The directories of a slot that a former core prepared. Raises HostError."""
+        ...
+
+
+# --- the airlock ----------------------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """What binds a blank slot to a session, or a new airlock to a running box."""
+
+    session: SessionId
+    epoch: int
+    key: bytes
+    out_seq: int
+    """Last outbound record the ledger has committed in this epoch."""
+    out_hash: bytes
+    """Its hash; empty at 0."""
+
+
+class BoxArrived(NamedTuple):
+    """The box opened the bell and said hello (again)."""
+
+    hello: Hello
+
+
+class KeyRead(NamedTuple):
+    """The box has the key; the file is gone."""
+
+
+class Outbound(NamedTuple):
+    """Verified records of one segment, in order. Commit them, then `ack(last_seq)`."""
+
+    first_seq: int
+    bodies: tuple[OutboundBody, ...]
+    last_hash: bytes
+
+    @property
+    def last_seq(self) -> int:
+        """Sequence number of the last record."""
+        return self.first_seq + len(self.bodies) - 1
+
+
+class Asked(NamedTuple):
+    """The box wants something of the model."""
+
+    ask: ModelAsk
+
+
+class BoxGone(NamedTuple):
+    """The bell connection closed."""
+
+
+class BoxHung(NamedTuple):
+    """The box did not answer its watchdog."""
+
+
+class Tampered(NamedTuple):
+    """The box broke the queue's rules. Nothing after this is read."""
+
+    reason: str
+    """One of a closed set of words: `gap`, `mac`, `format`, `size`, `file`, `frame`, …"""
+
+
+LinkEvent = BoxArrived | KeyRead | Outbound | Asked | BoxGone | BoxHung | Tampered
+
+
+class AirlockLink(Protocol):
+    """The core's end of one airlock."""
+
+    async def claim(self, claim: Claim) -> None:
+        """Give the airlock its session. The box gets the key file unless it says it has it."""
+        ...
+
+    async def publish(self, bodies: Sequence[InboundBody]) -> None:
+        """Publish records to the box in one segment, in order, and ring."""
+        ...
+
+    async def ack(self, seq: int) -> None:
+        """All outbound records up to `seq` are committed: their segments may be removed."""
+        ...
+
+    async def tell(self, event: ModelTell) -> None:
+        """Send a model event to the box. Dropped when the box's model socket is gone."""
+        ...
+
+    async def receive(self) -> LinkEvent | None:
+        """Wait for the next event; None when the airlock has ended."""
+        ...
+
+    async def close(self) -> None:
+        """End the airlock and wait for it. Idempotent."""
+        ...
+
+
+class Airlocks(Protocol):
+    """Starts airlocks from the zygote."""
+
+    async def start(self, directory: SlotDir) -> AirlockLink:
+        """Start a confined airlock on a slot's directories. Raises HostError."""
+        ...
+
+    async def sweep(self, directory: SlotDir) -> None:
+        """Empty directories that a box could write, in a confined process of their own."""
+        ...
+
+
+# --- the ledger -----------------------------------------------------------------------------------
+
+
+class Resume(NamedTuple):
+    """What a fresh box is told of the past."""
+
+    entries: tuple[Entry, ...]
+    """Ended turns, oldest first, the newest that fit."""
+    turn: MessageId | None
+    """An open turn, if a former box left one."""
+    turn_entries: tuple[Entry, ...]
+    turn_index: int
+    """Next step of the open turn."""
+
+
+class Committed(NamedTuple):
+    """What committing outbound records changed."""
+
+    deliveries: tuple[Delivery, ...]
+    answered: tuple[MessageId, ...]
+
+
+class Ledger(Protocol):
+    """The durable record of every message. Each method is one transaction, durable on return."""
+
+    async def backlog(self, session: SessionId) -> list[Message]:
+        """Messages the agent has not dealt with, oldest first, accumulated context included."""
+        ...
+
+    async def begin_epoch(self, session: SessionId, *, workspace: str) -> Session:
+        """Start the next life of the session's box: epoch + 1, outbound chain at 0."""
+        ...
+
+    async def resume(self, session: SessionId, *, limit_bytes: int) -> Resume:
+        """The conversation so far, for a fresh box."""
+        ...
+
+    async def commit(self, session: SessionId, epoch: int, out: Outbound) -> Committed:
+        """Take outbound records in: transcript, deliveries, answered messages.
+
+        Records at or below the session's `out_seq` are ignored, so a repeat changes nothing.
+
+        Raises:
+            PeerError: The epoch is not the session's, the first new record does not follow
+                `out_seq`, or a record names a message that is not of this session (`TAMPER`).
+        """
+        ...
+
+    async def fail_message(self, message: MessageId, *, text: str) -> Committed:
+        """Close a pending message with the host's own words; the person is told."""
+        ...
+
+    async def quarantine(self, session: SessionId, *, reason: str) -> None:
+        """Stop a session for good. Its pending messages fail with a clear word."""
+        ...
+
+    async def due(self, *, now_ms: int, limit: int) -> list[Delivery]:
+        """Deliveries whose time has come, oldest first."""
+        ...
+
+    async def delivered(self, delivery: DeliveryId, *, platform_id: str) -> None:
+        """The channel has it."""
+        ...
+
+    async def postpone(self, delivery: DeliveryId, *, next_ms: int | None, error: str) -> None:
+        """The channel failed: try again at `next_ms`, or never (None = dead letter)."""
+        ...
+
+
+class Custodian(Protocol):
+    """Holds the per-session keys."""
+
+    async def create(self, session: SessionId) -> None:
+        """Make and seal the key of a new session."""
+        ...
+
+    def key(self, session: SessionId) -> bytes:
+        """The session's 32-byte key. Raises HostError (`KEY_UNUSABLE`), never makes a new one."""
+        ...
+
+
+# --- models and channels --------------------------------------------------------------------------
+
+
+class ModelProvider(Protocol):
+    """One way to reach a model. Used through exactly this port, the scripted one included."""
+
+    def generate(
+        self, agent: Agent, session: SessionId, request: Generate
+    ) -> AsyncIterator[ModelTell]:
+        """Stream the answer: any number of `Delta`, then exactly one `Generated` or `Failed`.
+
+        Closing the iterator cancels the upstream request. Never raises for what a provider does.
+        """
+        ...
+
+
+class Channel(Protocol):
+    """One chat platform."""
+
+    name: str
+
+    async def deliver(self, delivery: Delivery) -> str:
+        """Hand over one delivery; return the platform's id of it. Same id twice = one message.
+
+        Raises:
+            HostError: It failed but may work later.
+            UserError, PolicyError: It will never work.
+        """
+        ...
+
+    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
+        """Show a piece of the answer while it is made. Best effort; may do nothing."""
+        ...

@@ -1,0 +1,1 @@
+"""Images: provisioners behind one port, the rootfs store, trust policy."""

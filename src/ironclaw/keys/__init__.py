@@ -1,0 +1,1 @@
+"""Master key sources and the custodian of per-session keys."""

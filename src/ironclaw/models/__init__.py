@@ -1,0 +1,1 @@
+"""Model providers behind one port; the scripted one is always there."""

@@ -1,0 +1,1 @@
+"""gVisor sandboxes: pure OCI spec, runsc, posture, the keeper and its nest."""

@@ -1,0 +1,1 @@
+"""Fakes and conformance kits; shipped, never imported by production code."""
