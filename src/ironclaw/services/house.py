@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from ironclaw.core.ids import AgentId, ChatId, MessageId, SessionId, WiringId
+from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId, WiringId
 from ironclaw.domain.model import (
     Agent,
     Chat,
     Engage,
     Ignored,
     Partition,
-    PrincipalId,
     Role,
     SenderScope,
     Session,
