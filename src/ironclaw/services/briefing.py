@@ -1,0 +1,91 @@
+"""What a fresh box is told: setup, the conversation so far, the backlog; cut to the wall's limits.
+
+Pure functions over domain values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ironclaw_contract import records
+from ironclaw_contract.limits import MAX_ENTRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ironclaw.domain.model import Agent, Message
+    from ironclaw.domain.ports import Resume
+    from ironclaw.services.parts import SessionLimits
+    from ironclaw_contract.entries import Entry
+    from ironclaw_contract.records import InboundBody
+
+PART_BYTES: Final = 256 * 1024
+"""Text in one history record: far under the limit of a record body, however it is encoded."""
+BATCH_BYTES: Final = 2 * 1024 * 1024
+BATCH_RECORDS: Final = 128
+"""Records and text in one segment: half of what a segment may hold."""
+
+
+def first_records(agent: Agent, past: Resume, limits: SessionLimits) -> list[InboundBody]:
+    """Setup and history of a fresh box, in the order in which it must read them."""
+    bodies: list[InboundBody] = [
+        records.Setup(
+            agent=agent.name,
+            persona=agent.persona,
+            tools=agent.tools,
+            max_steps=agent.max_steps,
+            context_bytes=limits.context_bytes,
+        )
+    ]
+    bodies += [records.History(entries=part) for part in _parts(past.entries)]
+    if past.turn is not None:
+        # An open turn is small (one turn's steps), so it is one record whatever it holds.
+        bodies.append(
+            records.History(entries=past.turn_entries, turn=past.turn, index=past.turn_index)
+        )
+    return bodies
+
+
+def message_record(message: Message) -> records.Message:
+    """The record that carries one accepted message."""
+    return records.Message(
+        message=message.id,
+        sender=message.sender[:256],
+        text=message.text,
+        at_ms=message.at_ms,
+        engage=message.engage,
+    )
+
+
+def batches(bodies: Sequence[InboundBody]) -> Iterator[list[InboundBody]]:
+    """Cut records into groups that fit one segment each, in order."""
+    batch: list[InboundBody] = []
+    size = 0
+    for body in bodies:
+        length = len(records.encode_body(body))
+        if batch and (size + length > BATCH_BYTES or len(batch) >= BATCH_RECORDS):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += length
+    if batch:
+        yield batch
+
+
+def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
+    part: list[Entry] = []
+    size = 0
+    for entry in entries:
+        length = _size(entry)
+        if part and (size + length > PART_BYTES or len(part) >= MAX_ENTRIES):
+            yield tuple(part)
+            part, size = [], 0
+        part.append(entry)
+        size += length
+    if part:
+        yield tuple(part)
+
+
+def _size(entry: Entry) -> int:
+    text = entry.arguments if hasattr(entry, "arguments") else entry.text
+    return len(text.encode()) + 64

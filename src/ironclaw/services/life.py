@@ -1,0 +1,320 @@
+"""One life of a session's box: claim, feed, take in what comes back, until it ends.
+
+    run: _claim -> (_pump | _feed | _watch) until _end(reason)
+
+A life also survives the death of its airlock: another is started on the same directories and told
+where the ledger stands. Everything published may repeat; the box ignores message ids it knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from ironclaw.core.errors import IronClawError, PeerError
+from ironclaw.core.ids import MessageId
+from ironclaw.core.log import get_logger
+from ironclaw.core.tasks import Tasks
+from ironclaw.domain.ports import (
+    Asked,
+    BoxArrived,
+    BoxGone,
+    BoxHung,
+    Claim,
+    KeyRead,
+    Outbound,
+    Tampered,
+)
+from ironclaw.services.briefing import batches, first_records, message_record
+from ironclaw_contract.codes import WireCode
+from ironclaw_contract.records import Trouble
+from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ironclaw.domain.model import Agent, Message, Session
+    from ironclaw.domain.ports import LinkEvent
+    from ironclaw.services.parts import SessionParts
+    from ironclaw.services.slots import Slot
+    from ironclaw_contract.records import InboundBody
+
+RECONNECT_S: Final = 15.0
+"""How long a box may be without a bell before it counts as gone."""
+MAX_CALLS: Final = 4
+"""Model calls of one box at once."""
+MAX_RELINKS: Final = 5
+"""Airlocks that may die in one life; over it the box is replaced as well."""
+
+Reason = Literal["idle", "retired", "stopped", "ended", "gone", "hung", "tamper", "trouble", "bug"]
+
+_log = get_logger("life")
+
+
+class End(NamedTuple):
+    """How a life ended."""
+
+    reason: Reason
+    detail: str
+    progressed: bool
+    """At least one record was committed."""
+
+
+class Life:
+    """One claimed slot. `run` once; `wake` whenever the ledger has something new."""
+
+    def __init__(self, *, slot: Slot, session: Session, agent: Agent, parts: SessionParts) -> None:
+        self._slot = slot
+        self._session = session
+        self._agent = agent
+        self._parts = parts
+        self._ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._work = asyncio.Event()
+        self._fed = asyncio.Event()
+        """Set while the box has its setup, so that messages may follow."""
+        self._sent: dict[MessageId, Message] = {}
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone: asyncio.TimerHandle | None = None
+        self._progressed = False
+        self._relinks = 0
+        self.idle_since = parts.clock.monotonic_s()
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages that want an answer are with the box."""
+        return any(message.engage for message in self._sent.values())
+
+    def wake(self) -> None:
+        """The ledger has something new for this session."""
+        self._work.set()
+
+    def end(self, reason: Reason, detail: str = "") -> None:
+        """End this life; the first reason counts."""
+        if not self._ended.done():
+            self._ended.set_result(End(reason, detail, self._progressed))
+
+    async def run(self, *, adopted: bool) -> End:
+        """Live until something ends it.
+
+        Args:
+            adopted: The box ran before this core: ask it where it is before briefing it.
+
+        Raises:
+            IronClawError: The claim itself failed.
+        """
+        async with Tasks(f"life {self._session.id}", on_failure=self._broken) as tasks:
+            self._tasks = tasks
+            tasks.start(self._watch(), name="watch")
+            await self._claim()
+            if not adopted:
+                await self._brief()
+            tasks.start(self._pump(), name="pump")
+            tasks.start(self._feed(), name="feed")
+            self._rest()
+            try:
+                return await self._ended
+            finally:
+                for timer in (self._timer, self._gone):
+                    if timer is not None:
+                        timer.cancel()
+
+    # --- towards the box --------------------------------------------------------------------------
+
+    async def _claim(self) -> None:
+        session = self._session
+        await self._slot.link.claim(
+            Claim(
+                session=session.id,
+                epoch=session.epoch,
+                key=self._parts.custodian.key(session.id),
+                out_seq=session.out_seq,
+                out_hash=session.out_hash,
+            )
+        )
+
+    async def _brief(self) -> None:
+        """Publish setup, history and backlog: the box starts from here."""
+        past = await self._parts.ledger.resume(
+            self._session.id, limit_bytes=self._parts.limits.context_bytes
+        )
+        self._work.clear()
+        messages = await self._unsent()
+        await self._publish(
+            [*first_records(self._agent, past, self._parts.limits), *map(message_record, messages)]
+        )
+        self._mark(messages)
+        self._fed.set()
+
+    async def _feed(self) -> None:
+        while True:
+            await self._work.wait()
+            await self._fed.wait()
+            self._work.clear()
+            messages = await self._unsent()
+            if messages:
+                # Marked first: the answer may be back before `publish` returns.
+                self._mark(messages)
+                await self._publish([message_record(message) for message in messages])
+
+    async def _unsent(self) -> list[Message]:
+        backlog = await self._parts.ledger.backlog(self._session.id)
+        return [message for message in backlog if message.id not in self._sent]
+
+    async def _publish(self, bodies: Sequence[InboundBody]) -> None:
+        for batch in batches(bodies):
+            await self._slot.link.publish(batch)
+
+    def _mark(self, messages: list[Message]) -> None:
+        self._sent.update((message.id, message) for message in messages)
+        self._rest()
+
+    # --- from the box -----------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        self.end("ended", await self._parts.isolator.ended(self._slot.box))
+
+    async def _pump(self) -> None:
+        while True:
+            event = await self._slot.link.receive()
+            if event is None:
+                await self._relink()
+            else:
+                await self._handle(event)
+
+    async def _handle(self, event: LinkEvent) -> None:
+        match event:
+            case Outbound():
+                await self._take_in(event)
+            case Asked(Generate() as ask):
+                self._ask(ask)
+            case Asked(Cancel(call)):
+                self._cancel(call)
+            case BoxArrived(hello):
+                await self._arrived(claimed=hello.claimed, in_seq=hello.in_seq)
+            case KeyRead():
+                pass
+            case BoxGone():
+                self._lost_bell()
+            case BoxHung():
+                self.end("hung")
+            case Tampered(reason):
+                await self._quarantine(reason)
+
+    def _lost_bell(self) -> None:
+        self._drop_calls()
+        if self._gone is None:
+            self._gone = asyncio.get_running_loop().call_later(
+                RECONNECT_S, self.end, "gone", "the bell stayed closed"
+            )
+
+    async def _take_in(self, out: Outbound) -> None:
+        try:
+            committed = await self._parts.ledger.commit(self._session.id, self._session.epoch, out)
+        except PeerError as error:
+            await self._quarantine(error.detail or error.message)
+            return
+        self._progressed = True
+        if committed.deliveries:
+            self._parts.announce.due()
+        for message in committed.answered:
+            self._sent.pop(message, None)
+        self._rest()
+        await self._slot.link.ack(out.last_seq)
+        for body in out.bodies:
+            if isinstance(body, Trouble):
+                self.end("trouble", f"{body.code}: {body.text}")
+
+    async def _quarantine(self, reason: str) -> None:
+        _log.warning("session_quarantined", session=self._session.id, reason=reason)
+        await self._parts.ledger.quarantine(self._session.id, reason=reason)
+        self._parts.announce.due()
+        self.end("tamper", reason)
+
+    async def _arrived(self, *, claimed: bool, in_seq: int) -> None:
+        if self._gone is not None:
+            self._gone.cancel()
+            self._gone = None
+        if self._fed.is_set():
+            return
+        if not claimed:
+            await self._brief()
+        elif in_seq == 0:
+            # It has a key, but nobody can say whether its briefing was ever published.
+            self.end("gone", "the box was lost between claim and briefing")
+        else:
+            self._fed.set()
+            self._work.set()
+
+    async def _relink(self) -> None:
+        """The airlock died: start another where the ledger stands."""
+        self._drop_calls()
+        self._relinks += 1
+        if self._relinks > MAX_RELINKS:
+            self.end("gone", "its airlocks keep dying")
+            await asyncio.Future()
+        _log.warning("airlock_replaced", session=self._session.id, slot=self._slot.id)
+        self._fed.clear()
+        self._sent.clear()
+        session = await self._parts.registry.session(self._session.id)
+        self._session = session
+        await self._parts.slots.relink(self._slot)
+        await self._claim()
+
+    # --- models -----------------------------------------------------------------------------------
+
+    def _ask(self, ask: Generate) -> None:
+        if len(self._calls) >= MAX_CALLS or ask.call in self._calls:
+            refusal = Failed(ask.call, WireCode.BUSY, "too many model calls at once")
+            self._tasks.start(self._slot.link.tell(refusal), name="refuse")
+            return
+        self._calls[ask.call] = self._tasks.start(self._generate(ask), name=f"model {ask.call}")
+
+    async def _generate(self, ask: Generate) -> None:
+        link = self._slot.link
+        shown = self._sent.get(MessageId(ask.turn))
+        try:
+            stream = self._parts.models.generate(self._agent, self._session.id, ask)
+            async with contextlib.aclosing(stream) as events:
+                async for event in events:
+                    if isinstance(event, Delta) and shown is not None:
+                        self._parts.announce.progress(shown, event.text)
+                    await link.tell(event)
+        except asyncio.CancelledError:
+            # On a Cancel frame the box waits for an end; on the end of this life nobody listens.
+            if not self._ended.done() and ask.call in self._calls:
+                await link.tell(Failed(ask.call, WireCode.CANCELLED, "the call was cancelled"))
+            raise
+        finally:
+            self._calls.pop(ask.call, None)
+
+    def _cancel(self, call: int) -> None:
+        if (task := self._calls.get(call)) is not None:
+            task.cancel()
+
+    def _drop_calls(self) -> None:
+        calls, self._calls = self._calls, {}
+        for task in calls.values():
+            task.cancel()
+
+    # --- rest -------------------------------------------------------------------------------------
+
+    def _rest(self) -> None:
+        """Arm the idle timer when nothing is with the box, disarm it otherwise."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self.idle_since = self._parts.clock.monotonic_s()
+        if not self.busy:
+            self._timer = asyncio.get_running_loop().call_later(
+                self._parts.limits.idle_stop_s, self.end, "idle"
+            )
+
+    def _broken(self, name: str, error: BaseException) -> None:
+        if isinstance(error, IronClawError):
+            _log.warning("life_failed", task=name, code=error.code, detail=error.detail)
+            self.end("gone", error.message)
+        else:
+            _log.error("life_bug", task=name, exc_info=error)
+            self.end("bug", type(error).__name__)

@@ -1,0 +1,82 @@
+"""What the sessions service is put together from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.core.ids import AgentId, SessionId, SlotId
+    from ironclaw.domain.model import Agent, Message, Session
+    from ironclaw.domain.ports import Custodian, Isolator, Ledger, Receipt
+    from ironclaw.services.slots import Slots
+    from ironclaw_contract.rpc import Generate, ModelTell
+
+
+class Registry(Protocol):
+    """The part of the registry that sessions need."""
+
+    async def session(self, session: SessionId) -> Session:
+        """Raises UserError (`NOT_FOUND`)."""
+        ...
+
+    async def agent(self, agent: AgentId) -> Agent:
+        """Raises UserError (`NOT_FOUND`)."""
+        ...
+
+    async def session_of_slot(self, slot: SlotId) -> Session | None:
+        """The session whose newest receipt names this slot."""
+        ...
+
+    async def save_receipt(self, session: SessionId, receipt: Receipt) -> None:
+        """Keep the proof of a launch, durable on return."""
+        ...
+
+
+class Models(Protocol):
+    """The model service: picks the agent's provider."""
+
+    def generate(
+        self, agent: Agent, session: SessionId, request: Generate
+    ) -> AsyncGenerator[ModelTell, None]:
+        """As `ModelProvider.generate`."""
+        ...
+
+
+class Announce(Protocol):
+    """Who hears of what happened."""
+
+    def due(self) -> None:
+        """There are new deliveries in the ledger."""
+        ...
+
+    def progress(self, message: Message, text: str) -> None:
+        """A piece of the answer to `message`, as it is made."""
+        ...
+
+
+class SessionLimits(NamedTuple):
+    """How long and how many."""
+
+    idle_stop_s: float = 900.0
+    """Seconds without work after which a box is let go."""
+    max_boxes: int = 64
+    """Boxes of sessions at once; over it the longest idle one is let go first."""
+    context_bytes: int = 512 * 1024
+    """Bytes of conversation given to a fresh box and sent to the model."""
+
+
+class SessionParts(NamedTuple):
+    """What owners work with."""
+
+    ledger: Ledger
+    registry: Registry
+    custodian: Custodian
+    isolator: Isolator
+    slots: Slots
+    models: Models
+    announce: Announce
+    clock: Clock
+    limits: SessionLimits

@@ -1,0 +1,108 @@
+"""Sessions: one owner per session that has work, and the table of owners.
+
+`wake` is called after a message became durable. The owner brings a box, gives it the past and the
+backlog, takes in what comes back, and lets the box go when it has been idle for a while. A session
+without an owner costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from ironclaw.core.errors import IronClawError
+from ironclaw.core.log import get_logger
+from ironclaw.domain.model import SessionState
+from ironclaw.services.owner import Owner
+
+if TYPE_CHECKING:
+    from ironclaw.core.ids import SessionId
+    from ironclaw.core.tasks import Tasks
+    from ironclaw.domain.model import Agent
+    from ironclaw.domain.ports import Box
+    from ironclaw.services.parts import SessionParts
+
+_log = get_logger("sessions")
+
+BoxState = Literal["none", "starting", "ready", "busy", "stopping"]
+
+
+class Sessions:
+    """The table of session owners."""
+
+    def __init__(self, parts: SessionParts, tasks: Tasks) -> None:
+        self._parts = parts
+        self._tasks = tasks
+        self._owners: dict[SessionId, Owner] = {}
+        self._closed = False
+
+    @property
+    def boxes(self) -> int:
+        """Sessions that have a box now."""
+        return sum(owner.has_box for owner in self._owners.values())
+
+    def box_state(self, session: SessionId) -> BoxState:
+        """What the session's box does now."""
+        owner = self._owners.get(session)
+        return "none" if owner is None else owner.state
+
+    def wake(self, session: SessionId) -> None:
+        """Something durable waits for this session. Joins the work that is under way."""
+        if self._closed:
+            return
+        owner = self._owners.get(session)
+        if owner is None:
+            owner = self._start(session, adopted=None)
+        owner.wake()
+
+    async def adopt(self, boxes: list[Box]) -> None:
+        """After a restart: take over the boxes that still run, end those nobody needs."""
+        for box in boxes:
+            session = await self._parts.registry.session_of_slot(box.slot)
+            if session is None or session.state is not SessionState.ACTIVE:
+                await self._parts.isolator.discard(box.slot)
+                continue
+            _log.info("box_adopted", session=session.id, slot=box.slot)
+            self._start(session.id, adopted=box).wake()
+
+    async def stop(self, session: SessionId) -> None:
+        """Kill the session's box now. Messages it was working on fail with a word."""
+        owner = self._owners.get(session)
+        if owner is not None:
+            await owner.stop()
+
+    async def stop_agent(self, agent: Agent) -> None:
+        """Kill every box of an agent."""
+        for owner in [owner for owner in self._owners.values() if owner.agent_id == agent.id]:
+            await owner.stop()
+
+    async def make_room(self) -> None:
+        """Let the longest idle box go when all places are taken."""
+        with_box = [owner for owner in self._owners.values() if owner.has_box]
+        if len(with_box) < self._parts.limits.max_boxes:
+            return
+        idle = [owner for owner in with_box if owner.state == "ready"]
+        if idle:
+            await min(idle, key=lambda owner: owner.idle_since).retire()
+
+    async def close(self) -> None:
+        """Stop every box; nothing is lost, the ledger has it all."""
+        self._closed = True
+        for owner in list(self._owners.values()):
+            await owner.retire()
+
+    def _start(self, session: SessionId, *, adopted: Box | None) -> Owner:
+        owner = Owner(session, self._parts, adopted=adopted, make_room=self.make_room)
+        self._owners[session] = owner
+        self._tasks.start(self._own(session, owner), name=f"session {session}")
+        return owner
+
+    async def _own(self, session: SessionId, owner: Owner) -> None:
+        try:
+            await owner.run()
+        except IronClawError as error:
+            _log.error("session_owner_failed", session=session, code=error.code)
+        finally:
+            if self._owners.get(session) is owner:
+                del self._owners[session]
+                if owner.woken and not self._closed:
+                    self.wake(session)

@@ -1,0 +1,252 @@
+"""Slots: blank sandbox + airlock pairs, made ahead of time and claimed by sessions.
+
+A box is always started blank and then claimed; a cold start is "make a slot, claim it at once".
+The pool holds blank slots per agent, bound to the agent's launch spec; a slot is never used twice.
+
+    take(agent) -> _make: prepare -> airlock -> launch -> hello -> prove -> Slot
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, IronClawError, PeerError
+from ironclaw.core.ids import SlotId, new_id
+from ironclaw.core.log import get_logger
+from ironclaw.domain.ports import BoxArrived, BoxGone, Durable, LaunchSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.core.ids import AgentId
+    from ironclaw.core.tasks import Tasks
+    from ironclaw.domain.model import Agent
+    from ironclaw.domain.ports import (
+        AirlockLink,
+        Airlocks,
+        Box,
+        Isolator,
+        Receipt,
+        Rootfs,
+        SlotDir,
+    )
+    from ironclaw_contract.rpc import Facts
+
+HELLO_TIMEOUT_S: Final = 20.0
+"""From the start of a box to its hello; a cold start takes 0.3 s on an idle machine."""
+
+_log = get_logger("slots")
+
+
+class Slot:
+    """A running sandbox with its airlock. Owned by the pool until taken, then by one session."""
+
+    def __init__(
+        self,
+        *,
+        directory: SlotDir,
+        box: Box,
+        link: AirlockLink,
+        receipt: Receipt | None,
+        workspace: str,
+    ) -> None:
+        self.directory = directory
+        self.box = box
+        self.link = link
+        self.receipt = receipt
+        """None for an adopted slot: its receipt is stored already."""
+        self.workspace = workspace
+
+    @property
+    def id(self) -> SlotId:
+        """The slot's id."""
+        return self.directory.slot
+
+
+class Slots:
+    """Makes, keeps and ends slots."""
+
+    def __init__(
+        self,
+        *,
+        isolator: Isolator,
+        airlocks: Airlocks,
+        rootfs: Callable[[], Rootfs],
+        clock: Clock,
+        tasks: Tasks,
+    ) -> None:
+        self._isolator = isolator
+        self._airlocks = airlocks
+        self._rootfs = rootfs
+        self._clock = clock
+        self._tasks = tasks
+        self._blank: dict[AgentId, deque[Slot]] = {}
+        self._targets: dict[AgentId, Agent] = {}
+        self._refilling: set[AgentId] = set()
+        # Starting boxes is CPU work of the machine: more at once makes each slower.
+        self._making = asyncio.Semaphore(2)
+        self._closed = False
+
+    @property
+    def blank(self) -> int:
+        """Blank slots that wait."""
+        return sum(len(slots) for slots in self._blank.values())
+
+    def keep(self, agent: Agent) -> None:
+        """Keep `agent.pool_size` blank slots of this agent from now on."""
+        self._targets[agent.id] = agent
+        self._refill(agent.id)
+
+    async def drop(self, agent: AgentId) -> None:
+        """Stop keeping slots of this agent and end its blank ones: its spec has changed."""
+        self._targets.pop(agent, None)
+        for slot in self._blank.pop(agent, deque()):
+            await self.release(slot)
+
+    async def take(self, agent: Agent, *, workspace: str) -> Slot:
+        """Hand out a blank slot: a warm one for a new session, else a fresh one.
+
+        Args:
+            agent: Whose slot.
+            workspace: Name of the session's workspace; empty for a session that has none yet.
+
+        Raises:
+            HostError: runsc, the image or the airlock failed; nothing is left behind.
+            PeerError: The box did not say hello or its posture is wrong.
+        """
+        waiting = self._blank.get(agent.id)
+        if not workspace and waiting:
+            slot = waiting.popleft()
+            self._refill(agent.id)
+            return slot
+        return await self._make(agent, workspace=workspace)
+
+    async def adopt(self, box: Box, *, workspace: str) -> Slot:
+        """Start an airlock on a slot that a former core made; its box runs on.
+
+        Raises:
+            HostError: The slot's directories or the airlock failed.
+        """
+        directory = await self._isolator.reopen(box.slot)
+        link = await self._airlocks.start(directory)
+        return Slot(
+            directory=directory,
+            box=box,
+            link=link,
+            receipt=None,
+            workspace=workspace,
+        )
+
+    async def relink(self, slot: Slot) -> None:
+        """Replace a slot's dead airlock on the same directories."""
+        await slot.link.close()
+        slot.link = await self._airlocks.start(slot.directory)
+
+    async def release(self, slot: Slot) -> None:
+        """End a slot: its box, its airlock, its directories. Durable files stay."""
+        await self._isolator.discard(slot.id)
+        await slot.link.close()
+
+    async def close(self) -> None:
+        """End every blank slot."""
+        self._closed = True
+        for agent in list(self._blank):
+            await self.drop(agent)
+
+    async def _make(self, agent: Agent, *, workspace: str) -> Slot:
+        async with self._making:
+            name = SlotId(new_id("slt"))
+            link: AirlockLink | None = None
+            try:
+                directory = await self._isolator.prepare(name, lane=agent.lane)
+                link = await self._airlocks.start(directory)
+                spec = await self._spec(agent, directory, workspace or name)
+                box = await self._isolator.launch(spec)
+                receipt = await self._isolator.prove(box, spec, await _first_facts(link))
+            except BaseException:
+                await self._isolator.discard(name)
+                if link is not None:
+                    await link.close()
+                raise
+            return Slot(
+                directory=directory,
+                box=box,
+                link=link,
+                receipt=receipt,
+                workspace=workspace or name,
+            )
+
+    async def _spec(self, agent: Agent, directory: SlotDir, workspace: str) -> LaunchSpec:
+        durable = self._isolator.durable
+        return LaunchSpec(
+            dir=directory,
+            agent=agent.id,
+            rootfs=self._rootfs(),
+            workspace=await durable(Durable.WORKSPACE, workspace, lane=agent.lane),
+            memory=await durable(Durable.MEMORY, agent.id, lane=agent.lane),
+            shared=await durable(Durable.SHARED, agent.id, lane=agent.lane),
+            limits=agent.limits,
+        )
+
+    def _refill(self, agent: AgentId) -> None:
+        if agent not in self._refilling and not self._closed:
+            self._refilling.add(agent)
+            self._tasks.start(self._fill(agent), name=f"refill {agent}")
+
+    async def _fill(self, agent_id: AgentId) -> None:
+        try:
+            while self._wanted(agent_id):
+                agent = self._targets[agent_id]
+                waiting = self._blank.setdefault(agent_id, deque())
+                if len(waiting) >= agent.pool_size:
+                    return
+                slot = await self._make(agent, workspace="")
+                if not self._wanted(agent_id):
+                    await self.release(slot)
+                    return
+                waiting.append(slot)
+                self._tasks.start(self._guard(agent_id, slot), name=f"guard {slot.id}")
+        except IronClawError as error:
+            # The next message of this agent will meet the same error and tell somebody.
+            _log.warning("pool_refill_failed", agent=agent_id, code=error.code, detail=error.detail)
+        finally:
+            self._refilling.discard(agent_id)
+
+    def _wanted(self, agent: AgentId) -> bool:
+        return not self._closed and agent in self._targets
+
+    async def _guard(self, agent: AgentId, slot: Slot) -> None:
+        """Replace a blank slot whose box dies before anyone takes it."""
+        await self._isolator.ended(slot.box)
+        waiting = self._blank.get(agent)
+        if waiting is not None and slot in waiting:
+            waiting.remove(slot)
+            await self.release(slot)
+            self._refill(agent)
+
+
+async def _first_facts(link: AirlockLink) -> Facts:
+    """Wait for a blank box's hello: what it sees of its own walls."""
+    try:
+        async with asyncio.timeout(HELLO_TIMEOUT_S):
+            while (event := await link.receive()) is not None:
+                match event:
+                    case BoxArrived(hello) if hello.facts is not None:
+                        return hello.facts
+                    case BoxGone():
+                        continue
+                    case _:
+                        raise PeerError(
+                            Code.TAMPER, "a blank box did more than say hello", detail=repr(event)
+                        )
+    except TimeoutError:
+        raise HostError(
+            Code.LAUNCH_TIMEOUT,
+            f"the box did not say hello within {HELLO_TIMEOUT_S:.0f} s",
+            hint="run `ironclaw doctor`; the machine may be overloaded",
+        ) from None
+    raise HostError(Code.AIRLOCK_FAILED, "the airlock ended while the box was starting")
