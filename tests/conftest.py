@@ -1,0 +1,138 @@
+"""What holds for every test: order of stages, no blocked loop, an ordinary user, nothing left.
+
+The stages go from quick to slow. With `--stop-between-stages` (which `./run test` gives) a stage
+with a failure is the last one that runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from blockbuster import BlockBuster
+from tests.support.leftovers import Leftovers, mark_run, survey, wait_until_clean
+from tests.support.people import Person, an_ordinary_person
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+STAGES = ("repo", "unit", "hostile", "crash", "sealed", "wire")
+_HERE = Path(__file__).parent
+
+_run = pytest.StashKey[str]()
+_before = pytest.StashKey[Leftovers]()
+_left_out = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add our one option."""
+    parser.addoption(
+        "--stop-between-stages",
+        action="store_true",
+        help="run no further stage (repo, unit, hostile, crash, sealed, wire) after a failed one",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note what is on the machine before the first test."""
+    config.stash[_run] = mark_run()
+    config.stash[_before] = survey(config.stash[_run], _own_directories())
+    config.stash[_left_out] = []
+
+
+def _own_directories() -> tuple[Path, ...]:
+    return (Path(tempfile.gettempdir()).resolve(), _HERE.parent)
+
+
+def _stage(item: pytest.Item) -> int:
+    name = item.path.relative_to(_HERE).parts[0]
+    return STAGES.index(name)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort by stage, keeping the random order within each; leave out what needs root."""
+    if os.geteuid() != 0:
+        left_out = [item for item in items if item.get_closest_marker("root_only")]
+        if left_out:
+            items[:] = [item for item in items if item not in left_out]
+            config.stash[_left_out] = [item.nodeid for item in left_out]
+            config.hook.pytest_deselected(items=left_out)
+    items.sort(key=_stage)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Stop at the end of a stage that had a failure."""
+    done = yield
+    session = item.session
+    if (
+        nextitem is not None
+        and _stage(nextitem) != _stage(item)
+        and session.testsfailed
+        and session.config.getoption("--stop-between-stages")
+    ):
+        session.shouldstop = f"stage {STAGES[_stage(item)]} failed: the later ones were not run"
+    return done
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what an ordinary user's run left out: nothing is skipped in silence."""
+    for nodeid in terminalreporter.config.stash[_left_out]:
+        terminalreporter.write_line(f"LEFT OUT, needs root: {nodeid}", yellow=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when it left anything behind."""
+    config = session.config
+    left = wait_until_clean(config.stash[_run], _own_directories(), config.stash[_before])
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    for line in left:
+        if reporter is not None:
+            reporter.write_line(f"LEFT BEHIND: {line}", red=True)
+    if left and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def ordinary_person() -> Iterator[Person]:
+    """Somebody without privileges, with subordinate ids, also when root runs the tests."""
+    with an_ordinary_person() as person:
+        yield person
+
+
+# A loop may look at a small local file; it may not sleep, wait for a peer or a lock, or query.
+_WAITS = (
+    "time.",
+    "socket.",
+    "ssl.",
+    "sqlite3.",
+    "threading.",
+    "builtins.input",
+    "os.read",
+    "os.write",
+)
+_blocked = BlockBuster("ironclaw")
+_blocked.functions = {
+    name: function for name, function in _blocked.functions.items() if name.startswith(_WAITS)
+}
+
+
+@pytest.fixture(autouse=True)
+def loop_that_never_waits(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In async unit tests, a call of ours that waits while a loop runs is an error."""
+    function = getattr(request.node, "function", None)
+    if not inspect.iscoroutinefunction(function) or _stage(request.node) != STAGES.index("unit"):
+        yield
+        return
+    _blocked.activate()
+    try:
+        yield
+    finally:
+        _blocked.deactivate()
