@@ -1,1 +1,1 @@
-"""The HTTP API under /v1: an edge; it decides nothing."""
+"""The HTTP API: one table of endpoints, a thin gate in front, problem+json behind."""

@@ -1,1 +1,1 @@
-"""Settings: one TOML file plus environment, closed, with helpful errors."""
+"""Settings: one TOML file plus environment, closed, with units in the names and no secrets."""

@@ -26,7 +26,7 @@ REDACTED = "[redacted]"
 
 def get_logger(name: str) -> FilteringBoundLogger:
     """Return a logger bound to the module's name."""
-    return cast("FilteringBoundLogger", structlog.get_logger(logger=name))
+    return cast("FilteringBoundLogger", structlog.get_logger(part=name))
 
 
 def redact(value: str) -> str:

@@ -1,0 +1,86 @@
+"""The OpenAPI document, made from the endpoint table and the body structs.
+
+Source: OpenAPI 3.1.1; msgspec's schemas are JSON Schema 2020-12, the dialect of 3.1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+import ironclaw
+from ironclaw.api.problems import MEDIA_TYPE, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ironclaw.api.endpoint import Endpoint
+
+_REF = "#/components/schemas/{name}"
+_PARAMETER = re.compile(r"\{(\w+)\}")
+
+
+def build(endpoints: Sequence[Endpoint]) -> bytes:
+    """Encode the document as JSON."""
+    types: list[Any] = [Problem]
+    for endpoint in endpoints:
+        types += [kind for kind in (endpoint.body, endpoint.reply) if kind is not None]
+    schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
+    by_type = dict(zip(map(repr, types), schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in endpoints:
+        operation = _operation(endpoint, by_type)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = operation
+    document = {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "IronClaw",
+            "version": ironclaw.__version__,
+            "description": "Talk to agents sealed in gVisor, and look after them.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+    return msgspec.json.encode(document)
+
+
+def _operation(endpoint: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in _PARAMETER.findall(endpoint.path)
+    ]
+    parameters += [
+        {"name": one.name, "in": "query", "description": one.meaning, "schema": {"type": "string"}}
+        for one in endpoint.query
+    ]
+    success: dict[str, Any] = {"description": "Done."}
+    if endpoint.reply is not None:
+        schema = by_type[repr(endpoint.reply)]
+        success["content"] = {endpoint.media_type: {"schema": schema}}
+    operation: dict[str, Any] = {
+        "operationId": endpoint.handler.__name__,
+        "summary": endpoint.summary,
+        "parameters": parameters,
+        "responses": {
+            str(endpoint.status): success,
+            "default": {
+                "description": "An error, with its code and the next step.",
+                "content": {MEDIA_TYPE: {"schema": by_type[repr(Problem)]}},
+            },
+        },
+        "security": [],
+    }
+    if endpoint.scopes is not None:
+        operation["security"] = [{"token": []}]
+        operation["x-scopes"] = sorted(endpoint.scopes)
+    if endpoint.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": by_type[repr(endpoint.body)]}},
+        }
+    return operation

@@ -1,0 +1,90 @@
+"""Sessions: list, show, stop, the proof of their launch, what was said."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import Response
+
+from ironclaw.api.bodies import SessionList, Transcript
+from ironclaw.api.endpoint import Call, Endpoint, Query, encode
+from ironclaw.api.scopes import Scope
+from ironclaw.core.ids import SessionId
+from ironclaw.domain.ports import Receipt
+from ironclaw.services.house import SessionView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_READ = frozenset({Scope.READ})
+
+
+async def list_sessions(call: Call) -> Response:
+    """Sessions, newest activity first."""
+    query: Mapping[str, str] = call.request.query_params
+    found = await call.parts.house.sessions(agent=query.get("agent"))
+    return encode(SessionList(sessions=found))
+
+
+async def show_session(call: Call) -> Response:
+    """One session."""
+    return encode(await call.parts.house.session(SessionId(call.path("session"))))
+
+
+async def stop_session(call: Call) -> Response:
+    """Kill the session's box now."""
+    await call.parts.house.stop_session(SessionId(call.path("session")))
+    return Response(status_code=204)
+
+
+async def show_receipt(call: Call) -> Response:
+    """The proof of the newest launch."""
+    return encode(await call.parts.house.receipt(SessionId(call.path("session"))))
+
+
+async def show_transcript(call: Call) -> Response:
+    """The newest part of the conversation."""
+    limit = call.number("limit", default=100, least=1, most=1000)
+    session = SessionId(call.path("session"))
+    return encode(Transcript(events=await call.parts.house.transcript(session, limit=int(limit))))
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/v1/sessions",
+        _READ,
+        "List sessions",
+        list_sessions,
+        reply=SessionList,
+        query=(Query("agent", "Only sessions of this agent (name or id)."),),
+    ),
+    Endpoint(
+        "GET", "/v1/sessions/{session}", _READ, "Show a session", show_session, reply=SessionView
+    ),
+    Endpoint(
+        "POST",
+        "/v1/sessions/{session}/stop",
+        frozenset({Scope.OPERATE}),
+        "Kill the session's box now; the next message starts a fresh one",
+        stop_session,
+        status=204,
+    ),
+    Endpoint(
+        "GET",
+        "/v1/sessions/{session}/receipt",
+        _READ,
+        "Show the proof of the session's newest launch",
+        show_receipt,
+        reply=Receipt,
+    ),
+    Endpoint(
+        "GET",
+        "/v1/sessions/{session}/transcript",
+        _READ,
+        "Show what was said, oldest first",
+        show_transcript,
+        reply=Transcript,
+        query=(Query("limit", "Newest events shown, 1 to 1000; 100 unless told."),),
+    ),
+)

@@ -1,0 +1,168 @@
+"""Server-sent events: what happens in a chat, live, resumable, and bounded.
+
+Source: HTML standard, "Server-sent events". Every data line is one JSON object, so no text of an
+agent can forge a field or an event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from ironclaw.api.problems import bug, problem_of
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import IronClawError, PolicyError
+from ironclaw.core.log import get_logger
+from ironclaw.core.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from starlette.types import Receive, Scope, Send
+
+    from ironclaw.services.house import ChatEvent
+
+SEND_TIMEOUT_S: Final = 20.0
+"""A client that takes nothing for so long is cut off; it resumes with Last-Event-ID."""
+MAX_STREAM_S: Final = 3600.0
+"""A stream ends after an hour, so that a revoked token does not listen for ever."""
+_RETRY: Final = b"retry: 1000\n\n"
+
+_log = get_logger("api.sse")
+_encoder = msgspec.json.Encoder()
+
+
+class Streams:
+    """Counts open streams against their limit."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._open = 0
+
+    @property
+    def open(self) -> int:
+        """Streams open now."""
+        return self._open
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold one place. Raises PolicyError (`RATE_LIMITED`) when there is none."""
+        if self._open >= self._limit:
+            raise PolicyError(
+                Code.RATE_LIMITED,
+                f"{self._limit} event streams are open already.",
+                hint="Close one, or raise api.max_streams.",
+            )
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+
+def frame(event: ChatEvent) -> bytes:
+    """One event on the wire; those that are not kept have no id, so resuming skips none."""
+    data = _encoder.encode(event)
+    head = f"id: {event.id}\n" if event.id else ""
+    return f"{head}event: {event.kind}\ndata: ".encode() + data + b"\n\n"
+
+
+class EventStream:
+    """An ASGI application that plays one iterator of events to one client."""
+
+    def __init__(
+        self,
+        events: AsyncIterator[ChatEvent],
+        streams: Streams,
+        *,
+        heartbeat_s: float,
+        request_id: str,
+    ) -> None:
+        self._events = events
+        self._streams = streams
+        self._heartbeat_s = heartbeat_s
+        self._request_id = request_id
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the client leaves, takes nothing more, or the hour is over."""
+        with self._streams.slot():
+            async with Tasks("sse", on_failure=_note) as tasks:
+                gone = tasks.start(_disconnected(receive), name="disconnect")
+                await self._head(send)
+                await self._play(send, tasks, gone)
+            # Only now: closing an iterator while a task is inside it is an error.
+            await close(self._events)
+
+    async def _head(self, send: Send) -> None:
+        headers = [
+            (b"content-type", b"text/event-stream; charset=utf-8"),
+            (b"x-accel-buffering", b"no"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await _send(send, _RETRY)
+
+    async def _play(self, send: Send, tasks: Tasks, gone: asyncio.Task[None]) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + MAX_STREAM_S
+        following = tasks.start(_next(self._events), name="next")
+        try:
+            while not gone.done() and loop.time() < end:
+                await asyncio.wait(
+                    {following, gone},
+                    timeout=self._heartbeat_s,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not following.done():
+                    if not gone.done():
+                        await _send(send, b": beat\n\n")
+                    continue
+                event = following.result()
+                if event is None:
+                    break
+                await _send(send, frame(event))
+                following = tasks.start(_next(self._events), name="next")
+            await _send(send, b"", more=False)
+        except (TimeoutError, OSError):
+            _log.info("event stream cut off: its client takes nothing")
+        except IronClawError as error:
+            await self._fail(send, error)
+        except Exception:  # noqa: BLE001 - the API edge
+            # Whatever it was, the client gets no inside of it.
+            _log.exception("event stream failed", request=self._request_id)
+            await self._fail(send, bug())
+
+    async def _fail(self, send: Send, error: IronClawError) -> None:
+        data = _encoder.encode(problem_of(error, self._request_id))
+        try:
+            await _send(send, b"event: problem\ndata: " + data + b"\n\n", more=False)
+        except (TimeoutError, OSError):
+            _log.info("event stream ended before its error was read")
+
+
+async def close(events: AsyncIterator[object]) -> None:
+    """End a subscription whose iterator nobody is inside of."""
+    if isinstance(events, AsyncGenerator):
+        await events.aclose()
+
+
+async def _next(events: AsyncIterator[ChatEvent]) -> ChatEvent | None:
+    return await anext(events, None)
+
+
+async def _send(send: Send, data: bytes, *, more: bool = True) -> None:
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await send({"type": "http.response.body", "body": data, "more_body": more})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _note(name: str, error: BaseException) -> None:
+    if not isinstance(error, IronClawError):
+        _log.warning("event stream task ended", task=name, error=type(error).__name__)

@@ -1,0 +1,70 @@
+"""Health, readiness, metrics, and the description of the API itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from ironclaw.api.bodies import Alive, Ready
+from ironclaw.api.endpoint import Call, Endpoint, encode
+from ironclaw.api.metrics import MEDIA_TYPE
+from ironclaw.api.scopes import Scope
+from ironclaw.services.house import Health
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_READ = frozenset({Scope.READ})
+
+
+async def alive(call: Call) -> Response:
+    """The process answers."""
+    health = await call.parts.house.health()
+    return encode(Alive(status="ok", version=health.version))
+
+
+async def ready(call: Call) -> Response:
+    """Whether messages are taken now; says nothing else to strangers."""
+    health = await call.parts.house.health()
+    return encode(Ready(ready=health.ready), status=200 if health.ready else 503)
+
+
+async def status(call: Call) -> Response:
+    """The state of the whole."""
+    return encode(await call.parts.house.health())
+
+
+async def metrics(call: Call) -> Response:
+    """Everything Prometheus wants to know."""
+    text = call.parts.metrics.render(await call.parts.house.health())
+    return Response(text, headers={"content-type": MEDIA_TYPE})
+
+
+def endpoints(document: Callable[[], bytes]) -> tuple[Endpoint, ...]:
+    """The rows of this module.
+
+    Args:
+        document: Makes the OpenAPI document of the whole table, this row included.
+    """
+
+    async def openapi(_call: Call) -> Response:
+        return Response(document(), media_type="application/json")
+
+    return (
+        Endpoint("GET", "/healthz", None, "The process answers", alive, reply=Alive),
+        Endpoint(
+            "GET", "/readyz", None, "Messages are taken (200) or not (503)", ready, reply=Ready
+        ),
+        Endpoint("GET", "/openapi.json", None, "This description", openapi, reply=dict[str, Any]),
+        Endpoint("GET", "/v1/status", _READ, "State of the whole", status, reply=Health),
+        Endpoint(
+            "GET",
+            "/metrics",
+            _READ,
+            "Prometheus metrics",
+            metrics,
+            reply=str,
+            media_type="text/plain",
+        ),
+    )

@@ -1,0 +1,302 @@
+"""Bearer tokens: `icl_` and 160 random bits, shown once, kept as a SHA-256 hash.
+
+A token's name is its principal (`api:<name>`), so a name is never given out twice, not even after
+its token was revoked: the new holder would inherit the old one's standing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import os
+import re
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import msgspec
+
+from ironclaw.api.scopes import Scope
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, UserError
+from ironclaw.core.ids import PrincipalId, TokenId, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ironclaw.core.clock import Clock
+
+PREFIX: Final = "icl_"
+MAX_TOKENS: Final = 10_000
+MAX_TTL_S: Final = 10 * 366 * 86_400
+_NAME = re.compile(r"\A[a-z0-9][a-z0-9_.\-]{0,62}\Z")
+
+
+class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One token as it is kept: without its secret."""
+
+    id: TokenId
+    name: str
+    scopes: frozenset[Scope]
+    created_ms: int
+    expires_ms: int | None = None
+    revoked_ms: int | None = None
+    hash: str
+    """Hexadecimal SHA-256 of the secret text."""
+
+    @property
+    def principal(self) -> PrincipalId:
+        """Whom the core takes the bearer for."""
+        return PrincipalId(f"api:{self.name}")
+
+    def is_active(self, now_ms: int) -> bool:
+        """Neither revoked nor expired."""
+        return self.revoked_ms is None and (self.expires_ms is None or now_ms < self.expires_ms)
+
+
+class Minted(NamedTuple):
+    """A new token, with the one and only sight of its secret."""
+
+    token: Token
+    secret: str
+
+
+class TokenStore(Protocol):
+    """Where tokens are kept."""
+
+    def find(self, secret: str) -> Token | None:
+        """The active token with that secret; None for any other. Notes the time of use."""
+        ...
+
+    def last_used_ms(self, token: TokenId) -> int | None:
+        """When it was last used since the daemon started."""
+        ...
+
+    async def tokens(self) -> list[Token]:
+        """All tokens, revoked ones included, oldest first."""
+        ...
+
+    async def mint(self, *, name: str, scopes: Iterable[Scope], ttl_s: int | None) -> Minted:
+        """Make a token. Raises UserError (`INVALID`, `CONFLICT`), HostError."""
+        ...
+
+    async def revoke(self, ref: str) -> Token:
+        """End a token by id or name, at once. Raises UserError (`NOT_FOUND`), HostError."""
+        ...
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file's content."""
+
+    version: int
+    tokens: tuple[Token, ...]
+
+
+class FileTokenStore:
+    """Tokens in one 0600 JSON file, replaced as a whole, read once."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        """Raises HostError (`STORE_CORRUPT`) when the file is there and not what we wrote."""
+        self._path = path
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._used: dict[TokenId, int] = {}
+        self._tokens: tuple[Token, ...] = _read(path)
+        self._by_hash = {token.hash: token for token in self._tokens}
+
+    def find(self, secret: str) -> Token | None:
+        """The active token with that secret."""
+        # A dictionary of hashes: how long the look-up takes says nothing about the secret.
+        token = self._by_hash.get(hash_of(secret))
+        now = self._clock.now_ms()
+        if token is None or not token.is_active(now):
+            return None
+        self._used[token.id] = now
+        return token
+
+    def last_used_ms(self, token: TokenId) -> int | None:
+        """When it was last used since the daemon started."""
+        return self._used.get(token)
+
+    async def tokens(self) -> list[Token]:
+        """All tokens, oldest first."""
+        return list(self._tokens)
+
+    async def mint(self, *, name: str, scopes: Iterable[Scope], ttl_s: int | None) -> Minted:
+        """Make a token."""
+        granted = frozenset(scopes)
+        if not _NAME.match(name):
+            raise UserError(
+                Code.INVALID,
+                "A token's name has 1 to 63 of a-z, 0-9, '_', '.', '-' and starts with a letter "
+                "or digit.",
+                hint="For example `laptop` or `ci-bot`.",
+            )
+        if not granted:
+            raise UserError(
+                Code.INVALID,
+                "A token needs at least one scope.",
+                hint=f"Scopes are {', '.join(Scope)}.",
+            )
+        if ttl_s is not None and not 0 < ttl_s <= MAX_TTL_S:
+            raise UserError(
+                Code.INVALID,
+                "A token lives for 1 second to 10 years.",
+                hint="Leave the time out for a token that does not expire.",
+            )
+        async with self._lock:
+            if any(token.name == name for token in self._tokens):
+                raise UserError(
+                    Code.CONFLICT,
+                    f"There is or was a token {name!r}; its name is a principal's.",
+                    hint="Choose another name.",
+                )
+            if len(self._tokens) >= MAX_TOKENS:
+                raise UserError(
+                    Code.CONFLICT,
+                    f"There are {MAX_TOKENS} tokens already.",
+                    hint="Use fewer: `ironclaw token list`.",
+                )
+            secret = PREFIX + base64.b32encode(secrets.token_bytes(20)).decode().lower()
+            now = self._clock.now_ms()
+            token = Token(
+                id=TokenId(new_id("tok")),
+                name=name,
+                scopes=granted,
+                created_ms=now,
+                expires_ms=None if ttl_s is None else now + ttl_s * 1000,
+                hash=hash_of(secret),
+            )
+            await self._keep((*self._tokens, token))
+            return Minted(token, secret)
+
+    async def revoke(self, ref: str) -> Token:
+        """End a token by id or name."""
+        async with self._lock:
+            for token in self._tokens:
+                if ref in (token.id, token.name):
+                    break
+            else:
+                raise UserError(
+                    Code.NOT_FOUND,
+                    "There is no such token.",
+                    hint="`ironclaw token list` shows them.",
+                )
+            if token.revoked_ms is not None:
+                return token
+            ended = msgspec.structs.replace(token, revoked_ms=self._clock.now_ms())
+            await self._keep(tuple(ended if kept is token else kept for kept in self._tokens))
+            return ended
+
+    async def _keep(self, tokens: tuple[Token, ...]) -> None:
+        raw = msgspec.json.format(msgspec.json.encode(_File(1, tokens)), indent=1)
+        await asyncio.to_thread(write_private, self._path, raw)
+        self._tokens = tokens
+        self._by_hash = {token.hash: token for token in tokens}
+
+
+async def ensure_first_token(tokens: TokenStore, path: Path) -> None:
+    """Have a token with scope `admin` in `path`, for the command line on this machine.
+
+    The file stays when it holds an active token of the store; otherwise a fresh one is minted.
+
+    Raises:
+        HostError: The file cannot be written.
+    """
+    present = await asyncio.to_thread(read_private, path)
+    if present is not None and tokens.find(present) is not None:
+        return
+    taken = {token.name for token in await tokens.tokens()}
+    name = next(name for name in _first_names() if name not in taken)
+    minted = await tokens.mint(name=name, scopes=[Scope.ADMIN], ttl_s=None)
+    await asyncio.to_thread(write_private, path, minted.secret.encode() + b"\n")
+
+
+def _first_names() -> Iterable[str]:
+    yield "cli"
+    for number in range(2, MAX_TOKENS + 2):
+        yield f"cli-{number}"
+
+
+def hash_of(secret: str) -> str:
+    """Hash a token's secret. Its 160 random bits need no salt and no slow hash."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def read_private(path: Path) -> str | None:
+    """The stripped text of a small secret file, None when there is none.
+
+    Raises:
+        HostError: `KEY_UNUSABLE`, when others can read it or it is no small text file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unusable(path, error.strerror or "error") from error
+    with os.fdopen(descriptor, "rb") as file:
+        if os.fstat(descriptor).st_mode & 0o077:
+            raise _unusable(path, "others than its owner can read it")
+        raw = file.read(4097)
+    try:
+        return raw[:4096].decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise _unusable(path, "it is not text") from error
+
+
+def write_private(path: Path, raw: bytes) -> None:
+    """Replace a 0600 file as a whole, durably. Raises HostError."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(descriptor)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        full = error.errno == 28  # noqa: PLR2004 - ENOSPC
+        raise HostError(
+            Code.DISK_FULL if full else Code.STORE_FAILED,
+            f"{path} could not be written: {error.strerror}.",
+            hint="Free some space, then try again." if full else "Check the directory's owner.",
+        ) from error
+
+
+def _read(path: Path) -> tuple[Token, ...]:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise HostError(
+            Code.STORE_FAILED, f"{path} cannot be read.", hint="Check its owner and mode."
+        ) from error
+    try:
+        return msgspec.json.decode(raw, type=_File).tokens
+    except (ValueError, RecursionError) as error:
+        raise HostError(
+            Code.STORE_CORRUPT,
+            f"{path} is not a token file.",
+            hint="Restore it from a backup, or remove it: all tokens are void then and "
+            "`ironclaw up` makes a new first one.",
+        ) from error
+
+
+def _unusable(path: Path, why: str) -> HostError:
+    return HostError(
+        Code.KEY_UNUSABLE,
+        f"{path} is not usable: {why}.",
+        hint=f"It must be yours alone: `chmod 600 {path}`; or remove it and run `ironclaw up`.",
+    )

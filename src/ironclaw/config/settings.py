@@ -1,0 +1,131 @@
+"""Every setting there is: its name, its type, its default and what it means.
+
+`docs/reference/configuration.md` is made from this table (`python -m ironclaw.testing.docs`).
+Secrets are never settings: they live in 0600 files of the state directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86_400.0)]
+Word = Annotated[str, msgspec.Meta(max_length=255)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the sections."""
+
+
+class PathSettings(_Section, frozen=True):
+    """Where things are kept."""
+
+    state_dir: Path = Path()
+    """What survives a reboot: store, keys, images, workspaces. Must be the user's own, 0700."""
+    runtime_dir: Path = Path()
+    """What does not: sockets, slots, bundles. Must be the user's own, 0700."""
+    image_dir: Path = Path()
+    """Images and unpacked root file systems; the state directory when not set."""
+
+
+class ApiSettings(_Section, frozen=True):
+    """The HTTP API."""
+
+    tcp: bool = True
+    """Listen on `host` and `port`; the unix socket `api.sock` is always there."""
+    host: Word = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs `allow_remote`."""
+    port: PortNumber = 8787
+    """TCP port; 0 takes a free one."""
+    allow_remote: bool = False
+    """Permit a `host` that other machines can reach. There is no TLS here: put a proxy in front."""
+    allowed_hosts: tuple[Word, ...] = ()
+    """More values accepted in the `Host` header, for a proxy in front."""
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1024, le=64 * 1024 * 1024)] = 1024 * 1024
+    """Largest request body."""
+    max_streams: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 128
+    """Event streams open at once."""
+    heartbeat_s: Seconds = 15.0
+    """Pause between comments on a silent event stream."""
+
+
+class ImageSettings(_Section, frozen=True):
+    """Which image boxes are made of."""
+
+    digest: Annotated[str, msgspec.Meta(pattern=r"\A(?:sha256:[0-9a-f]{64})?\Z")] = ""
+    """Pin: boxes start from this manifest digest and no other. Empty: the one built here."""
+    trusted_keys: tuple[Word, ...] = ()
+    """Files with ed25519 public keys whose signatures are believed."""
+
+
+class SandboxSettings(_Section, frozen=True):
+    """The wall and what stands behind it."""
+
+    runsc: Word = "runsc"
+    """The runsc program: a name on PATH or an absolute path."""
+    platform: Literal["systrap", "ptrace", "kvm"] = "systrap"
+    """gVisor platform."""
+    max_boxes: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
+    """Boxes that may run at once, blank slots included."""
+    pool_size: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
+    """Blank slots kept ready for each active agent that does not say otherwise."""
+    idle_stop_s: Annotated[float, msgspec.Meta(ge=1.0, le=7 * 86_400.0)] = 900.0
+    """A box without work for this long is stopped; its session goes on in a fresh one."""
+    launch_timeout_s: Seconds = 30.0
+    """How long a box may take from launch to hello."""
+
+
+class LogSettings(_Section, frozen=True):
+    """What the daemon writes down. Never message content."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level written."""
+    form: Literal["json", "text"] = "json"
+    """One JSON object a line, or text for people."""
+
+
+class Settings(_Section, frozen=True):
+    """All of it. Made by `ironclaw.config.load.load_settings` only."""
+
+    paths: PathSettings = PathSettings()
+    api: ApiSettings = ApiSettings()
+    image: ImageSettings = ImageSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def state_dir(self) -> Path:
+        """What survives a reboot."""
+        return self.paths.state_dir
+
+    @property
+    def runtime_dir(self) -> Path:
+        """What does not."""
+        return self.paths.runtime_dir
+
+    @property
+    def image_dir(self) -> Path:
+        """Where images and root file systems are."""
+        return self.paths.image_dir
+
+    @property
+    def api_socket(self) -> Path:
+        """The API's unix socket."""
+        return self.paths.runtime_dir / "api.sock"
+
+    @property
+    def token_file(self) -> Path:
+        """The first token, minted by the daemon, read by the command line."""
+        return self.paths.state_dir / "api-token"
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "paths": PathSettings,
+    "api": ApiSettings,
+    "image": ImageSettings,
+    "sandbox": SandboxSettings,
+    "log": LogSettings,
+}

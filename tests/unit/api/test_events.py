@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from ironclaw.api import sse
+from ironclaw.api.scopes import Scope
+from ironclaw.core.tasks import Tasks
+
+SEND = "/v1/agents/demo/chats/main/messages?wait=5"
+
+
+class Listener:
+    """A client of an event stream on the ASGI level, whose speed the test decides."""
+
+    def __init__(self, edge: Any, chat: str, *, headers: dict[str, str] | None = None) -> None:
+        given = {"host": "localhost", "authorization": f"Bearer {edge.secrets[Scope.READ]}"}
+        given |= headers or {}
+        self.scope = {
+            "type": "http",
+            "method": "GET",
+            "path": f"/v1/chats/{chat}/events",
+            "raw_path": b"",
+            "query_string": b"",
+            "headers": [(k.encode(), v.encode()) for k, v in given.items()],
+            "client": ("127.0.0.1", 1),
+        }
+        self.app = edge.app
+        self.status = 0
+        self.text = b""
+        self.taking = asyncio.Event()
+        self.taking.set()
+        self.left = asyncio.Event()
+        self.changed = asyncio.Event()
+
+    async def run(self) -> None:
+        await self.app(self.scope, self._receive, self._send)
+
+    async def _receive(self) -> dict[str, str]:
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self.taking.wait()
+        self.status = message.get("status", self.status)
+        self.text += message.get("body", b"")
+        self.changed.set()
+
+    async def until(self, needle: bytes) -> None:
+        async with asyncio.timeout(5):
+            while needle not in self.text:
+                self.changed.clear()
+                await self.changed.wait()
+
+    def events(self) -> list[dict[str, Any]]:
+        lines = self.text.decode().split("\n")
+        return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+
+
+@pytest.fixture
+async def tasks():
+    async with Tasks("test", on_failure=lambda _name, _error: None) as owner:
+        yield owner
+
+
+async def chat_of(edge: Any) -> str:
+    async with edge.client() as client:
+        return (await client.post(SEND, json={"text": "first"})).json()["chat"]
+
+
+async def test_events_arrive_live_with_progress_in_between(edge: Any, tasks: Any):
+    chat = await chat_of(edge)
+    listener = Listener(edge, chat)
+    task = tasks.start(listener.run(), name="listen")
+    await listener.until(b"retry:")
+    async with edge.client() as client:
+        await client.post(SEND, json={"text": "second"})
+    await listener.until(b"echo: second")
+    listener.left.set()
+    await task
+
+    kinds = [(event["kind"], event["text"]) for event in listener.events()]
+    assert kinds == [("message", "second"), ("progress", "echo"), ("reply", "echo: second")]
+    assert listener.text.count(b"\nid: ") + listener.text.startswith(b"id: ") == 2
+
+
+async def test_a_client_resumes_after_the_last_event_it_saw(edge: Any, tasks: Any):
+    chat = await chat_of(edge)
+    listener = Listener(edge, chat, headers={"last-event-id": "1"})
+    task = tasks.start(listener.run(), name="listen")
+    await listener.until(b"echo: first")
+    listener.left.set()
+    await task
+
+    assert [event["id"] for event in listener.events()] == [2]
+
+
+async def test_a_silent_stream_beats_and_ends_when_its_client_leaves(edge: Any, tasks: Any):
+    listener = Listener(edge, await chat_of(edge))
+    task = tasks.start(listener.run(), name="listen")
+    await listener.until(b": beat\n\n: beat")
+    listener.left.set()
+
+    async with asyncio.timeout(2):
+        await task
+
+
+async def test_text_of_an_agent_cannot_forge_an_event(edge: Any, tasks: Any):
+    chat = await chat_of(edge)
+    message = (await edge.house.sessions(agent=None))[0].session.id
+    listener = Listener(edge, chat)
+    task = tasks.start(listener.run(), name="listen")
+    await listener.until(b"retry:")
+    edge.house.say(chat, message, "reply", "a\n\nevent: problem\r\rdata: {}\n\n\u2028id: 99\n\n")
+    await listener.until(b"id: 3")
+    listener.left.set()
+    await task
+
+    fields = [line for line in listener.text.splitlines() if line and not line.startswith(b":")]
+    assert [line.split(b":")[0] for line in fields] == [b"retry", b"id", b"event", b"data"]
+
+
+async def test_an_unknown_chat_is_an_answer_of_its_own_not_a_broken_stream(edge: Any):
+    async with edge.client() as client:
+        answer = await client.get("/v1/chats/cht_nothing/events")
+
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
+
+
+async def test_streams_are_bounded(edge: Any, tasks: Any):
+    chat = await chat_of(edge)
+    listeners = [Listener(edge, chat) for _ in range(2)]
+    running = [tasks.start(one.run(), name="listen") for one in listeners]
+    for one in listeners:
+        await one.until(b"retry:")
+
+    async with edge.client() as client:
+        refused = await client.get(f"/v1/chats/{chat}/events")
+    for one in listeners:
+        one.left.set()
+    await asyncio.wait(running)
+
+    assert refused.status_code == 429
+    assert refused.json()["code"] == "rate_limited"
+
+
+async def test_a_client_that_takes_nothing_is_cut_off(edge: Any, tasks: Any, monkeypatch: Any):
+    monkeypatch.setattr(sse, "SEND_TIMEOUT_S", 0.05)
+    chat = await chat_of(edge)
+    message = (await edge.house.sessions(agent=None))[0].session.id
+    listener = Listener(edge, chat)
+    task = tasks.start(listener.run(), name="listen")
+    await listener.until(b"retry:")
+    listener.taking.clear()
+    edge.house.say(chat, message, "reply", "unheard")
+
+    async with asyncio.timeout(2):
+        await task
+
+
+@pytest.mark.parametrize("value", ["x", "-1", "9" * 30, "1.5", "٣"])
+async def test_an_odd_resume_point_is_refused(edge: Any, value: Any):
+    chat = await chat_of(edge)
+    async with edge.client() as client:
+        answer = await client.get(f"/v1/chats/{chat}/events", params={"after": value})
+
+    assert answer.status_code == 400

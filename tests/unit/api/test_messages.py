@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ironclaw.api.scopes import Scope
+
+URL = "/v1/agents/demo/chats/main/messages"
+
+
+async def test_a_message_is_accepted_with_its_ids(edge: Any):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(URL, json={"text": "hello"})
+
+    assert answer.status_code == 202
+    body = answer.json()
+    assert body["status"] == "pending"
+    assert body["message"].startswith("msg_")
+    assert body["session"].startswith("ses_")
+
+
+async def test_with_wait_the_reply_is_in_the_answer(edge: Any):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(f"{URL}?wait=5", json={"text": "hello"})
+
+    assert answer.status_code == 200
+    assert answer.json()["reply"] == "echo: hello"
+    assert answer.json()["status"] == "answered"
+
+
+async def test_a_failed_turn_says_so_in_the_hosts_words(edge: Any):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(f"{URL}?wait=5", json={"text": "fail now"})
+
+    assert answer.json()["status"] == "failed"
+    assert answer.json()["reply"] == "The model refused."
+
+
+async def test_waiting_ends_with_the_ids_when_no_reply_comes(edge: Any):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(f"{URL}?wait=0.05", json={"text": "silent"})
+
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "pending"
+
+
+async def test_the_same_idempotency_key_is_taken_once_and_answers_again(edge: Any):
+    headers = {"idempotency-key": "k1"}
+    async with edge.client(Scope.CHAT) as client:
+        first = await client.post(f"{URL}?wait=5", json={"text": "hello"}, headers=headers)
+        again = await client.post(f"{URL}?wait=5", json={"text": "hello"}, headers=headers)
+
+    assert again.json()["message"] == first.json()["message"]
+    assert again.json()["duplicate"] is True
+    assert again.json()["reply"] == "echo: hello"
+
+
+async def test_two_tokens_with_the_same_key_do_not_shadow_each_other(edge: Any):
+    headers = {"idempotency-key": "k1"}
+    async with edge.client(Scope.CHAT) as one, edge.client(Scope.ADMIN) as other:
+        first = await one.post(URL, json={"text": "hello"}, headers=headers)
+        second = await other.post(URL, json={"text": "hello"}, headers=headers)
+
+    assert first.json()["message"] != second.json()["message"]
+
+
+async def test_who_speaks_is_the_token_and_not_what_a_client_writes(edge: Any):
+    async with edge.client(Scope.CHAT) as client:
+        await client.post(URL, json={"text": "hello"})
+        forged = await client.post(URL, json={"text": "hello", "sender": "owner"})
+
+    assert forged.status_code == 400
+    assert [event.handle for event in edge.house.heard] == ["t-chat"]
+    assert [one.principal for one in await edge.house.standings()] == ["api:t-chat"]
+
+
+async def test_an_unknown_agent_is_not_found_with_a_next_step(edge: Any):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post("/v1/agents/nobody/chats/main/messages", json={"text": "x"})
+
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
+    assert "agent list" in answer.json()["hint"]
+
+
+@pytest.mark.parametrize("name", ["a b", "%00", "..", "x" * 65, "-x", "%E2%80%AE"])
+async def test_odd_chat_names_are_refused(edge: Any, name: Any):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(f"/v1/agents/demo/chats/{name}/messages", json={"text": "x"})
+
+    assert answer.status_code in {400, 404}
+    assert edge.house.heard == []
+
+
+@pytest.mark.parametrize("wait", ["-1", "1e9", "nan", "x"])
+async def test_odd_waits_are_refused(edge: Any, wait: Any):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(f"{URL}?wait={wait}", json={"text": "x"})
+
+    assert answer.status_code == 400
+    assert "wait" in answer.json()["detail"]
+
+
+async def test_a_text_over_the_limit_of_a_message_is_too_large(edge: Any):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(URL, json={"text": "é" * 200_000})
+
+    assert answer.status_code == 413
+    assert edge.house.heard == []
