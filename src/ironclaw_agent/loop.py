@@ -1,0 +1,245 @@
+"""The turn machine: what comes in changes its state, what is to be done comes out as commands.
+
+No I/O and no clock. `take` holds what the host published; `settle` begins or resumes a turn when
+nothing more is to be read; `told` takes the model's answer, `returned` the tools' results,
+`ask_again` repeats a call whose connection broke. One turn runs at a time, in order of arrival.
+
+A kill may come between any two commands: a step counts once it is published, so a fresh box told of
+the published steps goes on behind the last one, and at most one step's tools run twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ironclaw_agent.context import total, window
+from ironclaw_agent.intake import Intake
+from ironclaw_contract.codes import WireCode
+from ironclaw_contract.entries import Answered, Called, Returned
+from ironclaw_contract.limits import MAX_BODY_BYTES, MAX_TEXT_BYTES
+from ironclaw_contract.records import OutboundBody, Say, Step, TurnEnd
+from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ironclaw_agent.intake import Beginning
+    from ironclaw_contract.entries import Entry
+    from ironclaw_contract.records import InboundBody
+    from ironclaw_contract.rpc import ToolSpec
+
+_BODY_SPARE: Final = 4096
+_MAX_SAYS: Final = 16
+_LEAST_ROOM: Final = 1024
+"""Bytes of conversation below which asking again with less is given up."""
+
+
+class Publish(NamedTuple):
+    """Publish this record durably, then ring."""
+
+    body: OutboundBody
+
+
+class Run(NamedTuple):
+    """Run these tool calls, in order, and give the results to `Loop.returned`."""
+
+    calls: tuple[Called, ...]
+    allowed: frozenset[str]
+
+
+Command = Publish | Generate | Run
+
+
+class _Turn:
+    """The turn that runs."""
+
+    __slots__ = ("call", "draft", "entries", "id", "index", "room", "steps")
+
+    def __init__(self, beginning: Beginning, *, room: int) -> None:
+        self.id = beginning.turn
+        self.entries = beginning.entries
+        """All of it so far, the messages that began it included."""
+        self.index = beginning.next_index
+        """Of the next record."""
+        self.steps = self.index
+        """Model calls made, former boxes' included."""
+        self.room = room
+        """Bytes of conversation in one call."""
+        self.call = 0
+        """Number of the model call that is waited for; 0 for none."""
+        self.draft: tuple[Entry, ...] = ()
+        """What the next step holds before its tool results."""
+
+
+class Loop:
+    """One session's agent, from setup to the last message.
+
+    Args:
+        specs: Every tool the program has, by name. Only those the setup names are offered or run.
+    """
+
+    def __init__(self, specs: Mapping[str, ToolSpec]) -> None:
+        self._intake = Intake(specs)
+        self._turn: _Turn | None = None
+        self._calls = 0
+
+    @property
+    def waits_for_model(self) -> bool:
+        """A model call is under way."""
+        return self._turn is not None and self._turn.call != 0
+
+    def take(self, body: InboundBody) -> None:
+        """Take one inbound record in.
+
+        Raises:
+            ContractError: Something comes before the setup.
+        """
+        self._intake.take(body)
+
+    def settle(self) -> list[Command]:
+        """Nothing more is to be read now: go on, if there is something to go on with."""
+        if self._turn is not None or (beginning := self._intake.begin()) is None:
+            return []
+        turn = self._turn = _Turn(beginning, room=self._intake.room)
+        if waiting := _unreturned(turn.entries):
+            return [self._run(waiting)]
+        if turn.entries and isinstance(turn.entries[-1], Answered):
+            return self._finish(turn, ())
+        return self._ask(turn)
+
+    def _ask(self, turn: _Turn) -> list[Command]:
+        setup = self._intake.setup
+        if turn.steps >= setup.max_steps:
+            return self._fail(turn, WireCode.TOO_MANY_STEPS)
+        entries = window(self._intake.past, turn.entries, room=turn.room)
+        if entries is None:
+            return self._fail(turn, WireCode.CONTEXT_TOO_LONG)
+        turn.steps += 1
+        self._calls += 1
+        turn.call = self._calls
+        return [
+            Generate(
+                call=turn.call,
+                turn=turn.id,
+                system=self._intake.system,
+                entries=entries,
+                tools=self._intake.tools,
+                max_output_tokens=min(max(setup.max_output_tokens, 1), 1_000_000),
+            )
+        ]
+
+    def ask_again(self) -> list[Command]:
+        """The model connection broke: put the open call once more, under a new number."""
+        turn = self._turn
+        if turn is None or turn.call == 0:
+            return []
+        turn.steps -= 1
+        return self._ask(turn)
+
+    def told(self, tell: ModelTell) -> list[Command]:
+        """Take an event of the model socket; anything but the end of the open call is passed over.
+
+        Trust:
+            The content is a model's: its calls are checked when they run.
+        """
+        turn = self._turn
+        if turn is None or turn.call == 0 or tell.call != turn.call or isinstance(tell, Delta):
+            return []
+        turn.call = 0
+        if isinstance(tell, Failed):
+            return self._failed(turn, tell.code)
+        return self._generated(turn, tell)
+
+    def abandon(self, code: WireCode) -> list[Command]:
+        """End the turn that waits for the model: its answer cannot be had."""
+        turn = self._turn
+        if turn is None or turn.call == 0:
+            return []
+        return self._fail(turn, code)
+
+    def returned(self, results: Sequence[Returned]) -> list[Command]:
+        """Take the results of the last `Run`; publish the step, then ask the model again."""
+        turn = self._turn
+        if turn is None:
+            return []
+        step = (*turn.draft, *results)
+        turn.draft = ()
+        if total(step) + _BODY_SPARE > MAX_BODY_BYTES:
+            return self._fail(turn, WireCode.TOO_LARGE)
+        published = Publish(Step(turn=turn.id, index=turn.index, entries=step))
+        turn.index += 1
+        turn.entries.extend(step)
+        return [published, *self._ask(turn)]
+
+    def _generated(self, turn: _Turn, answer: Generated) -> list[Command]:
+        entries = tuple(e for e in answer.entries if isinstance(e, Called) or e.text.strip())
+        calls = tuple(entry for entry in entries if isinstance(entry, Called))
+        if not calls:
+            return self._finish(turn, entries)
+        if turn.steps >= self._intake.setup.max_steps:
+            # Nobody would see the results, so nothing is done either.
+            return self._fail(turn, WireCode.TOO_MANY_STEPS)
+        if total(entries) + _BODY_SPARE > MAX_BODY_BYTES:
+            return self._fail(turn, WireCode.TOO_LARGE)
+        turn.draft = entries
+        return [self._run(calls)]
+
+    def _failed(self, turn: _Turn, code: WireCode) -> list[Command]:
+        if code is WireCode.CONTEXT_TOO_LONG:
+            # The model's window is smaller than the setup thought: leave older turns out.
+            entries = window(self._intake.past, turn.entries, room=turn.room) or ()
+            room = total(entries) // 2
+            if len(entries) > len(turn.entries) and room >= _LEAST_ROOM:
+                turn.room = max(room, total(turn.entries))
+                turn.steps -= 1
+                return self._ask(turn)
+        return self._fail(turn, code)
+
+    def _finish(self, turn: _Turn, answer: tuple[Entry, ...]) -> list[Command]:
+        turn.entries.extend(answer)
+        words = [entry.text for entry in _last_words(turn.entries)]
+        if not words:
+            return self._fail(turn, WireCode.MODEL_UNAVAILABLE)
+        joined = "\n\n".join(words)
+        texts = [joined] if len(joined) <= MAX_TEXT_BYTES else words[:_MAX_SAYS]
+        said = sum(len(text.encode()) for text in texts)
+        if total(answer) + said + _BODY_SPARE > MAX_BODY_BYTES:
+            del turn.entries[len(turn.entries) - len(answer) :]
+            return self._fail(turn, WireCode.TOO_LARGE)
+        says = tuple(Say(text=text, reply_to=turn.id) for text in texts)
+        return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=answer, says=says))
+
+    def _fail(self, turn: _Turn, code: WireCode) -> list[Command]:
+        return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=(), failed=code))
+
+    def _end(self, turn: _Turn, end: TurnEnd) -> list[Command]:
+        self._intake.past.add(turn.entries, keep_bytes=self._intake.room)
+        self._turn = None
+        return [Publish(end), *self.settle()]
+
+    def _run(self, calls: Sequence[Called]) -> Run:
+        return Run(calls=tuple(calls), allowed=frozenset(self._intake.setup.tools))
+
+
+def _unreturned(entries: Sequence[Entry]) -> list[Called]:
+    """Calls without a result, in order. A model may use one id twice, so results are counted."""
+    waiting: list[Called] = []
+    for entry in entries:
+        if isinstance(entry, Called):
+            waiting.append(entry)
+        elif isinstance(entry, Returned):
+            for place, call in enumerate(waiting):
+                if call.call == entry.call:
+                    del waiting[place]
+                    break
+    return waiting
+
+
+def _last_words(entries: Sequence[Entry]) -> list[Answered]:
+    """The answers at the end, behind everything else."""
+    words: list[Answered] = []
+    for entry in reversed(entries):
+        if not isinstance(entry, Answered):
+            break
+        words.append(entry)
+    return words[::-1]
