@@ -1,1 +1,1 @@
-"""gVisor sandboxes: pure OCI spec, runsc, posture, the keeper and its nest."""
+"""The wall: OCI spec, runsc, slots, posture, and the keeper that owns the nest they live in."""

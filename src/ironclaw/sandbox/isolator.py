@@ -1,0 +1,370 @@
+"""The Isolator on runsc: prepare, launch, prove, ended, discard, and taking over after a restart.
+
+prepare  -> tmpfs of the slot in the nest's view, ids of the agent's lane
+launch   -> build_spec, check_spec, bundle, `runsc run -detach`, record
+prove    -> outside.measure + posture.compare -> Receipt
+discard  -> kill by pidfd, `runsc delete`, detach the mounts, forget
+survivors, reopen -> what a former core of this nest left running
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.clock import SystemClock
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, PeerError
+from ironclaw.core.ids import SlotId
+from ironclaw.core.log import get_logger
+from ironclaw.domain.ports import Box, Durable, Receipt
+from ironclaw.sandbox import cgroups, nest, outside, posture
+from ironclaw.sandbox.ids import id_range, own_mapped_ids
+from ironclaw.sandbox.process import gone, kill, start_ticks
+from ironclaw.sandbox.record import BoxRecord, SlotRecord, read_record, write_record
+from ironclaw.sandbox.runsc import KIND_PREFIX, Runsc
+from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
+from ironclaw.sandbox.slotdir import (
+    is_slot,
+    make_durable,
+    make_slot,
+    remove_slot,
+    slot_dir,
+    slot_path,
+)
+from ironclaw.sandbox.spec import PROGRAM, Spec, build_spec, encode_spec, spec_digest
+from ironclaw.sandbox.spec_check import Expected, check_spec
+
+if TYPE_CHECKING:
+    from ironclaw.core.clock import Clock
+    from ironclaw.domain.ports import LaunchSpec, SlotDir
+    from ironclaw.sandbox.ids import IdRange
+    from ironclaw.sandbox.runsc import Running, Version
+    from ironclaw_contract.rpc import Facts
+
+_log = get_logger(__name__)
+_END_S: Final = 5.0
+"""Seconds a killed process has to be gone."""
+_MOUNT_POINTS: Final = ("queue/in", "queue/out", "run/ironclaw", "workspace", "memory", "shared")
+
+
+class RunscIsolator:
+    """Implements `ironclaw.domain.ports.Isolator`. Make one with `open_isolator`."""
+
+    def __init__(
+        self,
+        *,
+        state_dir: Path,
+        runtime_dir: Path,
+        view: Path,
+        runsc: Runsc,
+        version: Version,
+        groups: cgroups.Cgroups,
+        mapped: int,
+        clock: Clock,
+        program: tuple[str, ...],
+    ) -> None:
+        self._state_dir = state_dir
+        self._bundles = runtime_dir / "bundles"
+        self._view = view
+        self._runsc = runsc
+        self._version = version
+        self._groups = groups
+        self._mapped = mapped
+        self._clock = clock
+        self._expected = Expected(profile(platform.machine()), program)
+        self._rootless = mapped < 2**32 - 1
+        self._discarded: set[SlotId] = set()
+
+    async def prepare(self, slot: SlotId, *, lane: int) -> SlotDir:
+        """Make the slot's directories. Raises HostError."""
+        directory = slot_dir(self._view, slot, self._ids(lane))
+        make_slot(directory)
+        bundle = self._bundle(slot)
+        try:
+            bundle.mkdir(mode=0o700)
+            write_record(bundle, SlotRecord(lane=lane))
+        except OSError as error:
+            remove_slot(directory.path)
+            raise HostError(
+                Code.DISK_FULL,
+                f"The runtime directory cannot be written: {error.strerror}.",
+                hint="Free space in the runtime directory, then try again.",
+                detail=str(error),
+            ) from error
+        return directory
+
+    async def durable(self, kind: Durable, name: str, *, lane: int) -> Path:
+        """The directory of that kind and name, made with the right owner if it is not there."""
+        return make_durable(self._state_dir / kind, kind, name, self._ids(lane))
+
+    async def launch(self, spec: LaunchSpec) -> Box:
+        """Start a blank box; returns when runsc has started it, before its hello."""
+        slot = spec.dir.slot
+        bundle = self._bundle(slot)
+        record = self._slot_record(slot)
+        oci = self._build(spec, record.lane)
+        digest = self._digest(spec, oci)
+        try:
+            (bundle / "config.json").write_bytes(encode_spec(oci))
+            await self._runsc.start(_container(slot), bundle)
+            box = self._started(slot, digest)
+            write_record(bundle, BoxRecord(started=box.started, spec_digest=digest))
+        except BaseException:
+            await asyncio.shield(self._end(slot))
+            raise
+        return box
+
+    async def prove(self, box: Box, spec: LaunchSpec, inside: Facts) -> Receipt:
+        """Compare what runs with what the spec asked for. Raises PeerError (`POSTURE_FAILED`)."""
+        lane = self._slot_record(box.slot).lane
+        oci = self._build(spec, lane)
+        running = self._runsc.state(_container(box.slot))
+        if running is None or start_ticks(box.pid) != box.started or running.pid != box.pid:
+            raise PeerError(
+                Code.BOX_BROKEN,
+                "The sandbox ended before its launch could be proven.",
+                hint="A new one is started by itself; `ironclaw logs` says why this one ended.",
+            )
+        if self._digest(spec, oci) != box.spec_digest:
+            raise PeerError(
+                Code.POSTURE_FAILED,
+                "The sandbox is not sealed as its spec says: outside.spec_digest.",
+                hint="It was started from another spec than the agent has now; it is discarded.",
+            )
+        facts = posture.compare(
+            posture.Evidence(
+                spec=oci,
+                outside=outside.measure(
+                    running.pid, running.gofer_pid, self._groups, _cgroup(box.slot)
+                ),
+                inside=inside,
+                sentry=running.pid,
+                gofer=running.gofer_pid,
+                groups=self._groups,
+            )
+        )
+        return Receipt(
+            slot=box.slot,
+            at_ms=self._clock.now_ms(),
+            runtime="runsc",
+            runtime_version=self._version.text,
+            platform="systrap",
+            network="none",
+            uid=inside.uid,
+            rootless=self._rootless,
+            image_digest=spec.rootfs.digest,
+            spec_digest=box.spec_digest,
+            inside=inside,
+            outside=facts,
+            weaker=self.weaker(lane),
+        )
+
+    def weaker(self, lane: int = 0) -> tuple[str, ...]:
+        """Say in words what this host cannot enforce."""
+        shared = () if self._ids(lane).own else ("agents share one range of host ids",)
+        return (*self._groups.weaker, *shared)
+
+    async def ended(self, box: Box) -> str:
+        """Wait until the box's sentry is gone; return why in a word (`exit`, `oom`, `killed`)."""
+        await gone(box.pid, started=box.started)
+        if box.slot in self._discarded:
+            return "killed"
+        # Asked at once: the group lives until the slot is discarded.
+        return "oom" if cgroups.oom_kills(self._groups, _cgroup(box.slot)) else "exit"
+
+    async def discard(self, slot: SlotId) -> None:
+        """Kill whatever runs in the slot and remove everything of it but its durable files."""
+        self._discarded.add(slot)
+        await asyncio.shield(self._discard(slot))
+
+    async def survivors(self) -> list[Box]:
+        """Boxes of this state directory that run now, whoever started them."""
+        found = []
+        for running in self._runsc.states():
+            started = start_ticks(running.pid) if self._runsc.is_sentry(running) else None
+            if started is None or not running.id.startswith(KIND_PREFIX):
+                continue
+            slot = SlotId(running.id.removeprefix(KIND_PREFIX))
+            record = read_record(self._bundle(slot), BoxRecord)
+            # A core that died between starting and recording: no digest, so nobody adopts it.
+            digest = record.spec_digest if record and record.started == started else ""
+            found.append(Box(slot, running.pid, started, digest))
+        return found
+
+    async def reopen(self, slot: SlotId) -> SlotDir:
+        """The directories of a slot that a former core prepared. Raises HostError."""
+        directory = slot_dir(self._view, slot, self._ids(self._slot_record(slot).lane))
+        if not is_slot(directory.path):
+            raise _no_slot(slot)
+        return directory
+
+    async def slots(self) -> list[SlotId]:
+        """Every slot there is anything of, running or not: what a start-up may have to discard."""
+        with contextlib.suppress(FileNotFoundError):
+            return [SlotId(entry.name) for entry in sorted(self._bundles.iterdir())]
+        return []
+
+    def _started(self, slot: SlotId, digest: str) -> Box:
+        running = self._runsc.state(_container(slot))
+        started = start_ticks(running.pid) if running else None
+        if running is None or started is None:
+            raise HostError(
+                Code.RUNTIME_FAILED,
+                "The sandbox ended while it was started.",
+                hint="`ironclaw doctor` tries a small one; the image may lack /sandbox.",
+            )
+        return Box(slot=slot, pid=running.pid, started=started, spec_digest=digest)
+
+    def _ids(self, lane: int) -> IdRange:
+        return id_range(self._mapped, lane)
+
+    def _bundle(self, slot: SlotId) -> Path:
+        return self._bundles / slot_path(self._view, slot).name
+
+    def _slot_record(self, slot: SlotId) -> SlotRecord:
+        record = read_record(self._bundle(slot), SlotRecord)
+        if record is None:
+            raise _no_slot(slot)
+        return record
+
+    def _build(self, spec: LaunchSpec, lane: int) -> Spec:
+        rootfs = spec.rootfs.path
+        missing = [name for name in _MOUNT_POINTS if not (rootfs / name).is_dir()]
+        if missing:
+            raise HostError(
+                Code.IMAGE_BROKEN,
+                f"The image lacks the mount points {', '.join(missing)}.",
+                hint="Build or import it again: `ironclaw image build`.",
+                detail=str(rootfs),
+            )
+        oci = build_spec(
+            spec._replace(
+                rootfs=spec.rootfs._replace(path=nest.expose(self._view, rootfs, read_only=True)),
+                workspace=self._exposed(spec.workspace),
+                memory=self._exposed(spec.memory),
+                shared=self._exposed(spec.shared),
+            ),
+            self._ids(lane),
+            self._expected.seccomp,
+            cgroup=_cgroup(spec.dir.slot),
+            program=self._expected.program,
+        )
+        check_spec(oci, self._expected)
+        return oci
+
+    def _exposed(self, path: Path) -> Path:
+        # One bind for each kind, not one for each session.
+        if path.parent.parent == self._state_dir and path.parent.name in set(Durable):
+            return nest.expose(self._view, path.parent) / path.name
+        return nest.expose(self._view, path)
+
+    def _digest(self, spec: LaunchSpec, oci: Spec) -> str:
+        return spec_digest(oci, image_digest=spec.rootfs.digest, flags=self._runsc.flags)
+
+    async def _discard(self, slot: SlotId) -> None:
+        await self._end(slot)
+        await asyncio.to_thread(self._remove, slot)
+
+    def _remove(self, slot: SlotId) -> None:
+        cgroups.remove(self._groups, _cgroup(slot))
+        remove_slot(slot_path(self._view, slot))
+        shutil.rmtree(self._bundle(slot), ignore_errors=True)
+
+    async def _end(self, slot: SlotId) -> None:
+        running = self._runsc.state(_container(slot))
+        if running is None:
+            return
+        await self._kill(running)
+        done = await self._runsc.delete(running.id)
+        if done.status != 0 and self._runsc.state(running.id) is not None:
+            _log.warning("runsc delete failed", slot=slot, status=done.status, error=done.stderr)
+
+    async def _kill(self, running: Running) -> None:
+        # Killing through pidfds and waiting on them is quicker than letting runsc poll for it.
+        if not self._runsc.is_sentry(running):
+            return
+        started = {
+            pid: ticks
+            for pid in (running.pid, running.gofer_pid)
+            if pid > 0 and (ticks := start_ticks(pid)) is not None
+        }
+        for pid, ticks in started.items():
+            kill(pid, started=ticks)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_END_S):
+                for pid, ticks in started.items():
+                    await gone(pid, started=ticks)
+
+
+async def open_isolator(
+    *,
+    state_dir: Path,
+    runtime_dir: Path,
+    view: Path | None = None,
+    clock: Clock | None = None,
+    runsc: str = "runsc",
+    program_for_tests: tuple[str, ...] = PROGRAM,
+) -> RunscIsolator:
+    """Check the machine and make an isolator. Must be called inside a nest.
+
+    Args:
+        state_dir: The house's state directory.
+        runtime_dir: The house's runtime directory.
+        view: The nest's view; None takes the one the keeper told of.
+        clock: For receipts.
+        runsc: The program.
+        program_for_tests: What boxes run in place of `/sandbox`. Never from a setting.
+
+    Raises:
+        HostError: runsc is missing or too old, there is no nest, or the directories fail.
+    """
+    if platform.machine() not in ARCHITECTURES:
+        raise HostError(
+            Code.HOST_UNSUITED,
+            f"gVisor does not run on {platform.machine()}.",
+            hint="Use a machine with an x86-64 or a 64-bit ARM processor.",
+        )
+    place = nest.require(view)
+    groups = cgroups.detect()
+    runner = Runsc(runtime_dir / "runsc", cgroups=groups.usable, program=runsc)
+    version = await runner.version()
+    for directory in (runtime_dir / "runsc", runtime_dir / "bundles"):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for kind in Durable:
+        parent = state_dir / kind
+        parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        # The state directory itself is closed; through the view a box's ids must get past this.
+        parent.chmod(0o711)
+        nest.expose(place, parent)
+    return RunscIsolator(
+        state_dir=state_dir,
+        runtime_dir=runtime_dir,
+        view=place,
+        runsc=runner,
+        version=version,
+        groups=groups,
+        mapped=own_mapped_ids(),
+        clock=clock or SystemClock(),
+        program=program_for_tests,
+    )
+
+
+def _container(slot: SlotId) -> str:
+    return KIND_PREFIX + slot
+
+
+def _cgroup(slot: SlotId) -> str:
+    return f"{cgroups.PARENT}/{slot}"
+
+
+def _no_slot(slot: SlotId) -> HostError:
+    return HostError(
+        Code.NOT_FOUND,
+        f"There is no slot {slot}.",
+        hint="It was discarded, or belongs to a nest that has ended; a new one is made by itself.",
+    )

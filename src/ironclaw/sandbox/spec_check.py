@@ -1,0 +1,177 @@
+"""Refuses every spec that is weaker than the wall. Pure.
+
+The check does not trust the builder: it states each rule again, from the finished spec alone, and
+names the field that breaks it. Rules are a table, so a test can weaken each one by one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import PolicyError
+from ironclaw.sandbox.ids import LEAST
+from ironclaw.sandbox.spec import (
+    CPU_PERIOD_US,
+    ENVIRONMENT,
+    MASKED,
+    NAMESPACES,
+    PROGRAM,
+    READONLY,
+    RUNTIME_PIDS,
+    TMP_BYTES,
+    WORKDIR,
+    Capabilities,
+)
+from ironclaw_contract.limits import MAX_SEGMENT_BYTES, SANDBOX_GID, SANDBOX_UID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ironclaw.sandbox.seccomp import Seccomp
+    from ironclaw.sandbox.spec import Mount, Spec
+
+_MIB: Final = 1024 * 1024
+_GIB: Final = 1024 * _MIB
+
+
+class Bounds(NamedTuple):
+    """The least and the most that may be asked for."""
+
+    least: int
+    most: int
+
+    def hold(self, value: int) -> bool:
+        """Tell whether the value is within."""
+        return self.least <= value <= self.most
+
+
+MEMORY_BYTES: Final = Bounds(64 * _MIB, 64 * _GIB)
+CPU_MILLIS: Final = Bounds(50, 64_000)
+PIDS: Final = Bounds(8, 4096)
+RLIMITS: Final = {
+    "RLIMIT_CORE": Bounds(0, 0),
+    # A box must be able to write one whole segment.
+    "RLIMIT_FSIZE": Bounds(MAX_SEGMENT_BYTES, 16 * _GIB),
+    "RLIMIT_NOFILE": Bounds(32, 4096),
+    "RLIMIT_NPROC": PIDS,
+}
+_READ_ONLY: Final = frozenset({"/queue/in", "/run/ironclaw", "/shared"})
+_BINDS: Final = _READ_ONLY | {"/queue/out", "/workspace", "/memory"}
+_MODE: Final = {True: "ro", False: "rw"}
+_SAFE: Final = frozenset({"nosuid", "nodev", "noexec"})
+_CGROUP: Final = re.compile(r"\A(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*){2,}\Z")
+
+
+class Expected(NamedTuple):
+    """What the check compares with and a spec cannot say of itself."""
+
+    seccomp: Seccomp
+    program: tuple[str, ...] = PROGRAM
+
+
+Rule = tuple[str, "Callable[[Spec, Expected], bool]"]
+
+RULES: Final[tuple[Rule, ...]] = (
+    ("root.path", lambda s, _: s.root.path.startswith("/") and ".." not in s.root.path.split("/")),
+    ("root.readonly", lambda s, _: s.root.readonly is True),
+    ("process.args", lambda s, e: s.process.args == e.program),
+    ("process.env", lambda s, _: s.process.env == ENVIRONMENT),
+    ("process.cwd", lambda s, _: s.process.cwd == WORKDIR),
+    ("process.terminal", lambda s, _: s.process.terminal is False),
+    ("process.user.uid", lambda s, _: s.process.user.uid == SANDBOX_UID),
+    ("process.user.gid", lambda s, _: s.process.user.gid == SANDBOX_GID),
+    ("process.user.umask", lambda s, _: s.process.user.umask & 0o007 == 0o007),
+    ("process.user.additionalGids", lambda s, _: s.process.user.additional_gids == ()),
+    ("process.capabilities", lambda s, _: s.process.capabilities == Capabilities()),
+    ("process.noNewPrivileges", lambda s, _: s.process.no_new_privileges is True),
+    ("process.oomScoreAdj", lambda s, _: 0 < s.process.oom_score_adj <= 1000),  # noqa: PLR2004 - the kernel's range
+    ("process.rlimits", lambda s, _: _rlimits(s)),
+    ("mounts", lambda s, _: _mounts(s)),
+    ("hostname", lambda s, _: s.hostname == "sandbox"),
+    ("linux.namespaces", lambda s, _: _namespaces(s)),
+    ("linux.uidMappings", lambda s, _: _mapping(s.linux.uid_mappings)),
+    ("linux.gidMappings", lambda s, _: _mapping(s.linux.gid_mappings)),
+    ("linux.resources.memory", lambda s, _: MEMORY_BYTES.hold(s.linux.resources.memory.limit)),
+    ("linux.resources.cpu", lambda s, _: _cpu(s)),
+    ("linux.resources.pids", lambda s, _: PIDS.hold(s.linux.resources.pids.limit - RUNTIME_PIDS)),
+    ("linux.cgroupsPath", lambda s, _: _CGROUP.match(s.linux.cgroups_path) is not None),
+    ("linux.seccomp", lambda s, e: s.linux.seccomp == e.seccomp),
+    ("linux.maskedPaths", lambda s, _: set(s.linux.masked_paths) >= set(MASKED)),
+    ("linux.readonlyPaths", lambda s, _: set(s.linux.readonly_paths) >= set(READONLY)),
+)
+
+
+def check_spec(spec: Spec, expected: Expected) -> None:
+    """Refuse a spec weaker than the wall.
+
+    Raises:
+        PolicyError: `SPEC_TOO_WEAK`; the message names every field that is too weak.
+    """
+    weak = [field for field, holds in RULES if not holds(spec, expected)]
+    if weak:
+        raise PolicyError(
+            Code.SPEC_TOO_WEAK,
+            f"The sandbox that was asked for is weaker than the wall: {', '.join(weak)}.",
+            hint="Choose limits within the bounds of docs/reference/spec.md; "
+            "nothing else of the spec can be configured.",
+        )
+
+
+def _rlimits(spec: Spec) -> bool:
+    limits = spec.process.rlimits
+    return sorted(limit.type for limit in limits) == sorted(RLIMITS) and all(
+        limit.soft == limit.hard and RLIMITS[limit.type].hold(limit.hard) for limit in limits
+    )
+
+
+def _cpu(spec: Spec) -> bool:
+    cpu = spec.linux.resources.cpu
+    return cpu.period == CPU_PERIOD_US and CPU_MILLIS.hold(cpu.quota * 1000 // cpu.period)
+
+
+def _namespaces(spec: Spec) -> bool:
+    spaces = spec.linux.namespaces
+    return sorted(space.type for space in spaces) == sorted(NAMESPACES) and all(
+        space.path == "" for space in spaces
+    )
+
+
+def _mapping(lines: tuple[object, ...]) -> bool:
+    if len(lines) != 1:
+        return False
+    line = lines[0]
+    # Host id 0 is the core itself, or root of the machine: it is never the box's.
+    return (
+        getattr(line, "container_id", -1) == 0
+        and getattr(line, "host_id", 0) > 0
+        and getattr(line, "size", 0) >= LEAST
+    )
+
+
+def _mounts(spec: Spec) -> bool:
+    table = {mount.destination: mount for mount in spec.mounts}
+    if len(table) != len(spec.mounts) or set(table) != _BINDS | {"/proc", "/tmp"}:  # noqa: S108 - the box's own
+        return False
+    sources = [table[path].source for path in _BINDS]
+    return (
+        len(set(sources)) == len(sources)
+        and all(_bind(table[path]) for path in _BINDS)
+        and table["/proc"].type == "proc"
+        and set(table["/proc"].options) >= _SAFE
+        and table["/tmp"].type == "tmpfs"  # noqa: S108 - the box's own
+        and set(table["/tmp"].options) == _SAFE | {"mode=1777", f"size={TMP_BYTES}"}  # noqa: S108
+    )
+
+
+def _bind(mount: Mount) -> bool:
+    parts = mount.source.split("/")
+    return (
+        mount.type == "bind"
+        and mount.source.startswith("/")
+        and len([part for part in parts if part]) > 1
+        and ".." not in parts
+        and set(mount.options)
+        == {"rbind", "rprivate", _MODE[mount.destination in _READ_ONLY], *_SAFE}
+    )
