@@ -43,6 +43,8 @@ class Refusal(enum.StrEnum):
     """A MAC that does not match: another session, direction, key or content."""
     BODY = "body"
     """A body that is not of the contract."""
+    FRAME = "frame"
+    """On a socket instead: a frame or a bell byte that is not of the contract."""
 
 
 class SegmentError(ContractError):

@@ -5,7 +5,7 @@ this file system for anything else and is told that there is nothing. The cipher
 binding wraps it under the name `CIPHER_VFS`.
 """
 
-# ruff: noqa: N802, ARG002, D102, FBT001 - SQLite gives these methods their names and arguments.
+# ruff: noqa: N802, ARG002, FBT001 - SQLite gives these methods their names and arguments.
 
 from __future__ import annotations
 

@@ -1,1 +1,6 @@
-"""The confined process that alone touches what a sandbox wrote, and the core's link to it."""
+"""The confined process between a box and the core, and the core's typed link to it.
+
+Core side: `link` (ports.AirlockLink), `starter` (ports.Airlocks). Confined side: `zygote` forks
+`process`, which `confine`s itself and then serves `bell`, `model` and the two `queue`s. Both sides
+speak `messages`. The confined side imports no asyncio and no logging: it tells the core instead.
+"""

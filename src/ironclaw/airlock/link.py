@@ -1,0 +1,245 @@
+"""The core's end of one airlock: typed frames over a socketpair, read by whoever owns the session.
+
+Nothing is read ahead beyond what asyncio buffers: a session that is slow to take events slows its
+own airlock down, and through it its own box.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import struct
+from typing import TYPE_CHECKING, Final, assert_never
+
+from ironclaw.airlock.messages import (
+    MAX_LINK_BYTES,
+    Ack,
+    Arrived,
+    Ask,
+    Bind,
+    Fault,
+    Gone,
+    Hung,
+    KeyTaken,
+    Publish,
+    Ready,
+    Refused,
+    Tell,
+    ToAirlock,
+    Verified,
+    decode_from_airlock,
+    pack,
+)
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError
+from ironclaw.core.log import get_logger
+from ironclaw.domain.ports import (
+    Asked,
+    BoxArrived,
+    BoxGone,
+    BoxHung,
+    KeyRead,
+    Outbound,
+    Tampered,
+)
+from ironclaw_contract.limits import MAX_RECORDS
+from ironclaw_contract.records import ContractError, encode_body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ironclaw.airlock.messages import FromAirlock
+    from ironclaw.domain.ports import Claim, LinkEvent
+    from ironclaw_contract.records import InboundBody
+    from ironclaw_contract.rpc import ModelTell
+
+_Event = Arrived | KeyTaken | Verified | Ask | Gone | Hung | Refused
+_log = get_logger(__name__)
+_LENGTH: Final = struct.Struct(">I")
+_MAX_PUBLISH: Final = 3 * 1024 * 1024
+"""Bytes of bodies in one frame, so that they are one segment."""
+_END_S: Final = 2.0
+"""Seconds an airlock has to end by itself before it is killed."""
+
+
+class Link:
+    """Implements `ports.AirlockLink`.
+
+    Args:
+        reader: The stream from the airlock.
+        writer: The stream to it.
+        pid: The airlock's process id, as the zygote said it.
+        name: The slot, for logs.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        pid: int,
+        name: str,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._name = name
+        self.pid = pid
+        """The airlock's process id."""
+        self._header: bytes | None = None
+        self._is_over = False
+        self.controls: tuple[str, ...] = ()
+        """Controls that are in force on this airlock."""
+        self.missing: tuple[str, ...] = ()
+        """Controls that this machine or user could not offer."""
+        try:
+            self._pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._pidfd = -1
+
+    async def ready(self) -> None:
+        """Wait until the airlock is confined. Raises HostError (`AIRLOCK_FAILED`)."""
+        message = await self._next()
+        if not isinstance(message, Ready):
+            raise HostError(
+                Code.AIRLOCK_FAILED,
+                "The airlock ended before it was confined.",
+                hint="Run `ironclaw doctor`; the daemon's error output says what it met.",
+                detail=message.text if isinstance(message, Fault) else "",
+            )
+        self.controls, self.missing = message.controls, message.missing
+
+    async def claim(self, claim: Claim) -> None:
+        """Give the airlock its session."""
+        await self._say(
+            Bind(
+                session=claim.session,
+                epoch=claim.epoch,
+                key=claim.key,
+                out_seq=claim.out_seq,
+                out_hash=claim.out_hash,
+            )
+        )
+
+    async def publish(self, bodies: Sequence[InboundBody]) -> None:
+        """Publish records in order, in as few segments as hold them, and ring."""
+        for batch in _batches(bodies):
+            await self._say(Publish(bodies=batch))
+
+    async def ack(self, seq: int) -> None:
+        """Outbound records up to `seq` are committed."""
+        await self._say(Ack(seq=seq))
+
+    async def tell(self, event: ModelTell) -> None:
+        """Send a model event to the box, if it is still there to hear it."""
+        await self._say(Tell(event=event))
+
+    async def receive(self) -> LinkEvent | None:
+        """Wait for the next event; None when the airlock has ended. May be cancelled safely."""
+        message = await self._next()
+        if message is None:
+            return None
+        if isinstance(message, Ready | Fault):
+            self._over(message.text if isinstance(message, Fault) else "said Ready twice")
+            return None
+        return _event(message)
+
+    async def close(self) -> None:
+        """End the airlock and wait until its process is gone. Idempotent."""
+        self._is_over = True
+        self._writer.close()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+        pidfd, self._pidfd = self._pidfd, -1
+        if pidfd < 0:
+            return
+        try:
+            if not await _is_gone(pidfd):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                await _is_gone(pidfd)
+        finally:
+            os.close(pidfd)
+
+    async def _say(self, message: ToAirlock) -> None:
+        if self._is_over or self._writer.is_closing():
+            return  # `receive` says that it has ended; what was said is in the ledger
+        try:
+            self._writer.write(pack(message))
+            await self._writer.drain()
+        except OSError:
+            self._is_over = True
+
+    async def _next(self) -> FromAirlock | None:
+        if self._is_over:
+            return None
+        try:
+            if self._header is None:
+                self._header = await self._reader.readexactly(_LENGTH.size)
+            (size,) = _LENGTH.unpack(self._header)
+            if size > MAX_LINK_BYTES:
+                self._over("frame over its limit")
+                return None
+            body = await self._reader.readexactly(size)
+            self._header = None
+            return decode_from_airlock(body)
+        except (asyncio.IncompleteReadError, OSError):
+            self._is_over = True
+        except ContractError as error:
+            self._over(str(error))
+        return None
+
+    def _over(self, why: str) -> None:
+        _log.error("airlock_failed", slot=self._name, pid=self.pid, why=why)
+        self._is_over = True
+        self._writer.close()
+
+
+def _batches(bodies: Sequence[InboundBody]) -> Iterator[tuple[InboundBody, ...]]:
+    batch: list[InboundBody] = []
+    used = 0
+    for body in bodies:
+        size = len(encode_body(body))
+        if batch and (used + size > _MAX_PUBLISH or len(batch) == MAX_RECORDS):
+            yield tuple(batch)
+            batch, used = [], 0
+        batch.append(body)
+        used += size
+    if batch:
+        yield tuple(batch)
+
+
+def _event(message: _Event) -> LinkEvent:  # noqa: PLR0911 - one return for each kind
+    match message:
+        case Arrived(hello=hello):
+            return BoxArrived(hello)
+        case KeyTaken():
+            return KeyRead()
+        case Verified(first_seq=first, bodies=bodies, last_hash=last_hash):
+            return Outbound(first, bodies, last_hash)
+        case Ask(ask=ask):
+            return Asked(ask)
+        case Gone():
+            return BoxGone()
+        case Hung():
+            return BoxHung()
+        case Refused(reason=reason):
+            return Tampered(reason.value)
+        case _:
+            assert_never(message)
+
+
+async def _is_gone(pidfd: int) -> bool:
+    """Wait at most `_END_S` until the process has ended; return whether it has."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(pidfd, ended.set)
+    try:
+        async with asyncio.timeout(_END_S):
+            await ended.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(pidfd)
+    return True

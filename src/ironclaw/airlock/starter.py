@@ -1,0 +1,198 @@
+"""Starts airlocks and sweeps: the core's end of the zygote."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import ironclaw
+from ironclaw.airlock.link import Link
+from ironclaw.airlock.messages import (
+    Start,
+    StartAirlock,
+    StartSweep,
+    decode_started,
+    pack_control,
+)
+from ironclaw.airlock.sweep import DONE
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError
+from ironclaw.core.log import get_logger
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ironclaw.domain.ports import SlotDir
+
+_log = get_logger(__name__)
+_START_S: Final = 10.0
+"""Seconds for one fork, and for a fresh airlock to be confined."""
+_SWEEP_S: Final = 60.0
+_STREAM_BYTES: Final = 1024 * 1024
+_ROOT: Final = str(Path(ironclaw.__file__).parent.parent)
+# `-I` ignores the environment and the working directory; the code is the core's own.
+_BOOT: Final = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from ironclaw.airlock.zygote import main; main(int(sys.argv[2]))"
+)
+
+
+class AirlockStarter:
+    """Implements `ports.Airlocks`. Use it as an async context; leaving it ends the zygote.
+
+    Args:
+        ping_s: Seconds between the watchdog's pings of a box.
+        pong_s: Seconds a box has to answer one.
+    """
+
+    def __init__(self, *, ping_s: float = 60.0, pong_s: float = 30.0) -> None:
+        self._ping_s = ping_s
+        self._pong_s = pong_s
+        self._lock = asyncio.Lock()
+        self._control: socket.socket | None = None
+        self.zygote_pid = 0
+        """The zygote's process id; 0 when none runs."""
+
+    async def __aenter__(self) -> Self:
+        async with self._lock:
+            self._ensure_zygote()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        async with self._lock:
+            await asyncio.to_thread(self._end_zygote)
+
+    async def start(self, directory: SlotDir) -> Link:
+        """Start a confined airlock on a slot's directories.
+
+        Raises:
+            HostError: `AIRLOCK_FAILED`.
+        """
+        request = StartAirlock(
+            path=str(directory.path),
+            uid=directory.airlock_uid,
+            gid=directory.group,
+            box_uid=directory.box_uid,
+            ping_s=self._ping_s,
+            pong_s=self._pong_s,
+        )
+        ours, pid = await self._fork(request)
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_STREAM_BYTES)
+        link = Link(reader, writer, pid=pid, name=directory.slot)
+        try:
+            async with asyncio.timeout(_START_S):
+                await link.ready()
+        except TimeoutError as error:
+            await link.close()
+            raise _failed("The airlock was not confined in time.") from error
+        except BaseException:
+            await link.close()
+            raise
+        if link.missing:
+            _log.warning("airlock_weaker", slot=directory.slot, missing=list(link.missing))
+        return link
+
+    async def sweep(self, directory: SlotDir) -> None:
+        """Empty the slot's `out/`.
+
+        Raises:
+            HostError: `AIRLOCK_FAILED`, when something in it does not go.
+        """
+        await self.sweep_path(directory.path / "out", uid=directory.box_uid, gid=directory.group)
+
+    async def sweep_path(self, path: Path, *, uid: int, gid: int) -> None:
+        """Empty any directory that a box of that uid and gid could write; it stays itself.
+
+        Raises:
+            HostError: `AIRLOCK_FAILED`, when something in it does not go.
+        """
+        ours, _ = await self._fork(StartSweep(path=str(path), uid=uid, gid=gid))
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_SWEEP_S):
+                report = await loop.sock_recv(ours, 256)
+        except TimeoutError as error:
+            raise _failed("A sweep did not end in time.") from error
+        finally:
+            ours.close()
+        if report != DONE:
+            raise _failed("A sweep did not empty its directory.", report.decode("ascii", "replace"))
+
+    async def _fork(self, request: Start) -> tuple[socket.socket, int]:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            with theirs:
+                pid = await self._ask(request, theirs.fileno())
+        except BaseException:
+            ours.close()
+            raise
+        return ours, pid
+
+    async def _ask(self, request: Start, fd: int) -> int:
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            control = self._ensure_zygote()
+            try:
+                async with asyncio.timeout(_START_S):
+                    socket.send_fds(control, [pack_control(request)], [fd])
+                    raw = await loop.sock_recv(control, 4096)
+                return decode_started(raw).pid
+            except BaseException as error:
+                # An answer that comes late would be taken for the next one's: start afresh.
+                await asyncio.to_thread(self._end_zygote)
+                if isinstance(error, OSError | ValueError | TimeoutError):
+                    raise _failed("The zygote did not fork an airlock.", str(error)) from error
+                raise
+
+    def _ensure_zygote(self) -> socket.socket:
+        if self._control is not None:
+            return self._control
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            ours.setblocking(False)
+            argv = [sys.executable, "-I", "-c", _BOOT, _ROOT, "3"]
+            actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)]
+            if theirs.fileno() == 3:  # noqa: PLR2004 - dup2 onto itself keeps close-on-exec
+                os.set_inheritable(3, True)
+                actions = []
+            try:
+                self.zygote_pid = os.posix_spawn(
+                    sys.executable, argv, {"PATH": "/usr/bin:/bin"}, file_actions=actions
+                )
+            except OSError as error:
+                ours.close()
+                raise _failed("The zygote did not start.", str(error)) from error
+        self._control = ours
+        return ours
+
+    def _end_zygote(self) -> None:
+        control, self._control = self._control, None
+        pid, self.zygote_pid = self.zygote_pid, 0
+        if control is not None:
+            control.close()
+            # It holds nothing; a signal also ends one that hangs.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def _failed(message: str, detail: str = "") -> HostError:
+    return HostError(
+        Code.AIRLOCK_FAILED,
+        message,
+        hint="Run `ironclaw doctor`; if the machine is short of memory or processes, free some.",
+        detail=detail,
+    )
