@@ -1,0 +1,39 @@
+"""The part of msgspec that the sealed program uses: structs and msgpack, and JSON.
+
+The library's own `__init__` also imports its schema inspector, which pulls in `inspect`, `ast`,
+`tokenize` and more: many milliseconds in every box, for code that no box calls.
+"""
+
+import sys
+
+if "_msgspec_core" in sys.builtin_module_names:
+    # Linked into the program. The interpreter's importer knows built-in modules by plain names only.
+    import _msgspec_core
+
+    sys.modules[f"{__name__}._core"] = _msgspec_core
+
+from ._core import (  # noqa: E402
+    NODEFAULT,
+    UNSET,
+    DecodeError,
+    EncodeError,
+    Meta,
+    MsgspecError,
+    Raw,
+    Struct,
+    StructMeta,
+    UnsetType,
+    ValidationError,
+    convert,
+    defstruct,
+    to_builtins,
+)
+from ._core import Field as _Field  # noqa: E402
+
+
+def field(*, default=NODEFAULT, default_factory=NODEFAULT, name=None):
+    """Describe one field of a struct, as the library's own function does."""
+    return _Field(default=default, default_factory=default_factory, name=name)
+
+
+from . import json, msgpack, structs  # noqa: E402  (they import this package's names)
