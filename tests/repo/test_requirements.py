@@ -14,8 +14,8 @@ FOLDER = ROOT / "requirements"
 LOCKS = ("base", "backend", "build", "dev")
 # Words that a licence expression may be made of. Copyleft that binds linked programs is not here.
 LICENCES = re.compile(
-    r"apache|mit\b|bsd|isc|python software foundation|psf|mozilla public|mpl|unlicense|zlib|osi.approved|freely,? subject to the following restrictions"
-    r"|0bsd|public domain",
+    r"apache|mit\b|bsd|isc|python software foundation|psf|mozilla public|mpl|unlicense|zlib"
+    r"|osi.approved|freely, subject to the following restrictions|0bsd|public domain",
     re.IGNORECASE,
 )
 # A compiler: its output carries its run-time exception, and it is not shipped.
