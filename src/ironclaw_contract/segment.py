@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
     from ironclaw_contract.keys import QueueKeys
 
-    Body = InboundBody | OutboundBody
+Body = InboundBody | OutboundBody
+"""What a record of either direction carries."""
 
 _B = TypeVar("_B", InboundBody, OutboundBody)
 

@@ -1,8 +1,8 @@
 """Shutting the door behind an airlock: each control by itself, each failure named.
 
 `enter` runs first, with the rights the zygote has: a root directory that holds nothing but the
-slot's `in/`, `out/` and `run/`. `take_ids` gives the rights up, and sockets are bound. `seal` comes last:
-Landlock and seccomp, after which nothing can be opened elsewhere, started or connected.
+slot's `in/`, `out/` and `run/`. `take_ids` gives the rights up, and sockets are bound. `seal` comes
+last: Landlock and seccomp, after which nothing can be opened elsewhere, started or connected.
 
 A control the machine does not offer is left out and named in `Controls.missing`; the core decides
 what to say of it. Nothing here is fatal, but `seal` is refused if neither a root of its own nor

@@ -56,6 +56,7 @@ class AirlockStarter:
         self._pong_s = pong_s
         self._lock = asyncio.Lock()
         self._control: socket.socket | None = None
+        self._is_weakness_said = False
         self.zygote_pid = 0
         """The zygote's process id; 0 when none runs."""
 
@@ -99,7 +100,8 @@ class AirlockStarter:
         except BaseException:
             await link.close()
             raise
-        if link.missing:
+        if link.missing and not self._is_weakness_said:
+            self._is_weakness_said = True
             _log.warning("airlock_weaker", slot=directory.slot, missing=list(link.missing))
         return link
 
