@@ -84,7 +84,7 @@ class Link:
         for pipe in (self._bell, self._model):
             if pipe.is_open:
                 poll.register(pipe.fileno(), _READABLE | (select.POLLOUT if pipe.is_full else 0))
-            elif pipe is self._bell or self._loop.waits_for_model:
+            elif pipe is self._bell or self._must_ask_again:
                 deadlines.append(pipe.retry_at)
         timeout_s = min(deadlines) - time.monotonic()
         bell, model = self._bell.fileno(), self._model.fileno()
@@ -94,11 +94,15 @@ class Link:
             elif fd == model and model == self._model.fileno():
                 self._model_ready(events)
 
+    @property
+    def _must_ask_again(self) -> bool:
+        return self._loop.waits_for_model and self._bell.is_open and not self._model.is_open
+
     def _tend(self, now: float) -> float:
         """Do what time asks for; return when it asks next, in seconds of the monotonic clock."""
         if not self._bell.is_open and now >= self._bell.retry_at and self._bell.connect(now):
             self._greet()
-        if self._loop.waits_for_model and not self._model.is_open and now >= self._model.retry_at:
+        if self._must_ask_again and now >= self._model.retry_at:
             self._carry_out(self._loop.ask_again())
         if self._segments is None:
             return now + RESCAN_S
@@ -137,6 +141,8 @@ class Link:
             self._heard(data)
         if data is None or not alive:
             self._bell.drop(time.monotonic())
+            # The host gave up what was open; the calls are put again once the bell is back.
+            self._drop_model()
 
     def _heard(self, data: bytes) -> None:
         if Bell.PING.value in data:
@@ -202,7 +208,7 @@ class Link:
             return self._loop.told(Failed(call=ask.call, code=WireCode.CONTEXT_TOO_LONG, text=""))
         if not self._model.is_open:
             self._frames = FrameReader()
-            if not self._model.connect(time.monotonic()):
+            if not self._bell.is_open or not self._model.connect(time.monotonic()):
                 # `_tend` tries again when the delay is over.
                 return []
         if not self._model.send(frame):

@@ -1,0 +1,161 @@
+"""The scripted model: offline and deterministic, told by the message itself what to do.
+
+It keeps no memory of its own: whatever it says it remembers stood in the request, so its answers
+prove that the conversation came across the wall. `script.parse_script` reads the newest message;
+`Scripted.generate` carries the script out, one answer a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.models.script import MAX_DELAY_MS, Script, ToolCall, parse_script
+from ironclaw_contract.codes import WireCode
+from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
+from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from ironclaw.core.ids import SessionId
+    from ironclaw.domain.model import Agent
+
+NAME: Final = "scripted"
+_QUOTE_CHARS: Final = 80
+_RECALL_CHARS: Final = 100_000
+_REMEMBERED_FAILURES: Final = 1024
+_BYTES_PER_TOKEN: Final = 4
+_FILLER: Final = "The quick brown fox jumps over the lazy dog. "
+
+
+class Scripted:
+    """The provider `scripted`."""
+
+    def __init__(self) -> None:
+        self._failed: OrderedDict[tuple[str, str, int], int] = OrderedDict()
+
+    async def generate(
+        self, agent: Agent, session: SessionId, request: Generate
+    ) -> AsyncGenerator[ModelTell, None]:
+        """Do what the newest message says; see `models.provider.Provider`."""
+        place = _newest(request.entries)
+        former, turn = request.entries[:place], request.entries[place + 1 :]
+        said = request.entries[place] if place >= 0 else None
+        script = parse_script(said.text if isinstance(said, Said) else "")
+        done = _rounds_done(turn)
+        if script.slow_ms:
+            await asyncio.sleep(script.slow_ms / 1000)
+        if script.hangs:
+            await asyncio.sleep(MAX_DELAY_MS / 1000)
+        if (code := self._failure(session, request.turn, done, script)) is not None:
+            yield Failed(call=request.call, code=code, text="The script says so.")
+            return
+        if calls := _calls(script, done):
+            yield _answer(
+                request,
+                tuple(
+                    Called(call=f"c{done}.{number}", name=call.name, arguments=call.arguments)
+                    for number, call in enumerate(calls)
+                ),
+                Stop.TOOL,
+            )
+            return
+        text = "" if script.is_empty else _text(agent, script, former, turn)
+        length = max(1, -(-len(text) // script.pieces))
+        for start in range(0, len(text), length):
+            if start and script.piece_ms:
+                await asyncio.sleep(script.piece_ms / 1000)
+            yield Delta(call=request.call, text=text[start : start + length])
+        yield _answer(request, (Answered(text=text),), Stop.END)
+
+    def _failure(self, session: str, turn: str, done: int, script: Script) -> WireCode | None:
+        """The failure of this attempt, if it is to fail; counts attempts of one call."""
+        if script.fails is None or not script.failures:
+            return script.fails
+        key = (session, turn, done)
+        failed = self._failed.get(key, 0)
+        if failed >= script.failures:
+            return None
+        self._failed[key] = failed + 1
+        if len(self._failed) > _REMEMBERED_FAILURES:
+            self._failed.popitem(last=False)
+        return script.fails
+
+
+def _newest(entries: Sequence[Entry]) -> int:
+    """Place of the newest message; -1 when there is none."""
+    for place in range(len(entries) - 1, -1, -1):
+        if isinstance(entries[place], Said):
+            return place
+    return -1
+
+
+def _rounds_done(turn: Sequence[Entry]) -> int:
+    """Answers with tool calls that stand behind the newest message."""
+    rounds = 0
+    was_call = False
+    for entry in turn:
+        is_call = isinstance(entry, Called)
+        rounds += is_call and not was_call
+        was_call = is_call
+    return rounds
+
+
+def _calls(script: Script, done: int) -> tuple[ToolCall, ...]:
+    if done < len(script.rounds):
+        return script.rounds[done]
+    return (script.forever,) if script.forever is not None else ()
+
+
+def _answer(request: Generate, entries: tuple[Answered | Called, ...], stop: Stop) -> Generated:
+    read = sum(len(e.arguments if isinstance(e, Called) else e.text) for e in request.entries)
+    wrote = sum(len(e.arguments if isinstance(e, Called) else e.text) for e in entries)
+    return Generated(
+        call=request.call,
+        entries=entries,
+        stop=stop,
+        input_tokens=(len(request.system) + read) // _BYTES_PER_TOKEN,
+        output_tokens=wrote // _BYTES_PER_TOKEN,
+    )
+
+
+def _text(agent: Agent, script: Script, former: Sequence[Entry], turn: Sequence[Entry]) -> str:
+    """The words of the last answer of a turn."""
+    heard = [entry.text for entry in former if isinstance(entry, Said)]
+    if script.mistake:
+        return f"I do not know the directive {_quote(script.mistake)}."
+    if script.say is not None:
+        text = script.say
+    elif script.recalls:
+        text = _recall(heard)
+    else:
+        text = _default(agent, script, heard, turn)
+    if script.chars:
+        text = (text + " " + _FILLER * (script.chars // len(_FILLER) + 1))[: script.chars]
+    return text
+
+
+def _default(agent: Agent, script: Script, heard: list[str], turn: Sequence[Entry]) -> str:
+    words = f"{agent.name} heard {_quote(script.plain)}." if script.plain else "Done."
+    for entry in turn:
+        if isinstance(entry, Returned):
+            outcome = "failed" if entry.is_error else "returned"
+            words += f" The tool {outcome} {_quote(entry.text)}."
+    if not heard:
+        return f"{words} This is the first message I remember."
+    return (
+        f"{words} I remember {len(heard)} earlier message{'s' if len(heard) > 1 else ''}: "
+        f"the first was {_quote(heard[0])}, the last was {_quote(heard[-1])}."
+    )
+
+
+def _recall(heard: list[str]) -> str:
+    lines = [f"{number}. {_quote(text)}" for number, text in enumerate(heard, start=1)]
+    return "\n".join(lines)[:_RECALL_CHARS] if lines else "I remember no earlier message."
+
+
+def _quote(text: str) -> str:
+    line = " ".join(text.split())
+    return f'"{line}"' if len(line) <= _QUOTE_CHARS else f'"{line[:_QUOTE_CHARS]}…"'
