@@ -11,15 +11,15 @@ import pytest
 from tests.support.tree import ROOT
 
 FOLDER = ROOT / "requirements"
-LOCKS = ("base", "backend", "build", "dev")
+LOCKS = ("base", "backend", "dev")
 # Words that a licence expression may be made of. Copyleft that binds linked programs is not here.
 LICENCES = re.compile(
     r"apache|mit\b|bsd|isc|python software foundation|psf|mozilla public|mpl|unlicense|zlib"
     r"|osi.approved|freely, subject to the following restrictions|0bsd|public domain",
     re.IGNORECASE,
 )
-# A compiler: its output carries its run-time exception, and it is not shipped.
-TOOLS_NOT_SHIPPED = {"nuitka", "forbiddenfruit"}
+# Patches built-in types for a test double; its metadata offers a choice of licences.
+TOOLS_NOT_SHIPPED = {"forbiddenfruit"}
 
 
 def pins(name: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-MARK = "IRONCLAW_TEST_RUN"
+MARK = "SEALED_TEST_RUN"  # not IRONCLAW_…: that would have to be a setting
 _GRACE_S = 10.0
 """Seconds that teardown of the last test may still take."""
 

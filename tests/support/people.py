@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.support.leftovers import MARK
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -36,7 +38,7 @@ class Person(NamedTuple):
             "XDG_RUNTIME_DIR": str(self.runtime),
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
-            "IRONCLAW_TEST_RUN": os.environ["IRONCLAW_TEST_RUN"],
+            MARK: os.environ[MARK],
         }
         words = ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), *argv]
         if os.geteuid() != 0:
