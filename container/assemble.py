@@ -31,9 +31,22 @@ ACCOUNTS = {
     "etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
 }
 DIRECTORIES = {
-    "dev": 0o755, "etc": 0o755, "memory": 0o755, "proc": 0o755, "queue": 0o755,
-    "queue/in": 0o755, "queue/out": 0o755, "run": 0o755, "run/ironclaw": 0o755, "shared": 0o755,
-    "sys": 0o755, "tmp": 0o1777, "usr": 0o755, "var": 0o755, "var/tmp": 0o1777, "workspace": 0o700,
+    "dev": 0o755,
+    "etc": 0o755,
+    "memory": 0o755,
+    "proc": 0o755,
+    "queue": 0o755,
+    "queue/in": 0o755,
+    "queue/out": 0o755,
+    "run": 0o755,
+    "run/ironclaw": 0o755,
+    "shared": 0o755,
+    "sys": 0o755,
+    "tmp": 0o1777,
+    "usr": 0o755,
+    "var": 0o755,
+    "var/tmp": 0o1777,
+    "workspace": 0o700,
 }
 PACKAGES = ("base-files", "ca-certificates", "libc6")
 LIBRARY_DIR = "usr/lib/ironclaw"
@@ -97,7 +110,9 @@ class Base:
 def _needed(path: Path) -> list[str]:
     result = subprocess.run(  # noqa: S603  (a build script: a fixed program)
         ["/usr/bin/patchelf", "--print-needed", str(path)],
-        check=True, stdout=subprocess.PIPE, text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return result.stdout.split()
 
@@ -105,7 +120,9 @@ def _needed(path: Path) -> list[str]:
 def _interpreter(path: Path) -> str:
     result = subprocess.run(  # noqa: S603  (a build script: a fixed program)
         ["/usr/bin/patchelf", "--print-interpreter", str(path)],
-        check=True, stdout=subprocess.PIPE, text=True,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return result.stdout.strip()
 
@@ -165,8 +182,9 @@ def entries(base: Base, sealed: Path, multiarch: str, parts: list[str]) -> list[
             if str(parent) != ".":
                 directories.setdefault(str(parent), 0o755)
     owned = {"workspace": BOX_ID}
-    found += [Entry(f"{path}/", mode, owner=owned.get(path, 0))
-              for path, mode in directories.items()]
+    found += [
+        Entry(f"{path}/", mode, owner=owned.get(path, 0)) for path, mode in directories.items()
+    ]
     return sorted(found, key=lambda entry: entry.path.rstrip("/").split("/"))
 
 

@@ -6,7 +6,52 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <sys/prctl.h>
+
 #include "seal_tables.h"
+
+/* `_ctypes`, as far as the agent needs it: to ask the kernel for no_new_privs, where
+ * /proc/self/status does not say. The real module could call anything; this one can ask that. */
+static const long PRCTL = 1;
+
+static PyObject *facts_dlopen(PyObject *self, PyObject *args) {
+    PyObject *name;
+    int flags;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Oi", &name, &flags)) return NULL;
+    if (name != Py_None) return PyErr_Format(PyExc_OSError, "no library can be loaded");
+    return PyLong_FromLong(0);
+}
+
+static PyObject *facts_dlsym(PyObject *self, PyObject *args) {
+    long handle;
+    const char *name;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "ls", &handle, &name)) return NULL;
+    if (strcmp(name, "prctl") != 0) return PyErr_Format(PyExc_OSError, "no such symbol");
+    return PyLong_FromLong(PRCTL);
+}
+
+static PyObject *facts_call(PyObject *self, PyObject *args) {
+    long address;
+    int option;
+    unsigned long a, b, c, d;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "l(ikkkk)", &address, &option, &a, &b, &c, &d)) return NULL;
+    if (address != PRCTL || option != PR_GET_NO_NEW_PRIVS)
+        return PyErr_Format(PyExc_OSError, "not allowed");
+    return PyLong_FromLong(prctl(option, a, b, c, d));
+}
+
+static PyMethodDef facts_methods[] = {{"dlopen", facts_dlopen, METH_VARARGS, NULL},
+                                      {"dlsym", facts_dlsym, METH_VARARGS, NULL},
+                                      {"call_function", facts_call, METH_VARARGS, NULL},
+                                      {NULL, NULL, 0, NULL}};
+
+static struct PyModuleDef facts_module = {PyModuleDef_HEAD_INIT, .m_name = "_ctypes", .m_size = -1,
+                                          .m_methods = facts_methods};
+
+PyObject *PyInit__ctypes(void) { return PyModule_Create(&facts_module); }
 
 static int give_up(PyStatus status) {
     Py_ExitStatusException(status);
@@ -56,13 +101,10 @@ int main(int argc, char **argv) {
     PyConfig_Clear(&config);
     if (PyStatus_Exception(status)) return give_up(status);
 
-    int code = 1;
-    PyObject *module = PyImport_ImportModule(SEALED_ENTRY);
-    PyObject *result = module ? PyObject_CallMethod(module, "main", NULL) : NULL;
-    if (result == NULL)
-        PyErr_Print(); /* SystemExit ends the process here, with its code */
-    else
-        code = PyLong_Check(result) ? (int)PyLong_AsLong(result) : 0;
+    int found = PyImport_ImportFrozenModule("__main__");
+    if (found == 0) PyErr_SetString(PyExc_SystemError, "no program was sealed in");
+    int code = found == 1 ? 0 : 1;
+    if (code != 0) PyErr_Print(); /* SystemExit ends the process here, with its code */
     if (Py_FinalizeEx() < 0 && code == 0) code = 1;
     return code;
 }

@@ -37,6 +37,8 @@ LINKED = {
     "msgspec._core": ("_msgspec_core", "msgspec_core", "PyInit__core"),
 }
 """Extension modules that the program is linked to: (name inside, library, init function)."""
+PROVIDED = {"_ctypes": "PyInit__ctypes"}
+"""Modules that `seal.c` itself has a small form of."""
 ALWAYS = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8")
 """Codecs that are looked up by name at run time."""
 CORE = {"marshal", "_imp", "_ast", "_tokenize", "builtins", "sys", "gc", "_warnings", "_string"}
@@ -73,8 +75,10 @@ def _frozen(modules: list[Module], work: Path) -> tuple[str, str]:
         (work / f"{symbol}.bin").write_bytes(data)
         assembly += [".balign 16", f".globl {symbol}", f'{symbol}: .incbin "{symbol}.bin"']
         flag = int(module.is_package)
-        table.append(f'{{.name = "{module.name}", .code = {symbol}, .size = {len(data)},'
-                     f" .is_package = {flag}}},")
+        name = "__main__" if module.name == ENTRY else module.name
+        table.append(
+            f'{{.name = "{name}", .code = {symbol}, .size = {len(data)}, .is_package = {flag}}},'
+        )
     externs = [f"extern const unsigned char {f'sealed_{n}'}[];" for n in range(len(modules))]
     body = "\n    ".join([*table, "{0}"])
     text = "\n".join(externs) + f"\nstatic struct _frozen sealed_modules[] = {{\n    {body}\n}};\n"
@@ -87,13 +91,14 @@ def _builtins(modules: list[Module], config: Path) -> str:
     known |= {"marshal": "PyMarshal_Init", "_imp": "PyInit__imp"}
     used = {m.name for m in modules if m.origin == "built-in"} | CORE
     rows = {name: known[name] for name in sorted(used) if known.get(name, "NULL") != "NULL"}
-    rows |= {name: init for name, _, init in LINKED.values()}
+    rows |= {name: init for name, _, init in LINKED.values()} | PROVIDED
     null = [f'    {{"{name}", NULL}},' for name in ("builtins", "sys")]
     externs = [f"extern PyObject *{init}(void);" for init in rows.values()]
     entries = [f'    {{"{name}", {init}}},' for name, init in rows.items()]
-    head = '#include <Python.h>\n'
-    return head + "\n".join([*externs, "struct _inittab _PyImport_Inittab[] = {", *entries, *null,
-                             "    {0}", "};", ""])
+    head = "#include <Python.h>\n"
+    return head + "\n".join(
+        [*externs, "struct _inittab _PyImport_Inittab[] = {", *entries, *null, "    {0}", "};", ""]
+    )
 
 
 def _link(work: Path, libpl: Path, include: str) -> None:
@@ -102,17 +107,44 @@ def _link(work: Path, libpl: Path, include: str) -> None:
     here = Path(__file__).resolve().parent
     subprocess.run(  # noqa: S603  (a build script: the compiler it was told)
         [
-            compiler, "-O2", "-fno-plt", "-fno-ident", "-pipe",
-            "-no-pie", "-fno-pie", "-fstack-protector-strong", "-D_FORTIFY_SOURCE=2",
-            f"-I{include}", "-I.", str(here / "seal.c"), "builtins.c", "frozen.S",
+            compiler,
+            "-O2",
+            "-fno-plt",
+            "-fno-ident",
+            "-pipe",
+            "-no-pie",
+            "-fno-pie",
+            "-fstack-protector-strong",
+            "-D_FORTIFY_SOURCE=2",
+            f"-I{include}",
+            "-I.",
+            str(here / "seal.c"),
+            "builtins.c",
+            "frozen.S",
             str(libpl / f"libpython{version}.a"),
-            "-L.", "-lapsw", "-lmsgspec_core", "-lexpat", "-lz", "-lm", "-ldl", "-lpthread",
-            "-o", "sandbox",
-            "-Wl,--export-dynamic", "-Wl,--gc-sections", "-Wl,--as-needed", "-Wl,-O1", "-s",
-            "-Wl,--build-id=none", "-Wl,-z,relro", "-Wl,-z,noexecstack", "-Wl,--hash-style=gnu",
+            "-L.",
+            "-lapsw",
+            "-lmsgspec_core",
+            "-lexpat",
+            "-lz",
+            "-lm",
+            "-ldl",
+            "-lpthread",
+            "-o",
+            "sandbox",
+            "-Wl,--export-dynamic",
+            "-Wl,--gc-sections",
+            "-Wl,--as-needed",
+            "-Wl,-O1",
+            "-s",
+            "-Wl,--build-id=none",
+            "-Wl,-z,relro",
+            "-Wl,-z,noexecstack",
+            "-Wl,--hash-style=gnu",
             "-Wl,-z,lazy",
         ],
-        check=True, cwd=work,
+        check=True,
+        cwd=work,
     )
 
 
@@ -132,7 +164,7 @@ def main() -> None:
     for name in ALWAYS:
         if name not in names:
             loaded.append(Module(name, str(stdlib / f"{name.replace('.', '/')}.py"), False))
-    foreign = [m for m in loaded if m.origin.endswith(".so") and m.name not in LINKED]
+    foreign = [m for m in loaded if m.origin.endswith(".so") and m.name not in {*LINKED, *PROVIDED}]
     if foreign:
         sys.exit(f"these imports need a library of their own: {[m.name for m in foreign]}")
     frozen = sorted(m for m in loaded if m.origin.endswith(".py"))
@@ -146,8 +178,7 @@ def main() -> None:
         soname = f"{LIBRARY_DIR}/{target.name}"
         subprocess.run(["patchelf", "--set-soname", soname, target], check=True)
     table, assembly = _frozen(frozen, work)
-    entry = f'#define SEALED_ENTRY "{ENTRY}"\n'
-    (work / "seal_tables.h").write_text(entry + table, "utf-8")
+    (work / "seal_tables.h").write_text(table, "utf-8")
     (work / "frozen.S").write_text(assembly, "utf-8")
     libpl = Path(sysconfig.get_config_var("LIBPL"))
     (work / "builtins.c").write_text(_builtins(loaded, libpl / "config.c"), "utf-8")

@@ -148,9 +148,7 @@ class ImageStore:
         except FileNotFoundError as error:
             raise missing(descriptor.digest) from error
         if size != descriptor.size or f"sha256:{hasher.hexdigest()}" != descriptor.digest:
-            raise oci.broken(
-                "A stored layer does not match its digest.", detail=descriptor.digest
-            )
+            raise oci.broken("A stored layer does not match its digest.", detail=descriptor.digest)
 
     def index(self) -> oci.Index:
         """Read the names of the images here."""

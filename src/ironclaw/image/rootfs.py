@@ -18,6 +18,7 @@ import secrets
 import shutil
 import tempfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -28,11 +29,10 @@ from ironclaw.domain.ports import Rootfs
 from ironclaw.image import oci
 from ironclaw.image.layout import ImageStore, missing, sync_directory, write_durable
 from ironclaw.image.trust import TrustStore
-from ironclaw.image.unpack import Limits, Unpacker, open_layer
+from ironclaw.image.unpack import DEFAULT_LIMITS, Limits, Unpacker, open_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 RECIPE: Final = 1
 """Version of how a rootfs is made from layers; another version is made anew."""
@@ -51,7 +51,7 @@ class Marker(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RootfsStore:
     """Rootfs of one state directory. All methods do disk work: call them in a thread."""
 
-    def __init__(self, state_dir: Path, *, limits: Limits = Limits()) -> None:
+    def __init__(self, state_dir: Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
         self.images = ImageStore(state_dir / "images")
         self.trust = TrustStore(state_dir / "images")
         self.root = state_dir / "rootfs"
@@ -104,7 +104,7 @@ class RootfsStore:
             raise oci.broken("The image's config and manifest do not name the same layers.")
         return manifest, config
 
-    def list(self) -> list[Rootfs]:
+    def complete(self) -> list[Rootfs]:
         """List complete rootfs, by digest."""
         if not self.root.is_dir():
             return []
@@ -146,17 +146,19 @@ class RootfsStore:
         try:
             unpacker = Unpacker(tree, limits=self._limits, owner=os.geteuid() == 0)
             limit = self._limits.total_bytes
-            with tempfile.TemporaryDirectory(dir=building) as scratch_name:
-                scratch = building / os.path.basename(scratch_name)
+            with tempfile.TemporaryDirectory(dir=building) as scratch:
                 for layer, diff_id in zip(manifest.layers, config.rootfs.diff_ids, strict=True):
                     blob = self.images.path(layer.digest)
-                    with open_layer(blob, layer, diff_id, scratch=scratch, limit=limit) as plain:
+                    with open_layer(
+                        blob, layer, diff_id, scratch=Path(scratch), limit=limit
+                    ) as plain:
                         unpacker.layer(plain)  # (4) (5)
             unpacker.finish()
             sync_directory(tree)  # (6)
             tree.chmod(0o555)
             marker = Marker(digest, oci.rootfs_digest(config.rootfs.diff_ids), RECIPE, trusted)
-            write_durable(building / "complete.json", msgspec.json.encode(marker), mode=0o444)  # (7)
+            content = msgspec.json.encode(marker)
+            write_durable(building / "complete.json", content, mode=0o444)  # (7)
             if place.exists():  # made by another recipe, or damaged
                 old = self.root / f".{place.name}.{secrets.token_hex(4)}"
                 place.rename(old)

@@ -45,6 +45,9 @@ class Limits(NamedTuple):
     """Components of a name."""
 
 
+DEFAULT_LIMITS: Final = Limits()
+
+
 class _Bounded:
     """A file for tarfile that refuses to be read in huge pieces: those are header bombs."""
 
@@ -128,7 +131,7 @@ class Unpacker:
     directory could not be filled.
     """
 
-    def __init__(self, root: Path, *, limits: Limits = Limits(), owner: bool) -> None:
+    def __init__(self, root: Path, *, limits: Limits = DEFAULT_LIMITS, owner: bool) -> None:
         """Start with an empty directory.
 
         Args:
@@ -169,7 +172,7 @@ class Unpacker:
             parts = path.split("/")
             with self._directory(parts) as descriptor:
                 if self._owner:
-                    os.fchown(descriptor, uid, gid)
+                    _give(descriptor, uid, gid)
                 # A directory of the box's own user is a mount point; the rest is read-only.
                 os.fchmod(descriptor, mode if uid else mode & ~0o222)
                 os.fsync(descriptor)
@@ -260,7 +263,7 @@ class Unpacker:
                 left -= len(piece)
             target.flush()
             if self._owner:
-                os.fchown(target.fileno(), member.uid, member.gid)
+                _give(target.fileno(), member.uid, member.gid)
             os.fchmod(target.fileno(), member.mode & 0o555 | 0o444)
             os.fsync(target.fileno())
 
@@ -295,7 +298,7 @@ class Unpacker:
     def _whiteout(self, parts: list[str]) -> None:
         with self._directory(parts[:-1]) as parent:
             if parts[-1] == _OPAQUE:
-                for name in os.listdir(parent):
+                for name in os.listdir(parent):  # noqa: PTH208  (a descriptor, not a path)
                     _clear(parent, name, tree=True)
                 return
             hidden = parts[-1].removeprefix(_WHITEOUT)
@@ -305,6 +308,15 @@ class Unpacker:
         gone = "/".join([*parts[:-1], hidden])
         for path in [p for p in self._modes if p == gone or p.startswith(f"{gone}/")]:
             del self._modes[path]
+
+
+def _give(descriptor: int, uid: int, gid: int) -> None:
+    """Give a file its owner; in a user namespace without that id it stays ours."""
+    try:
+        os.fchown(descriptor, uid, gid)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
 
 
 def _kind(parent: int, name: str) -> int | None:
