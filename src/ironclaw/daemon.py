@@ -1,0 +1,256 @@
+"""The composition root: opens every part in order, serves until told to stop, closes in reverse.
+
+    python -s -P -m ironclaw.daemon [--config FILE]     (started by the keeper, inside its nest)
+
+open_core: settings -> keys -> store -> isolator -> airlocks -> models -> sessions -> delivery
+serve:     adopt what a former core left -> wake what waits -> API -> ready
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ironclaw.airlock.starter import AirlockStarter
+from ironclaw.api.app import create_app
+from ironclaw.api.server import serve
+from ironclaw.api.tokens import FileTokenStore, ensure_first_token
+from ironclaw.channels.api_channel import ApiChannel
+from ironclaw.config.load import load_settings
+from ironclaw.config.paths import claim_directory
+from ironclaw.core import log
+from ironclaw.core.clock import SystemClock
+from ironclaw.core.errors import IronClawError
+from ironclaw.core.tasks import Tasks
+from ironclaw.household import Household, Machine
+from ironclaw.image.provision import current_rootfs
+from ironclaw.keys.custodian import Custodian
+from ironclaw.keys.master import find_master
+from ironclaw.keys.ring import Ring
+from ironclaw.models.provider import Registry as Providers
+from ironclaw.models.scripted import Scripted
+from ironclaw.models.service import ModelService
+from ironclaw.sandbox.isolator import open_isolator
+from ironclaw.sandbox.keeper import READY_VARIABLE
+from ironclaw.services.delivery import DeliveryService
+from ironclaw.services.hub import Hub
+from ironclaw.services.parts import SessionLimits, SessionParts
+from ironclaw.services.router import Router
+from ironclaw.services.sessions import Sessions
+from ironclaw.services.slots import Slots
+from ironclaw.store.chatlog import ChatLog
+from ironclaw.store.engine import Store
+from ironclaw.store.key_rows import KeyRows
+from ironclaw.store.ledger import Ledger
+from ironclaw.store.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from ironclaw.api.server import Listening
+    from ironclaw.config.settings import Settings
+    from ironclaw.domain.ports import Channel
+    from ironclaw.sandbox.isolator import RunscIsolator
+
+DEMO_AGENT: Final = "demo"
+
+_log = log.get_logger("daemon")
+
+
+class Core(NamedTuple):
+    """The open parts that the edges, the benchmark and tests work with."""
+
+    house: Household
+    registry: Registry
+    ledger: Ledger
+    sessions: Sessions
+    slots: Slots
+    isolator: RunscIsolator
+    delivery: DeliveryService
+    hub: Hub
+    custodian: Custodian
+    tasks: Tasks
+
+
+@contextlib.asynccontextmanager
+async def open_core(settings: Settings, *, channels: Sequence[Channel] = ()) -> AsyncIterator[Core]:
+    """Open everything but the API. Leaving it stops every box and closes the store.
+
+    Args:
+        settings: Checked settings.
+        channels: Channels beside `api`.
+
+    Raises:
+        IronClawError: A part cannot be opened; what was open is closed again.
+    """
+    clock = SystemClock()
+    state = claim_directory(settings.state_dir)
+    runtime = claim_directory(settings.runtime_dir)
+    async with contextlib.AsyncExitStack() as stack:
+        path = state / "store.db"
+        keys = state / "keys"
+        ring = Ring.open(keys, find_master(keys, os.environ), store_exists=path.exists())
+        store = await stack.enter_async_context(await Store.open(path, ring.store_key))
+        custodian = await Custodian.start(ring, KeyRows(store))
+        registry = Registry(store, clock)
+        ledger = Ledger(store, custodian, clock)
+        log_of_chats = ChatLog(store, custodian, clock)
+        isolator = await open_isolator(
+            state_dir=state, runtime_dir=runtime, clock=clock, runsc=settings.sandbox.runsc
+        )
+        rootfs = await current_rootfs(settings.image_dir)
+        airlocks = await stack.enter_async_context(AirlockStarter())
+        tasks = await stack.enter_async_context(Tasks("core", on_failure=_task_failed))
+        hub = Hub(log_of_chats)
+        by_name = {channel.name: channel for channel in [ApiChannel(hub.show), *channels]}
+        delivery = DeliveryService(outbox=ledger, channels=by_name, hub=hub, clock=clock)
+        tasks.start(delivery.run(), name="delivery")
+        slots = Slots(
+            isolator=isolator, airlocks=airlocks, rootfs=lambda: rootfs, clock=clock, tasks=tasks
+        )
+        sessions = Sessions(
+            SessionParts(
+                ledger=ledger,
+                registry=registry,
+                custodian=custodian,
+                isolator=isolator,
+                slots=slots,
+                models=ModelService(Providers({"scripted": Scripted()})),
+                announce=delivery,
+                clock=clock,
+                limits=SessionLimits(
+                    idle_stop_s=settings.sandbox.idle_stop_s, max_boxes=settings.sandbox.max_boxes
+                ),
+            ),
+            tasks,
+        )
+        stack.push_async_callback(slots.close)
+        stack.push_async_callback(sessions.close)
+        router = Router(
+            directory=registry,
+            intake=ledger,
+            refusals=log_of_chats,
+            keys=custodian,
+            hub=hub,
+            wake=sessions.wake,
+        )
+        house = Household(
+            registry=registry,
+            ledger=ledger,
+            log_of_chats=log_of_chats,
+            router=router,
+            sessions=sessions,
+            slots=slots,
+            hub=hub,
+            machine=Machine(
+                started_ms=clock.now_ms(),
+                rootless=isolator.rootless,
+                runtime_version=isolator.version,
+                platform=settings.sandbox.platform,
+                rootfs=rootfs,
+                weaker=isolator.weaker(),
+            ),
+        )
+        core = Core(
+            house=house,
+            registry=registry,
+            ledger=ledger,
+            sessions=sessions,
+            slots=slots,
+            isolator=isolator,
+            delivery=delivery,
+            hub=hub,
+            custodian=custodian,
+            tasks=tasks,
+        )
+        await _resume(core)
+        yield core
+
+
+async def _resume(core: Core) -> None:
+    """Take over what a former core left, clear what nobody needs, wake what waits."""
+    boxes = await core.isolator.survivors()
+    await core.sessions.adopt(boxes)
+    alive = {box.slot for box in boxes}
+    for slot in await core.isolator.slots():
+        if slot not in alive:
+            await core.isolator.discard(slot)
+    if not await core.registry.agents():
+        await core.registry.create_agent(
+            name=DEMO_AGENT,
+            persona="You are the demo agent: you show that a sealed round trip works.",
+            tools=("clock", "list_files", "read_file", "write_file"),
+        )
+    for agent in await core.registry.agents():
+        core.slots.keep(agent)
+    for session in await core.registry.waiting():
+        core.sessions.wake(session)
+    core.delivery.due()
+
+
+async def run(settings: Settings) -> None:
+    """Be the daemon until SIGTERM or SIGINT.
+
+    Raises:
+        IronClawError: It cannot start.
+    """
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with open_core(settings) as core:
+        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
+        await ensure_first_token(tokens, settings.token_file)
+        app = create_app(core.house, tokens, settings)
+        serving = core.tasks.start(serve(app, settings, ready=_say_ready), name="api")
+        ending = core.tasks.start(stopping.wait(), name="signals")
+        await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            serving.result()
+        serving.cancel()
+        await asyncio.wait({serving})
+    _log.info("stopped")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the daemon; returns the exit code of `core.codes`."""
+    parser = argparse.ArgumentParser(prog="ironclaw.daemon")
+    parser.add_argument("--config", type=Path)
+    options = parser.parse_args(argv)
+    try:
+        settings = load_settings(options.config)
+        log.configure(level=settings.log.level, form=settings.log.form, sink=sys.stderr)
+        asyncio.run(run(settings))
+    except IronClawError as error:
+        _log.error(
+            "cannot_start",
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            detail=error.detail,
+        )
+        return error.row.exit_code
+    return 0
+
+
+def _say_ready(listening: Listening) -> None:
+    _log.info("ready", socket=str(listening.socket), host=listening.host, port=listening.port)
+    descriptor = os.environ.pop(READY_VARIABLE, "")
+    if descriptor:
+        with contextlib.suppress(OSError):
+            os.write(int(descriptor), b"ready\n")
+            os.close(int(descriptor))
+
+
+def _task_failed(name: str, error: BaseException) -> None:
+    _log.error("task_failed", task=name, exc_info=error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
