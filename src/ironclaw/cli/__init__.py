@@ -1,1 +1,1 @@
-"""The `ironclaw` command: an edge; it talks to the API and renders."""
+"""The command line: `ironclaw`. Every word it prints goes through `render`."""

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 PREFIX = "IRONCLAW_"
-NOT_SETTINGS = frozenset({"IRONCLAW_CONFIG"})
-"""Variables of the prefix that are not settings."""
+NOT_SETTINGS = frozenset(
+    {"IRONCLAW_CONFIG", "IRONCLAW_PYTHON", "IRONCLAW_READY_FD", "IRONCLAW_VIEW"}
+)
+"""Variables of the prefix that are not settings: where the file is, what `./run` starts, and what
+the keeper tells the core."""
 MAX_CONFIG_BYTES = 1024 * 1024
 
 _Tree = dict[str, dict[str, Any]]
@@ -187,7 +190,7 @@ def _complete(settings: Settings, env: Mapping[str, str], uid: int) -> Settings:
     return msgspec.structs.replace(settings, paths=done)
 
 
-_MAX_RUNTIME_CHARS = 56
+_MAX_RUNTIME_CHARS = 64
 """`sun_path` holds 107 bytes; the longest name below is `slots/<slot id>/run/model.sock`."""
 
 

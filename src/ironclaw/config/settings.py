@@ -117,6 +117,11 @@ class Settings(_Section, frozen=True):
         return self.paths.runtime_dir / "api.sock"
 
     @property
+    def log_file(self) -> Path:
+        """What keeper and core write."""
+        return self.paths.state_dir / "log" / "ironclaw.log"
+
+    @property
     def token_file(self) -> Path:
         """The first token, minted by the daemon, read by the command line."""
         return self.paths.state_dir / "api-token"

@@ -1,0 +1,103 @@
+"""`ironclaw chat`: one message, or a conversation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ironclaw.cli import render, talk
+from ironclaw.cli.client import Client
+from ironclaw.cli.options import AgentArgument, Json, settings
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import PeerError, UserError
+
+if TYPE_CHECKING:
+    from ironclaw.cli.talk import Spoken
+
+LEAVE = frozenset({"/quit", "/exit", "/q"})
+
+
+def chat(
+    agent: AgentArgument,
+    text: Annotated[
+        str | None, typer.Argument(help="What to say; left out: a conversation, line by line.")
+    ] = None,
+    *,
+    name: Annotated[str, typer.Option("--chat", help="Which chat with the agent.")] = "main",
+    thread: Annotated[str | None, typer.Option(help="A thread in that chat.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Talk to an agent."""
+    client = Client(settings())
+    try:
+        if text is not None:
+            once(client, agent, name, text, thread=thread, as_json=as_json)
+        elif as_json:
+            raise UserError(
+                Code.INVALID,
+                "A conversation has no JSON form.",
+                hint='Say something: `ironclaw chat AGENT "text" --json`.',
+            )
+        else:
+            converse(client, agent, name, thread=thread)
+    finally:
+        client.close()
+
+
+def once(
+    client: Client, agent: str, name: str, text: str, *, thread: str | None, as_json: bool
+) -> None:
+    """Send one message and show its reply.
+
+    Raises:
+        PeerError: The turn failed; the message is the host's own words (`BOX_BROKEN`).
+    """
+    sent = talk.send(client, agent, name, text, thread=thread)
+    last = _play(client, sent, is_shown=not as_json)
+    if as_json:
+        told = {key: sent[key] for key in ("chat", "session", "message")}
+        render.data(told | {"kind": last.kind, "text": last.text})
+        if last.kind == "error":
+            raise typer.Exit(_failed("").row.exit_code)
+    elif last.kind == "error":
+        raise _failed(last.text)
+
+
+def converse(client: Client, agent: str, name: str, *, thread: str | None) -> None:
+    """Send line after line until the end of input."""
+    client.get("v1", "agents", agent)
+    render.note(f"Talking to {agent}. Leave with /quit or Ctrl-D.")
+    while (text := render.ask("you> ")) is not None and text.strip() not in LEAVE:
+        if not text.strip():
+            continue
+        sent = talk.send(client, agent, name, text, thread=thread)
+        last = _play(client, sent, is_shown=True)
+        if last.kind == "error":
+            render.note(last.text, tone="bad")
+
+
+def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> Spoken:
+    shown = ""
+    last = None
+    for last in talk.hear(client, sent):
+        if not is_shown:
+            continue
+        if last.kind == "progress":
+            render.piece(last.text)
+            shown += last.text
+        elif last.kind == "reply":
+            # Pieces are the reply as it was made; what they lack is shown now.
+            if last.text.startswith(shown):
+                render.block(last.text[len(shown) :])
+            else:
+                render.block(f"\n{last.text}")
+        elif shown:
+            render.line()
+    if last is None:
+        raise AssertionError("hearing ends with a reply or raises")
+    return last
+
+
+def _failed(text: str) -> PeerError:
+    return PeerError(Code.BOX_BROKEN, text, hint="Say it again; `ironclaw logs` has what happened.")

@@ -1,0 +1,185 @@
+"""`ironclaw demo`: a private house, two messages to a sealed agent, and everything away again.
+
+The first message finds no box: what it takes is a cold start, reply included. The second finds the
+first one's box warm. Whatever is said about the wall is taken from the launch's receipt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from ironclaw.cli import launch, render
+from ironclaw.cli.client import Client
+from ironclaw.cli.options import Json, chosen
+from ironclaw.config.paths import default_runtime_dir
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, PeerError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ironclaw.config.settings import Settings
+
+AGENT: Final = "demo"
+FIRST: Final = "Hello! Who are you, and where do you run?"
+SECOND: Final = "And what did I just ask you?"
+REPLY_S: Final = 60
+
+
+class _Heard(NamedTuple):
+    """One message and its reply."""
+
+    text: str
+    session: str
+    took_ms: float
+
+
+def demo(*, as_json: Json = False) -> None:
+    """Show a sealed round trip, from nothing, and leave nothing behind but the image."""
+    mine, config = chosen()
+    began = time.monotonic()
+    launch.claim_directories(mine)
+    asyncio.run(launch.have_image(mine))
+    with _house(mine, config) as private:
+        client = Client(private)
+        try:
+            _have_agent(client)
+            cold = _ask(client, FIRST)
+            receipt = client.get("v1", "sessions", cold.session, "receipt")
+            warm = _ask(client, SECOND)
+        finally:
+            client.close()
+        told = _told(cold, warm, receipt)
+        if not as_json:
+            _show(told, receipt, cold, warm)
+    if as_json:
+        render.data(told | {"total_ms": round(1000 * (time.monotonic() - began))})
+        return
+    render.note(f"Everything is down again; {time.monotonic() - began:.1f} s in all.")
+    render.note("Your own house: ironclaw up")
+
+
+@contextlib.contextmanager
+def _house(mine: Settings, config: Path | None) -> Iterator[Settings]:
+    """A running house of its own, with the image of the real one."""
+    name = f"demo-{secrets.token_hex(4)}"
+    run = default_runtime_dir(os.environ, os.geteuid())
+    paths = msgspec.structs.replace(
+        mine.paths,
+        state_dir=mine.state_dir.with_name(f"{mine.state_dir.name}-{name}"),
+        runtime_dir=run.with_name(f"{run.name}-{name}"),
+    )
+    # No TCP: the demo must not need the port of a house that runs already.
+    api = msgspec.structs.replace(mine.api, tcp=False)
+    private = msgspec.structs.replace(mine, paths=paths, api=api)
+    environment = launch.core_environment(private, config)
+    environment["IRONCLAW_API_TCP"] = "false"
+    environment["IRONCLAW_SANDBOX_POOL_SIZE"] = "0"
+    try:
+        launch.claim_directories(private)
+        render.note("Starting a private house …")
+        launch.start(private, environment)
+        yield private
+    finally:
+        launch.stop(private)
+        for directory in (paths.state_dir, paths.runtime_dir):
+            _remove(directory)
+
+
+def _have_agent(client: Client) -> None:
+    body = {"name": AGENT, "persona": "You show visitors around.", "pool_size": 0}
+    try:
+        client.call("POST", "v1", "agents", body=body)
+    except UserError as error:
+        if error.code is not Code.CONFLICT:
+            raise
+
+
+def _ask(client: Client, text: str) -> _Heard:
+    """Say something and wait for the reply. Raises HostError, PeerError."""
+    render.note(f"you>  {text}")
+    began = time.perf_counter()
+    sent: dict[str, Any] = client.call(
+        "POST",
+        *("v1", "agents", AGENT, "chats", "demo", "messages"),
+        query=f"wait={REPLY_S}",
+        body={"text": text},
+        timeout_s=REPLY_S + 5,
+    )
+    took_ms = 1000 * (time.perf_counter() - began)
+    if sent["status"] == "failed":
+        raise PeerError(
+            Code.BOX_BROKEN, sent["reply"], hint="`ironclaw doctor` tries each part of the wall."
+        )
+    if sent["status"] != "answered":
+        raise HostError(
+            Code.LAUNCH_TIMEOUT,
+            f"No reply within {REPLY_S} s ({sent['reason']}).",
+            hint="`ironclaw doctor` tries each part of the wall.",
+        )
+    return _Heard(sent["reply"], sent["session"], took_ms)
+
+
+def _told(cold: _Heard, warm: _Heard, receipt: dict[str, Any]) -> dict[str, Any]:
+    taken = ("runtime", "runtime_version", "platform", "network", "uid", "rootless", "image_digest")
+    told = {name: receipt[name] for name in taken}
+    told["runsc_version"] = told.pop("runtime_version")
+    return {
+        "reply": cold.text,
+        "second_reply": warm.text,
+        **told,
+        "cold_ms": round(cold.took_ms, 1),
+        "warm_ms": round(warm.took_ms, 1),
+        "weaker": receipt["weaker"],
+    }
+
+
+def _show(told: dict[str, Any], receipt: dict[str, Any], cold: _Heard, warm: _Heard) -> None:
+    render.line(f"you>   {FIRST}", tone="strong")
+    render.block(f"agent> {cold.text}")
+    render.line(f"you>   {SECOND}", tone="strong")
+    render.block(f"agent> {warm.text}")
+    inside = receipt["inside"]
+    where = "as an ordinary user" if told["rootless"] else "as root"
+    render.line()
+    render.fields(
+        {
+            "ran in": f"{told['runtime']} {told['runsc_version']} ({told['platform']}), {where}",
+            "image": told["image_digest"],
+            "network": f"{told['network']} (interfaces {', '.join(inside['interfaces'])})",
+            "user": f"uid {inside['uid']}, capabilities {inside['cap_eff']:#x}, "
+            f"no_new_privs {inside['no_new_privs']}, seccomp mode {inside['seccomp']}",
+            "file system": "read-only root" if not inside["root_writable"] else "writable root",
+            "cold": f"{told['cold_ms']} ms from message to reply, launch included",
+            "warm": f"{told['warm_ms']} ms",
+            "weaker here": "; ".join(told["weaker"]) or "nothing",
+        }
+    )
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory of the private house, with what boxes left in it.
+
+    An ordinary user does not own what a box wrote: ids of the nest do, so a helper goes in there.
+    """
+    if not directory.exists():
+        return
+    if os.geteuid() == 0:
+        shutil.rmtree(directory, ignore_errors=True)
+        return
+    from ironclaw.sandbox.process import run  # noqa: PLC0415 - heavy
+
+    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.demo_remove", str(directory)]
+    done = asyncio.run(run(argv, timeout_s=30.0))
+    if done.status:
+        render.note(f"{directory} could not be removed.", tone="warn")

@@ -1,0 +1,132 @@
+"""`ironclaw up`, `down`, `status`, `logs`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ironclaw.cli import launch, render
+from ironclaw.cli.client import not_running
+from ironclaw.cli.nouns.daemon import when
+from ironclaw.cli.options import Json, chosen, settings
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ironclaw.config.settings import Settings
+
+_TAIL_BYTES = 256 * 1024
+_FOLLOW_S = 0.2
+
+
+def up(
+    *,
+    foreground: Annotated[bool, typer.Option(help="Stay in this terminal.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Start the daemon; build the image first if there is none."""
+    mine, config = chosen()
+    launch.claim_directories(mine)
+    from ironclaw.sandbox.keeper import keeper_argv, keeper_status  # noqa: PLC0415 - heavy
+
+    if keeper_status(mine.runtime_dir) is not None:
+        raise UserError(
+            Code.ALREADY_RUNNING,
+            "The daemon is running already.",
+            hint="`ironclaw status` shows how it does; `ironclaw down` stops it.",
+        )
+    began = time.monotonic()
+    asyncio.run(launch.have_image(mine))
+    environment = launch.core_environment(mine, config)
+    if foreground:
+        argv = keeper_argv(
+            launch.core_argv(), state_dir=mine.state_dir, runtime_dir=mine.runtime_dir
+        )
+        os.execve(argv[0], argv, environment)  # noqa: S606 - our own program, no shell
+    if not as_json:
+        render.note("Starting the daemon …")
+    keeper = launch.start(mine, environment)
+    told = _where(mine) | {"pid": keeper.pid, "took_ms": round(1000 * (time.monotonic() - began))}
+    if as_json:
+        render.data(told)
+        return
+    render.line(f"IronClaw is up (keeper {keeper.pid}).", tone="good")
+    render.fields(_where(mine))
+    render.note('Say something: ironclaw chat AGENT "hello" (agents: ironclaw agent list)')
+
+
+def down(*, as_json: Json = False) -> None:
+    """Stop the daemon and every sandbox; nothing is lost, the next start goes on."""
+    was_running = launch.stop(settings())
+    if as_json:
+        render.data({"stopped": was_running})
+    else:
+        render.line("IronClaw is down." if was_running else "IronClaw was not running.")
+
+
+def status(*, as_json: Json = False) -> None:
+    """Show how the daemon does."""
+    mine = settings()
+    found = launch.health(mine)
+    if as_json:
+        render.data(found | _where(mine))
+        return
+    ready = found["ready"]
+    render.line("ready" if ready else "not ready", tone="good" if ready else "bad")
+    shown: dict[str, Any] = {key: value for key, value in found.items() if key != "degraded"}
+    shown["started_ms"] = when(found["started_ms"])
+    shown["core_rss_bytes"] = f"{found['core_rss_bytes'] / 2**20:.0f} MiB"
+    render.fields(shown | _where(mine))
+    for text in found["degraded"]:
+        render.line(f"weaker: {text}", tone="warn")
+
+
+def logs(
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stay and show more.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="Newest lines shown.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show what the daemon wrote."""
+    path = settings().log_file
+    if not path.is_file():
+        raise not_running()
+    text, position = _tail(path)
+    newest = text.splitlines()[-lines:] if lines else []
+    if as_json:
+        render.data({"path": str(path), "lines": newest})
+        return
+    for one in newest:
+        render.line(one)
+    while follow:
+        with path.open("rb") as file:
+            file.seek(position)
+            more = file.read()
+        position += len(more)
+        for one in more.decode("utf-8", "replace").splitlines():
+            render.line(one)
+        time.sleep(_FOLLOW_S)
+
+
+def _tail(path: Path) -> tuple[str, int]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - _TAIL_BYTES))
+        raw = file.read(_TAIL_BYTES)
+    return raw.decode("utf-8", "replace"), size
+
+
+def _where(mine: Settings) -> dict[str, Any]:
+    api = mine.api
+    return {
+        "state_dir": str(mine.state_dir),
+        "runtime_dir": str(mine.runtime_dir),
+        "api": f"http://{api.host}:{api.port}" if api.tcp else f"unix:{mine.api_socket}",
+        "log": str(mine.log_file),
+    }

@@ -1,0 +1,94 @@
+"""Starts and stops a house: the image first, then the keeper, which starts the core."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from ironclaw.cli import render
+from ironclaw.cli.client import Client
+from ironclaw.config.paths import claim_directory
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import IronClawError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from ironclaw.config.settings import Settings
+    from ironclaw.sandbox.keeper import KeeperStatus
+
+START_S = 60.0
+STOP_S = 30.0
+
+
+def core_argv() -> list[str]:
+    """The core's command."""
+    return [sys.executable, "-s", "-P", "-m", "ironclaw.daemon"]
+
+
+def core_environment(settings: Settings, config: Path | None) -> dict[str, str]:
+    """The core's environment: ours, with this run's configuration and directories fixed in it."""
+    environment = dict(os.environ)
+    if config is not None:
+        environment["IRONCLAW_CONFIG"] = str(config.resolve())
+    # In the nest an ordinary user is root, whose default directories would be others.
+    environment["IRONCLAW_PATHS_STATE_DIR"] = str(settings.state_dir)
+    environment["IRONCLAW_PATHS_RUNTIME_DIR"] = str(settings.runtime_dir)
+    environment["IRONCLAW_PATHS_IMAGE_DIR"] = str(settings.image_dir)
+    return environment
+
+
+def claim_directories(settings: Settings) -> None:
+    """Make the house's directories, or check that they are ours. Raises IronClawError."""
+    for directory in {settings.state_dir, settings.runtime_dir, settings.image_dir}:
+        claim_directory(directory)
+    claim_directory(settings.log_file.parent)
+
+
+async def have_image(settings: Settings) -> str:
+    """Provide the image; build it when there is none. Returns its digest. Raises IronClawError."""
+    from ironclaw.image.build import build_image  # noqa: PLC0415 - heavy
+    from ironclaw.image.provision import current_rootfs  # noqa: PLC0415 - heavy
+
+    try:
+        return (await current_rootfs(settings.image_dir)).digest
+    except IronClawError as error:
+        if error.code is not Code.IMAGE_MISSING:
+            raise
+    render.note("No image yet: building it (two to three minutes, once) …", tone="plain")
+    await build_image(settings.image_dir, progress=lambda text: render.note(f"  {text}"))
+    return (await current_rootfs(settings.image_dir)).digest
+
+
+def start(settings: Settings, environment: Mapping[str, str]) -> KeeperStatus:
+    """Start keeper and core in the background; returns when messages are taken."""
+    from ironclaw.sandbox.keeper import start_keeper  # noqa: PLC0415 - heavy
+
+    return start_keeper(
+        core_argv(),
+        state_dir=settings.state_dir,
+        runtime_dir=settings.runtime_dir,
+        log=settings.log_file,
+        timeout_s=START_S,
+        env=environment,
+    )
+
+
+def stop(settings: Settings) -> bool:
+    """Stop them; False when they did not run."""
+    from ironclaw.sandbox.keeper import stop_keeper  # noqa: PLC0415 - heavy
+
+    return stop_keeper(settings.runtime_dir, timeout_s=STOP_S)
+
+
+def health(settings: Settings) -> dict[str, Any]:
+    """The daemon's own words about itself. Raises UserError (`NOT_RUNNING`)."""
+    client = Client(settings)
+    try:
+        found: dict[str, Any] = client.get("v1", "status")
+    finally:
+        client.close()
+    return found

@@ -1,0 +1,166 @@
+"""`ironclaw`, the one command. Each command is in a module of its own, loaded when it is used.
+
+Exit codes: 0, the codes of `ironclaw.core.codes`, 2 for a wrong command line, 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+import ironclaw
+from ironclaw.cli import render
+from ironclaw.cli.options import choose_config
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, IronClawError
+
+INTERRUPTED: Final = 130
+
+
+class _Lazy(NamedTuple):
+    """Where a command is."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS: Final[dict[str, _Lazy]] = {
+    "up": _Lazy("ironclaw.cli.house", "up", "Start the daemon."),
+    "down": _Lazy("ironclaw.cli.house", "down", "Stop the daemon and everything in it."),
+    "status": _Lazy("ironclaw.cli.house", "status", "Show how the daemon does."),
+    "logs": _Lazy("ironclaw.cli.house", "logs", "Show what the daemon wrote."),
+    "doctor": _Lazy("ironclaw.cli.doctor", "doctor", "Try each thing that a launch needs."),
+    "demo": _Lazy("ironclaw.cli.demo", "demo", "From nothing to a sealed reply, and away again."),
+    "chat": _Lazy("ironclaw.cli.chat", "chat", "Talk to an agent."),
+    "agent": _Lazy("ironclaw.cli.nouns.agents", "agent_app", "Create, list, show, archive agents."),
+    "session": _Lazy(
+        "ironclaw.cli.nouns.sessions", "session_app", "List, show, stop sessions; their receipts."
+    ),
+    "wiring": _Lazy("ironclaw.cli.nouns.wirings", "wiring_app", "Which chat reaches which agent."),
+    "role": _Lazy("ironclaw.cli.nouns.roles", "role_app", "Who may do what with which agent."),
+    "token": _Lazy("ironclaw.cli.nouns.tokens", "token_app", "Mint, list, revoke API tokens."),
+    "image": _Lazy("ironclaw.cli.image", "image_app", "Build, import, pull, verify images."),
+    "bench": _Lazy("ironclaw.cli.bench", "bench", "Measure every budget."),
+}
+
+
+class _Stub(TyperCommand):
+    """A command that is not loaded: enough for the list of commands."""
+
+
+class LazyGroup(TyperGroup):
+    """Loads a command's module when the command is used, so that `--help` is quick."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command; a stub while only help is asked for."""
+        row = COMMANDS.get(cmd_name)
+        if row is None:
+            return None
+        if ctx.invoked_subcommand is None and ctx.params.get("_listing"):
+            return _Stub(cmd_name, help=row.help)
+        return load(cmd_name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help of the group without loading what it lists."""
+        ctx.params["_listing"] = True
+        super().format_help(ctx, formatter)
+
+
+def load(name: str) -> Any:
+    """Load one command."""
+    row = COMMANDS[name]
+    found = getattr(importlib.import_module(row.module), row.attribute)
+    if not isinstance(found, typer.Typer):
+        wrapper = typer.Typer(add_completion=False, rich_markup_mode=None)
+        wrapper.command(name)(found)
+        found = wrapper
+    found.info.no_args_is_help = bool(found.registered_groups or len(found.registered_commands) > 1)
+    command = get_command(found)
+    command.name = name
+    return command
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="AI agents that nobody has to trust: each session sealed in gVisor.",
+)
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 - the option's callback gets it so
+    if value:
+        render.line(f"ironclaw {ironclaw.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Configuration file (TOML).")
+    ] = None,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """AI agents that nobody has to trust: each session sealed in gVisor."""
+    del version
+    choose_config(config)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Run the command line; return the exit code."""
+    as_json = "--json" in argv
+    try:
+        result = get_command(app)(argv, prog_name="ironclaw", standalone_mode=False)
+    except IronClawError as error:
+        return render.error(error, as_json=as_json)
+    except (KeyboardInterrupt, typer.Abort):
+        render.note("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has seen enough; closing quietly is what a pipe expects.
+        sys.stderr.close()
+        return 0
+    except Exception as error:  # noqa: BLE001 - the outermost edge
+        # A wrong command line; its class is private to the library, its two members are not.
+        if isinstance(code := getattr(error, "exit_code", None), int) and hasattr(error, "show"):
+            error.show()
+            return code
+        return _bug(error, as_json=as_json)
+    return result if isinstance(result, int) else 0
+
+
+def _bug(error: Exception, *, as_json: bool) -> int:
+    import traceback  # noqa: PLC0415 - only when something is badly wrong
+
+    problem = HostError(
+        Code.BUG,
+        f"IronClaw made a mistake: {type(error).__name__}: {error}",
+        hint="Please report it with the lines below.",
+        detail="".join(traceback.format_exception(error)),
+    )
+    return render.error(problem, as_json=as_json)
+
+
+if __name__ == "__main__":
+    main()

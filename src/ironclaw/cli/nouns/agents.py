@@ -1,0 +1,72 @@
+"""`ironclaw agent`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ironclaw.cli import render
+from ironclaw.cli.nouns.daemon import daemon, show, when
+from ironclaw.cli.options import AgentArgument, Json
+
+agent_app = typer.Typer(
+    help="Agents: create, list, show, archive.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@agent_app.command("list")
+def agent_list(*, as_json: Json = False) -> None:
+    """List agents."""
+    with daemon() as client:
+        found = client.get("v1", "agents")
+    if as_json:
+        render.data(found)
+        return
+    render.table(
+        ("NAME", "MODEL", "POOL", "CREATED", "ID"),
+        [
+            (one["name"], one["model"], one["pool_size"], when(one["created_ms"]), one["id"])
+            for one in found["agents"]
+        ],
+    )
+
+
+@agent_app.command("create")
+def agent_create(
+    name: Annotated[str, typer.Argument(help="a-z, 0-9 and '-'.")],
+    *,
+    persona: Annotated[str, typer.Option(help="Who the agent is, in words.")] = "",
+    model: Annotated[str, typer.Option(help="Which model answers.")] = "scripted",
+    tool: Annotated[list[str] | None, typer.Option(help="A tool it may use; repeat.")] = None,
+    pool_size: Annotated[int, typer.Option(help="Blank slots kept ready.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Create an agent."""
+    body = {
+        "name": name,
+        "persona": persona,
+        "model": model,
+        "tools": tool or [],
+        "pool_size": pool_size,
+    }
+    with daemon() as client:
+        made = client.call("POST", "v1", "agents", body=body)
+    show(made, as_json=as_json)
+
+
+@agent_app.command("show")
+def agentshow(agent: AgentArgument, *, as_json: Json = False) -> None:
+    """Show an agent."""
+    with daemon() as client:
+        show(client.get("v1", "agents", agent), as_json=as_json)
+
+
+@agent_app.command("archive")
+def agent_archive(agent: AgentArgument, *, as_json: Json = False) -> None:
+    """End an agent: its boxes stop, its sessions stay readable."""
+    with daemon() as client:
+        show(client.call("POST", "v1", "agents", agent, "archive"), as_json=as_json)

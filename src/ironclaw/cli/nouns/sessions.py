@@ -1,0 +1,105 @@
+"""`ironclaw session`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ironclaw.cli import render
+from ironclaw.cli.nouns.daemon import daemon, done, when
+from ironclaw.cli.options import Json, SessionArgument
+
+session_app = typer.Typer(
+    help="Sessions: list, show, stop, receipt, transcript.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@session_app.command("list")
+def session_list(
+    *,
+    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List sessions, newest activity first."""
+    with daemon() as client:
+        query = f"agent={agent}" if agent and agent.replace("-", "").isalnum() else ""
+        if agent and not query:
+            client.get("v1", "agents", agent)  # not a name: this says so
+        found = client.get("v1", "sessions", query=query)
+    if as_json:
+        render.data(found)
+        return
+    render.table(
+        ("SESSION", "AGENT", "STATE", "BOX", "PENDING", "ACTIVE"),
+        [
+            (
+                one["session"]["id"],
+                one["agent_name"],
+                one["session"]["state"],
+                one["box"],
+                one["pending"],
+                when(one["session"]["active_ms"]),
+            )
+            for one in found["sessions"]
+        ],
+    )
+
+
+@session_app.command("show")
+def sessionshow(session: SessionArgument, *, as_json: Json = False) -> None:
+    """Show a session and its box."""
+    with daemon() as client:
+        view = client.get("v1", "sessions", session)
+    if as_json:
+        render.data(view)
+        return
+    rest = {name: value for name, value in view.items() if name != "session"}
+    render.fields(view["session"] | rest)
+
+
+@session_app.command("stop")
+def session_stop(session: SessionArgument, *, as_json: Json = False) -> None:
+    """Kill the session's box now; the next message starts a fresh one."""
+    with daemon() as client:
+        client.call("POST", "v1", "sessions", session, "stop")
+    done("stopped", session, as_json=as_json)
+
+
+@session_app.command("receipt")
+def session_receipt(session: SessionArgument, *, as_json: Json = False) -> None:
+    """Show the proof of the session's newest launch."""
+    with daemon() as client:
+        receipt = client.get("v1", "sessions", session, "receipt")
+    if as_json:
+        render.data(receipt)
+        return
+    plain = {key: value for key, value in receipt.items() if key not in {"inside", "outside"}}
+    plain["at_ms"] = when(receipt["at_ms"])
+    plain["weaker"] = "; ".join(receipt["weaker"]) or "nothing"
+    render.fields(plain)
+    render.line("seen from inside:", tone="strong")
+    render.fields({f"  {key}": value for key, value in receipt["inside"].items()})
+    render.line("measured from outside:", tone="strong")
+    render.fields({f"  {key}": value for key, value in receipt["outside"].items()})
+
+
+@session_app.command("transcript")
+def session_transcript(
+    session: SessionArgument,
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest events shown.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Show what was said."""
+    with daemon() as client:
+        said = client.get("v1", "sessions", session, "transcript", query=f"limit={limit}")
+    if as_json:
+        render.data(said)
+        return
+    for event in said["events"]:
+        render.line(f"{when(event['at_ms'])} {event['kind']} {event['sender']}", tone="dim")
+        render.block(event["text"])

@@ -1,0 +1,45 @@
+"""Options that many commands share, and the settings of this run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from ironclaw.config.load import load_settings
+
+if TYPE_CHECKING:
+    from ironclaw.config.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Name or id of an agent.")]
+SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Id of a session.")]
+
+
+class _Chosen:
+    """What was chosen before the command's name."""
+
+    config: Path | None = None
+
+
+def choose_config(config: Path | None) -> None:
+    """Use this configuration file in this run."""
+    _Chosen.config = config
+
+
+class Chosen(NamedTuple):
+    """Settings and where they are from."""
+
+    settings: Settings
+    config: Path | None
+
+
+def chosen() -> Chosen:
+    """The settings of this run. Raises UserError (`CONFIG_INVALID`)."""
+    return Chosen(load_settings(_Chosen.config), _Chosen.config)
+
+
+def settings() -> Settings:
+    """The settings of this run. Raises UserError (`CONFIG_INVALID`)."""
+    return chosen().settings

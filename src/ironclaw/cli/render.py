@@ -1,0 +1,121 @@
+"""The one place that writes to the terminal. Everything it writes is sanitised.
+
+Results go to stdout, everything else (progress, errors) to stderr. With `--json` stdout gets one
+JSON object in ASCII and nothing else, errors included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
+
+from ironclaw.cli.sanitize import sanitize
+from ironclaw.core.codes import CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from ironclaw.core.errors import IronClawError
+
+Tone = Literal["plain", "good", "bad", "warn", "dim", "strong"]
+_ANSI: Final[dict[Tone, str]] = {
+    "plain": "",
+    "good": "32",
+    "bad": "31",
+    "warn": "33",
+    "dim": "2",
+    "strong": "1",
+}
+
+
+def line(text: str = "", *, tone: Tone = "plain") -> None:
+    """One line of a result."""
+    _write(sys.stdout, _toned(sys.stdout, sanitize(text), tone) + "\n")
+
+
+def block(text: str) -> None:
+    """Several lines of foreign text, as a result."""
+    _write(sys.stdout, sanitize(text, lines=True) + "\n")
+
+
+def piece(text: str) -> None:
+    """A piece of text that goes on later: words as an agent makes them."""
+    _write(sys.stdout, sanitize(text, lines=True))
+
+
+def note(text: str, *, tone: Tone = "dim") -> None:
+    """One line about what is going on; not part of the result."""
+    _write(sys.stderr, _toned(sys.stderr, sanitize(text), tone) + "\n")
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Aligned columns."""
+    cells = [[sanitize(str(cell)) for cell in row] for row in rows]
+    widths = [
+        max(len(heading), *(len(row[column]) for row in cells), 0)
+        for column, heading in enumerate(headings)
+    ]
+    head = "  ".join(word.ljust(width) for word, width in zip(headings, widths, strict=True))
+    _write(sys.stdout, _toned(sys.stdout, head.rstrip(), "dim") + "\n")
+    for row in cells:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _write(sys.stdout, text.rstrip() + "\n")
+
+
+def fields(values: dict[str, object]) -> None:
+    """Names and values, one a line."""
+    width = max(map(len, values), default=0)
+    for name, value in values.items():
+        label = _toned(sys.stdout, sanitize(name).ljust(width), "dim")
+        _write(sys.stdout, f"{label}  {sanitize(str(value))}\n")
+
+
+def data(value: object) -> None:
+    """One JSON object on one line; ASCII, so that no byte of it acts on a terminal."""
+    plain = msgspec.to_builtins(value, enc_hook=str)
+    _write(sys.stdout, json.dumps(plain, ensure_ascii=True) + "\n")
+
+
+def error(problem: IronClawError, *, as_json: bool) -> int:
+    """Say what went wrong, why, and what to do next; return the exit code."""
+    row = CODES[problem.code]
+    if as_json:
+        told = {"code": problem.code, "message": problem.message, "hint": problem.hint}
+        if problem.detail:
+            told["detail"] = problem.detail
+        data({"error": told})
+        return row.exit_code
+    head = _toned(sys.stderr, f"error ({problem.code}):", "bad")
+    _write(sys.stderr, f"{head} {sanitize(problem.message)}\n")
+    _write(sys.stderr, f"  why:  {sanitize(row.meaning)}\n")
+    if problem.hint:
+        _write(sys.stderr, f"  next: {sanitize(problem.hint)}\n")
+    if problem.detail:
+        _write(sys.stderr, _toned(sys.stderr, "  detail:", "dim") + "\n")
+        for text in problem.detail.splitlines()[-20:]:
+            _write(sys.stderr, f"    {sanitize(text)}\n")
+    return row.exit_code
+
+
+def ask(prompt: str) -> str | None:
+    """Read one line from a person; None at the end of input."""
+    _write(sys.stdout, _toned(sys.stdout, sanitize(prompt), "strong"))
+    text = sys.stdin.readline()
+    return text.rstrip("\n") if text else None
+
+
+def _toned(stream: TextIO, text: str, tone: Tone) -> str:
+    if tone == "plain" or not stream.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{_ANSI[tone]}m{text}\x1b[0m"
+
+
+def _write(stream: TextIO, text: str) -> None:
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()

@@ -1,0 +1,214 @@
+"""The command line against a real API server over the fake house."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import shutil
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ironclaw.api.app import create_app
+from ironclaw.api.server import serve
+from ironclaw.api.tokens import FileTokenStore, ensure_first_token
+from ironclaw.cli.main import COMMANDS, run
+from ironclaw.config.load import load_settings
+from ironclaw.core.clock import SystemClock
+from ironclaw.testing.fake_house import FakeHouse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., tuple[int, str, str]]]:
+    # Not tmp_path: the names of sockets must be short.
+    place = Path(tempfile.mkdtemp(prefix="icl-"))
+    monkeypatch.setenv("IRONCLAW_PATHS_STATE_DIR", str(place / "state"))
+    monkeypatch.setenv("IRONCLAW_PATHS_RUNTIME_DIR", str(place / "run"))
+    monkeypatch.setenv("IRONCLAW_API_TCP", "false")
+    for name in ("state", "run"):
+        (place / name).mkdir(mode=0o700)
+
+    def call(*argv: str) -> tuple[int, str, str]:
+        status = run(list(argv))
+        captured = capsys.readouterr()
+        return status, captured.out, captured.err
+
+    yield call
+    shutil.rmtree(place)
+
+
+@pytest.fixture
+def house(cli: Any) -> Iterator[FakeHouse]:
+    """A server in a thread: the command line blocks, so the two cannot share a loop."""
+    fake = FakeHouse()
+    fake.add_agent("demo")
+    settings = load_settings()
+    ready = threading.Event()
+    loop = asyncio.new_event_loop()
+    running: list[asyncio.Task[None]] = []
+
+    async def main() -> None:
+        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
+        await ensure_first_token(tokens, settings.token_file)
+        app = create_app(fake, tokens, settings)
+        running.append(asyncio.current_task())  # type: ignore[arg-type] - we are in a task
+        await serve(app, settings, ready=lambda _where: ready.set())
+
+    def work() -> None:
+        try:
+            loop.run_until_complete(main())
+        except asyncio.CancelledError:
+            pass
+        finally:
+            loop.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert ready.wait(10)
+    yield fake
+    loop.call_soon_threadsafe(running[0].cancel)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_help_lists_every_command_and_loads_none_of_them(cli: Any) -> None:
+    before = set(sys.modules)
+
+    status, out, _err = cli("--help")
+
+    assert status == 0
+    for name, row in COMMANDS.items():
+        assert f"  {name} " in out
+        assert row.module in before or row.module not in sys.modules
+
+
+def test_without_a_daemon_every_command_says_how_to_start_one(cli: Any) -> None:
+    for argv in (["status"], ["agent", "list"], ["chat", "demo", "hi"], ["logs"]):
+        status, out, err = cli(*argv)
+        assert (status, out) == (9, "")
+        assert "ironclaw up" in err
+
+
+def test_down_without_a_daemon_is_no_error(cli: Any) -> None:
+    assert cli("down", "--json")[:2] == (0, '{"stopped": false}\n')
+
+
+def test_a_typo_in_the_configuration_stops_with_its_line(cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[api]\nprot = 1\n")
+
+    status, _out, err = cli("--config", str(path), "status")
+
+    assert status == 7
+    assert f"{path}:2" in err
+    assert "Did you mean 'port'?" in err
+
+
+@pytest.mark.parametrize("argv", [["nothing"], ["chat"], ["token", "mint"], ["status", "--x"]])
+def test_a_wrong_command_line_ends_with_2(cli: Any, argv: list[str]) -> None:
+    assert cli(*argv)[0] == 2
+
+
+def test_one_message_streams_its_reply(cli: Any, house: FakeHouse) -> None:
+    status, out, _err = cli("chat", "demo", "hello")
+
+    assert status == 0
+    assert out == "echo: hello\n"
+    assert house.heard[0].handle == "cli"
+
+
+def test_a_reply_in_json_has_its_ids(cli: Any, house: FakeHouse) -> None:
+    status, out, _err = cli("chat", "demo", "hello", "--json")
+
+    told = json.loads(out)
+    assert status == 0
+    assert told["text"] == "echo: hello"
+    assert told["message"].startswith("msg_")
+
+
+def test_a_hostile_reply_cannot_touch_the_terminal(cli: Any, house: FakeHouse) -> None:
+    _status, out, _err = cli("chat", "demo", "\x1b]0;owned\x07\u202e")
+
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+    assert "\\x1b]0;owned\\x07" in out
+
+
+def test_a_failed_turn_is_an_error_with_its_exit_code(cli: Any, house: FakeHouse) -> None:
+    status, _out, err = cli("chat", "demo", "fail please")
+
+    assert status == 52
+    assert "The model refused." in err
+
+
+def test_an_unknown_agent_names_the_next_step(cli: Any, house: FakeHouse) -> None:
+    status, out, _err = cli("chat", "nobody", "hello", "--json")
+
+    assert status == 4
+    assert json.loads(out)["error"]["code"] == "not_found"
+
+
+def test_a_conversation_goes_on_until_the_end_of_input(
+    cli: Any, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("one\n\ntwo\n/quit\nthree\n"))
+
+    status, out, _err = cli("chat", "demo")
+
+    assert status == 0
+    assert [event.text for event in house.heard] == ["one", "two"]
+    assert "echo: two" in out
+
+
+def test_nouns_round_trip(cli: Any, house: FakeHouse) -> None:
+    made = json.loads(cli("agent", "create", "helper", "--persona", "Brief.", "--json")[1])
+    assert cli("agent", "create", "helper")[0] == 5
+    assert "helper" in cli("agent", "list")[1]
+    assert json.loads(cli("agent", "show", "helper", "--json")[1])["id"] == made["id"]
+    session = json.loads(cli("chat", "helper", "hello", "--json")[1])["session"]
+    assert session in cli("session", "list", "--agent", "helper")[1]
+    assert "uid" in cli("session", "receipt", session)[1]
+    assert "echo: hello" in cli("session", "transcript", session)[1]
+    assert cli("session", "show", session)[0] == 0
+    assert cli("session", "stop", session)[:2] == (0, f"stopped {session}\n")
+    wiring = json.loads(cli("wiring", "create", "test", "room", "helper", "--json")[1])["id"]
+    assert wiring in cli("wiring", "list")[1]
+    assert cli("wiring", "delete", wiring)[0] == 0
+    assert cli("role", "give", "test:ann", "member", "--agent", "helper")[0] == 0
+    assert "test:ann" in cli("role", "list")[1]
+    assert cli("role", "take", "test:ann", "member", "--agent", "helper")[0] == 0
+    secret = cli("token", "mint", "bot", "--scope", "read")[1].strip()
+    assert secret.startswith("icl_")
+    assert secret not in cli("token", "list")[1]
+    assert cli("token", "revoke", "bot")[0] == 0
+    assert json.loads(cli("status", "--json")[1])["ready"] is True
+    assert "ready" in cli("status")[1]
+    assert cli("agent", "archive", "helper")[0] == 0
+
+
+def test_a_token_file_that_others_can_read_is_not_used(cli: Any, house: FakeHouse) -> None:
+    load_settings().token_file.chmod(0o644)
+
+    status, _out, err = cli("status")
+
+    assert status == 67
+    assert "chmod 600" in err
+
+
+def test_logs_show_the_newest_lines_sanitised(cli: Any) -> None:
+    path = load_settings().log_file
+    path.parent.mkdir()
+    path.write_text("one\ntwo\nth\x1bree\n")
+
+    assert cli("logs", "-n", "2")[1] == "two\nth\\x1bree\n"
+    assert json.loads(cli("logs", "--json")[1])["lines"] == ["one", "two", "th\x1bree"]
