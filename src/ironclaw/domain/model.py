@@ -231,3 +231,7 @@ class Delivery(_Value, frozen=True):
     tries: int = 0
     next_ms: int = 0
     error: str = ""
+    event: int = 0
+    """Id of the `ChatEvent` it is shown as."""
+    said_by: str = ""
+    """Who says it, as people know them: the agent's name, or the host's for its own words."""

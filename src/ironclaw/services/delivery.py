@@ -1,0 +1,238 @@
+"""Delivery: hands each reply to its channel, in order, until the channel has it or never will.
+
+due() -> heads of the ledger's lanes -> one task each -> delivered | postpone (back-off | dead)
+
+A lane is one thread of one chat: within it order is kept, and nothing waits for another lane. The
+only timer is the next retry; without one the service sleeps until `due` is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import secrets
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+
+import msgspec
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, IronClawError, PolicyError, UserError
+from ironclaw.core.log import get_logger
+from ironclaw.core.tasks import Tasks
+from ironclaw.domain.splitting import split_text
+from ironclaw.services.house import ChatEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.core.ids import ChatId, DeliveryId
+    from ironclaw.domain.model import Delivery, Message
+    from ironclaw.domain.ports import Channel
+    from ironclaw.services.hub import Hub
+
+MAX_TRIES: Final = 8
+BASE_S: Final = 1.0
+CAP_S: Final = 300.0
+"""The n-th retry waits up to BASE * 2^n seconds, at most CAP, never less than half of that."""
+TIMEOUT_S: Final = 30.0
+"""For one hand-over."""
+PER_CHANNEL: Final = 16
+"""Hand-overs to one channel at once: a channel that hangs holds up no other."""
+BATCH: Final = 128
+STORE_RETRY_S: Final = 2.0
+
+_log = get_logger("delivery")
+
+_Lane = tuple["ChatId", str | None]
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A channel that says how long one message may be."""
+
+    max_chars: int
+    """Characters of one message, at most."""
+
+
+class Outbox(Protocol):
+    """The part of the ledger that delivery needs."""
+
+    async def due(self, *, now_ms: int, limit: int) -> list[Delivery]:
+        """Heads of lanes whose time has come, oldest first."""
+        ...
+
+    async def next_due_ms(self) -> int | None:
+        """When the next one becomes due; None: there is none."""
+        ...
+
+    async def delivered(self, delivery: DeliveryId, *, platform_id: str) -> None:
+        """The channel has it."""
+        ...
+
+    async def postpone(self, delivery: DeliveryId, *, next_ms: int | None, error: str) -> None:
+        """Try again at `next_ms`, or never."""
+        ...
+
+
+class DeliveryService:
+    """Implements `parts.Announce`. `run` is its one task."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        channels: Mapping[str, Channel],
+        hub: Hub,
+        clock: Clock,
+        max_tries: int = MAX_TRIES,
+        base_s: float = BASE_S,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self._outbox = outbox
+        self._channels = channels
+        self._hub = hub
+        self._clock = clock
+        self._max_tries = max_tries
+        self._base_s = base_s
+        self._timeout_s = timeout_s
+        self._bell = asyncio.Event()
+        self._bell.set()
+        self._busy: set[_Lane] = set()
+        self._at_once: collections.Counter[str] = collections.Counter()
+        # Handed over, but the ledger could not be told yet: never to be handed over again.
+        self._handed: dict[DeliveryId, str] = {}
+
+    def due(self) -> None:
+        """There are new deliveries in the ledger."""
+        self._bell.set()
+
+    def progress(self, message: Message, text: str) -> None:
+        """Show a piece of the answer to those who watch the chat now."""
+        self._hub.publish(
+            ChatEvent(
+                id=0,
+                kind="progress",
+                chat=message.chat,
+                thread=message.thread,
+                session=message.session,
+                message=message.id,
+                sender="",
+                text=text,
+                at_ms=self._clock.now_ms(),
+            )
+        )
+
+    async def run(self) -> None:
+        """Deliver until cancelled. A failing store is waited for."""
+        async with Tasks("delivery", on_failure=self._failed) as tasks:
+            while True:
+                self._bell.clear()
+                try:
+                    await self._start_due(tasks)
+                    wait_s = await self._wait_s()
+                except HostError as error:
+                    _log.error("outbox_failed", code=error.code, detail=error.detail)
+                    wait_s = STORE_RETRY_S
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._bell.wait()
+
+    async def _start_due(self, tasks: Tasks) -> None:
+        # Busy lanes are due as well until they are done: they must not fill the batch.
+        limit = BATCH + len(self._busy)
+        for delivery in await self._outbox.due(now_ms=self._clock.now_ms(), limit=limit):
+            lane = (delivery.chat, delivery.thread)
+            if lane in self._busy or self._at_once[delivery.channel] >= PER_CHANNEL:
+                continue
+            self._busy.add(lane)
+            self._at_once[delivery.channel] += 1
+            tasks.start(self._one(delivery, lane), name=delivery.id)
+
+    async def _wait_s(self) -> float | None:
+        next_ms = await self._outbox.next_due_ms()
+        if next_ms is None:
+            return None
+        wait_s = (next_ms - self._clock.now_ms()) / 1000 + 0.001
+        # What is due in a busy lane waits for that lane, whose end rings the bell.
+        return max(wait_s, STORE_RETRY_S) if self._busy and wait_s <= 0 else max(wait_s, 0.0)
+
+    async def _one(self, delivery: Delivery, lane: _Lane) -> None:
+        try:
+            await self._attempt(delivery)
+        except HostError as error:
+            # The ledger could not be told. The lane stays busy for a moment, so nothing spins.
+            _log.error("outbox_failed", code=error.code, detail=error.detail)
+            await asyncio.sleep(STORE_RETRY_S)
+        finally:
+            self._busy.discard(lane)
+            self._at_once[delivery.channel] -= 1
+            self._bell.set()
+
+    async def _attempt(self, delivery: Delivery) -> None:
+        known = self._handed.get(delivery.id)
+        if known is None:
+            error, final = "", False
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    known = await self._hand_over(delivery)
+            except (UserError, PolicyError) as refusal:
+                error, final = f"{refusal.code}: {refusal.message}", True
+            except IronClawError as failure:
+                error = f"{failure.code}: {failure.message}"
+            except TimeoutError:
+                error = f"no answer within {self._timeout_s:g} s"
+            except Exception as bug:  # noqa: BLE001 - an adapter's bug must not end the service
+                _log.error("channel_bug", channel=delivery.channel, error=type(bug).__name__)
+                error = f"bug: {type(bug).__name__}"
+            if known is None:
+                await self._put_off(delivery, error=error, final=final)
+                return
+            self._handed[delivery.id] = known
+        await self._outbox.delivered(delivery.id, platform_id=known)
+        del self._handed[delivery.id]
+
+    async def _hand_over(self, delivery: Delivery) -> str:
+        channel = self._channels.get(delivery.channel)
+        if channel is None:
+            raise HostError(
+                Code.DELIVERY_FAILED,
+                f"There is no channel {delivery.channel}.",
+                hint="Set the channel up again, or delete its wirings.",
+            )
+        if not isinstance(channel, Limited):
+            return await channel.deliver(delivery)
+        parts = split_text(delivery.text, channel.max_chars)
+        if len(parts) == 1:
+            return await channel.deliver(delivery)
+        last = ""
+        for number, part in enumerate(parts):
+            # The parts' ids are derived too: after a crash the channel knows those it has.
+            id_ = type(delivery.id)(f"{delivery.id}.{number}")
+            last = await channel.deliver(msgspec.structs.replace(delivery, id=id_, text=part))
+        return last
+
+    async def _put_off(self, delivery: Delivery, *, error: str, final: bool) -> None:
+        dead = final or delivery.tries + 1 >= self._max_tries
+        delay_s = backoff_s(delivery.tries, base_s=self._base_s)
+        next_ms = None if dead else self._clock.now_ms() + round(delay_s * 1000)
+        _log.warning(
+            "delivery_dead" if dead else "delivery_postponed",
+            delivery=delivery.id,
+            channel=delivery.channel,
+            tries=delivery.tries + 1,
+            error=error,
+        )
+        await self._outbox.postpone(delivery.id, next_ms=next_ms, error=error)
+        if dead:
+            self._hub.nudge(delivery.chat)
+
+    def _failed(self, task: str, error: BaseException) -> None:
+        _log.error("delivery_task_failed", task=task, error=type(error).__name__)
+
+
+def backoff_s(tries: int, *, base_s: float = BASE_S) -> float:
+    """Seconds to wait after `tries` failures before: exponential, capped, jittered."""
+    full = min(CAP_S, base_s * 2.0 ** min(tries, 30))
+    return full / 2 + full / 2 * (secrets.randbelow(1_000_001) / 1_000_000)

@@ -1,0 +1,223 @@
+"""The hub: live events of chats for those who watch now. What is kept is in the ledger.
+
+publish -> each watch's short queue -> Watch.__anext__, which fills every gap from the history
+
+A watch that is too slow loses its queue and nothing else: it goes on from the history, so memory
+is bounded and no kept event is missed or doubled. Pieces of an answer in the making are dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from ironclaw.services.house import ChatEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal
+
+    from ironclaw.core.ids import ChatId, MessageId, SessionId
+    from ironclaw.domain.model import Delivery
+
+QUEUE: Final = 256
+"""Events that wait for one watch, at most."""
+PAGE: Final = 200
+"""Events read from the history at once."""
+MAX_WATCHES: Final = 1024
+
+
+class LoggedEvent(Protocol):
+    """A kept event, as the history has it."""
+
+    @property
+    def id(self) -> int: ...  # noqa: D102 - as ChatEvent
+    @property
+    def kind(self) -> Literal["message", "reply", "error"]: ...  # noqa: D102 - as ChatEvent
+    @property
+    def chat(self) -> ChatId: ...  # noqa: D102 - as ChatEvent
+    @property
+    def thread(self) -> str | None: ...  # noqa: D102 - as ChatEvent
+    @property
+    def session(self) -> SessionId: ...  # noqa: D102 - as ChatEvent
+    @property
+    def message(self) -> MessageId: ...  # noqa: D102 - as ChatEvent
+    @property
+    def sender(self) -> str: ...  # noqa: D102 - as ChatEvent
+    @property
+    def text(self) -> str: ...  # noqa: D102 - as ChatEvent
+    @property
+    def at_ms(self) -> int: ...  # noqa: D102 - as ChatEvent
+
+
+class History(Protocol):
+    """Kept events."""
+
+    async def chat_events(
+        self, chat: ChatId, *, after: int, limit: int = PAGE
+    ) -> Sequence[LoggedEvent]:
+        """Those with ids over `after`, oldest first."""
+        ...
+
+    async def last_event(self, chat: ChatId) -> int:
+        """Id of the newest; 0 when there is none."""
+        ...
+
+
+class Hub:
+    """The table of watches."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._watches: dict[ChatId, set[Watch]] = {}
+
+    @property
+    def watching(self) -> int:
+        """Watches that are open."""
+        return sum(len(watches) for watches in self._watches.values())
+
+    def publish(self, event: ChatEvent) -> None:
+        """Show an event to those who watch its chat now."""
+        for watch in self._watches.get(event.chat, ()):
+            watch.offer(event)
+
+    def show(self, delivery: Delivery) -> None:
+        """Show a delivery as the event it is kept as."""
+        self.publish(
+            ChatEvent(
+                id=delivery.event,
+                kind="error" if delivery.is_error else "reply",
+                chat=delivery.chat,
+                thread=delivery.thread,
+                session=delivery.session,
+                message=delivery.message,
+                sender=delivery.said_by,
+                text=delivery.text,
+                at_ms=delivery.at_ms,
+            )
+        )
+
+    def nudge(self, chat: ChatId) -> None:
+        """There are new kept events of this chat in the history."""
+        for watch in self._watches.get(chat, ()):
+            watch.look()
+
+    def watch(self, chat: ChatId, *, after: int | None) -> Watch:
+        """Watch a chat from this moment on.
+
+        Args:
+            chat: Which one.
+            after: Id of the last event seen; None starts with live ones only.
+        """
+        watch = Watch(self, self._history, chat, after)
+        self._watches.setdefault(chat, set()).add(watch)
+        return watch
+
+    def leave(self, watch: Watch) -> None:
+        """End a watch. Idempotent."""
+        watches = self._watches.get(watch.chat)
+        if watches is not None:
+            watches.discard(watch)
+            if not watches:
+                del self._watches[watch.chat]
+
+
+class Watch:
+    """An async iterator over the events of one chat. Close it with `aclose`."""
+
+    def __init__(self, hub: Hub, history: History, chat: ChatId, after: int | None) -> None:
+        self.chat = chat
+        self._hub = hub
+        self._history = history
+        self._last = after
+        self._behind = after is not None
+        self._queue: collections.deque[ChatEvent] = collections.deque()
+        self._page: collections.deque[ChatEvent] = collections.deque()
+        self._bell = asyncio.Event()
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatEvent:
+        while not self._closed:
+            event = await self._next()
+            if event is not None:
+                return event
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End the watch. Idempotent; a waiting `__anext__` ends too."""
+        self._closed = True
+        self._hub.leave(self)
+        self._bell.set()
+
+    def offer(self, event: ChatEvent) -> None:
+        """Take a live event, unless the queue is full."""
+        if len(self._queue) >= QUEUE:
+            if event.id == 0:
+                return
+            first = next((queued.id for queued in self._queue if queued.id), event.id)
+            self._last = first - 1 if self._last is None else self._last
+            self._queue.clear()
+            self._behind = True
+        else:
+            self._queue.append(event)
+        self._bell.set()
+
+    def look(self) -> None:
+        """The history has something new."""
+        self._behind = True
+        self._bell.set()
+
+    async def _next(self) -> ChatEvent | None:
+        """One step: an event to show, or None to step again."""
+        if self._page:
+            return self._advance(self._page.popleft())
+        if self._behind:
+            await self._read()
+            return None
+        if not self._queue:
+            self._bell.clear()
+            await self._bell.wait()
+            return None
+        return self._in_order(self._queue.popleft())
+
+    def _in_order(self, event: ChatEvent) -> ChatEvent | None:
+        if event.id == 0:
+            return event
+        if self._last is None:
+            self._last = event.id - 1
+        if event.id == self._last + 1:
+            return self._advance(event)
+        # One that was kept before is not published yet: the history has them in order.
+        self._behind = self._behind or event.id > self._last
+        return None
+
+    async def _read(self) -> None:
+        self._behind = False
+        if self._last is None:
+            self._last = max(0, await self._history.last_event(self.chat) - 1)
+        page = await self._history.chat_events(self.chat, after=self._last, limit=PAGE)
+        self._page.extend(shown(event) for event in page)
+        self._behind = self._behind or len(page) == PAGE
+
+    def _advance(self, event: ChatEvent) -> ChatEvent:
+        self._last = event.id
+        return event
+
+
+def shown(event: LoggedEvent) -> ChatEvent:
+    """A kept event as people see it."""
+    return ChatEvent(
+        id=event.id,
+        kind=event.kind,
+        chat=event.chat,
+        thread=event.thread,
+        session=event.session,
+        message=event.message,
+        sender=event.sender,
+        text=event.text,
+        at_ms=event.at_ms,
+    )

@@ -1,0 +1,259 @@
+"""The router: from what a channel heard to a durable message of a session.
+
+hear: check -> place (chat, wirings) -> decide each wiring -> session -> accept -> wake
+
+Durable on return. A refusal is recorded with its reason; a chat that nobody wired leaves no more
+than one row of a bounded table.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.core.ids import PrincipalId, SessionId, new_id
+from ironclaw.core.log import get_logger
+from ironclaw.domain.model import Engage
+from ironclaw.domain.routing import Action, decide, seat_of
+from ironclaw.services.house import ChatEvent, Routed
+from ironclaw_contract.limits import MAX_TEXT_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ironclaw.core.ids import ChatId, WiringId
+    from ironclaw.domain.model import Event, Standing, Wiring
+    from ironclaw.domain.routing import Accepted, Place, Seat
+    from ironclaw.services.hub import Hub
+
+MAX_ID_CHARS: Final = 256
+"""Characters of a platform's own ids and of a handle."""
+MAX_SENDER_CHARS: Final = 256
+
+_log = get_logger("router")
+
+
+class Directory(Protocol):
+    """Who is wired to whom: `ironclaw.store.registry.Registry`."""
+
+    async def place(self, channel: str, platform_id: str) -> Place | None:
+        """The chat with its wirings, if anybody wired it."""
+        ...
+
+    async def standings_of(self, principal: PrincipalId) -> Sequence[Standing]:
+        """What the sender holds."""
+        ...
+
+    async def seated(self, seat: Seat) -> SessionId | None:
+        """The session of that seat."""
+        ...
+
+    async def add_session(self, session: SessionId, seat: Seat) -> bool:
+        """Begin a session; False when the seat is taken."""
+        ...
+
+
+class Intake(Protocol):
+    """Where messages become durable: `ironclaw.store.ledger.Ledger`."""
+
+    async def accept(
+        self,
+        event: Event,
+        *,
+        session: SessionId,
+        chat: ChatId,
+        engage: bool,
+        sticky: WiringId | None = None,
+    ) -> Accepted:
+        """Take a message in, once."""
+        ...
+
+    async def is_stuck(self, wiring: WiringId, thread: str | None) -> bool:
+        """Whether a sticky wiring has engaged here before."""
+        ...
+
+
+class Refusals(Protocol):
+    """Where refusals are recorded: `ironclaw.store.chatlog.ChatLog`."""
+
+    async def refuse(self, *, channel: str, platform_id: str, handle: str, reason: str) -> None:
+        """Record who was not let in and why."""
+        ...
+
+
+class Keys(Protocol):
+    """The part of the custodian that beginning a session needs."""
+
+    async def create(self, session: SessionId) -> None:
+        """Make the keys of a new session."""
+        ...
+
+    async def forget(self, session: SessionId) -> None:
+        """Destroy them."""
+        ...
+
+
+class Router:
+    """Routes events; one for the whole core."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        intake: Intake,
+        refusals: Refusals,
+        keys: Keys,
+        hub: Hub,
+        wake: Callable[[SessionId], None],
+    ) -> None:
+        self._directory = directory
+        self._intake = intake
+        self._refusals = refusals
+        self._keys = keys
+        self._hub = hub
+        self._wake = wake
+
+    async def hear(self, event: Event) -> list[Routed]:
+        """Take in one event; durable on return. Empty list: nobody is wired.
+
+        Raises:
+            UserError: `TOO_LARGE` or `INVALID`; nothing of it was kept.
+            HostError: The store failed; the same event may be given again.
+
+        Trust:
+            All of `event` is foreign but its channel's name.
+        """
+        event = checked(event)
+        place = await self._directory.place(event.channel, event.platform_id)
+        if place is None or not place.wirings:
+            await self._refuse(event, "not_wired")
+            return []
+        principal = PrincipalId(f"{event.channel}:{event.handle}")
+        standings = await self._directory.standings_of(principal)
+        return [await self._route(event, place, wiring, standings) for wiring in place.wirings]
+
+    async def _route(
+        self, event: Event, place: Place, wiring: Wiring, standings: Sequence[Standing]
+    ) -> Routed:
+        sticky = wiring.engage is Engage.MENTION_STICKY
+        stuck = (
+            sticky and not event.mentioned and await self._intake.is_stuck(wiring.id, event.thread)
+        )
+        verdict = decide(wiring, place.chat, event, standings, stuck=stuck)
+        if verdict.action is Action.DROP:
+            if verdict.refused:
+                await self._refuse(event, verdict.reason)
+            return Routed(wiring.agent, None, None, False, False, verdict.reason)
+        engaged = verdict.action is Action.ENGAGE
+        session = await self._session(seat_of(wiring, event))
+        accepted = await self._intake.accept(
+            event,
+            session=session,
+            chat=place.chat.id,
+            engage=engaged,
+            sticky=wiring.id if sticky and engaged and not stuck else None,
+        )
+        message = accepted.message
+        if accepted.new:
+            self._hub.publish(
+                ChatEvent(
+                    id=accepted.event,
+                    kind="message",
+                    chat=message.chat,
+                    thread=message.thread,
+                    session=session,
+                    message=message.id,
+                    sender=message.sender,
+                    text=message.text,
+                    at_ms=message.at_ms,
+                )
+            )
+        if message.engage:
+            # A repeat wakes too: the first time may have been cut off before the wake.
+            self._wake(session)
+        return Routed(
+            wiring.agent, session, message.id, message.engage, not accepted.new, verdict.reason
+        )
+
+    async def _session(self, seat: Seat) -> SessionId:
+        known = await self._directory.seated(seat)
+        if known is not None:
+            return known
+        # Keys first: a session never exists without them. A key of nobody is swept at start.
+        session = SessionId(new_id("ses"))
+        await self._keys.create(session)
+        if await self._directory.add_session(session, seat):
+            _log.info("session_begun", session=session, agent=seat.agent)
+            return session
+        await self._keys.forget(session)
+        known = await self._directory.seated(seat)
+        if known is None:
+            return await self._session(seat)
+        return known
+
+    async def _refuse(self, event: Event, reason: str) -> None:
+        _log.info("event_refused", channel=event.channel, reason=reason)
+        await self._refusals.refuse(
+            channel=event.channel,
+            platform_id=event.platform_id,
+            handle=event.handle,
+            reason=reason,
+        )
+
+
+def checked(event: Event) -> Event:
+    """The event with its fields bounded and clean.
+
+    Raises:
+        UserError: `TOO_LARGE` or `INVALID`.
+
+    Trust:
+        Foreign in, bounded out: valid UTF-8, no NUL, ids without control characters.
+    """
+    # Characters first: encoding a giant only to measure it would cost its size again.
+    if len(event.text) > MAX_TEXT_BYTES or len(_bytes("text", event.text)) > MAX_TEXT_BYTES:
+        raise UserError(
+            Code.TOO_LARGE,
+            f"A message has at most {MAX_TEXT_BYTES} bytes.",
+            hint="Send it in parts, or as a file in the agent's shared directory.",
+        )
+    if "\0" in event.text:
+        raise UserError(Code.INVALID, "The text has a NUL character.", hint="Remove it.")
+    if not event.text.strip():
+        raise UserError(Code.INVALID, "The message has no text.", hint="Say something.")
+    for name in ("channel", "platform_id", "handle", "external_id"):
+        _check_id(name, getattr(event, name))
+    if event.thread is not None:
+        _check_id("thread", event.thread)
+    _bytes("sender", event.sender)
+    sender = "".join(
+        char for char in event.sender[:MAX_SENDER_CHARS] if unicodedata.category(char) != "Cc"
+    )
+    return msgspec.structs.replace(event, sender=sender)
+
+
+def _check_id(name: str, value: str) -> None:
+    _bytes(name, value)
+    if not 0 < len(value) <= MAX_ID_CHARS or any(
+        unicodedata.category(char) == "Cc" for char in value
+    ):
+        raise UserError(
+            Code.INVALID,
+            f"`{name}` has 1 to {MAX_ID_CHARS} characters and no control characters.",
+            hint="Send the platform's own id as it is.",
+        )
+
+
+def _bytes(name: str, value: str) -> bytes:
+    try:
+        return value.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            Code.INVALID,
+            f"`{name}` is not valid Unicode text.",
+            hint="It holds half a surrogate pair: send well-formed UTF-8.",
+        ) from error

@@ -1,0 +1,205 @@
+"""Reading for people: what happened in a chat or a session, and how much is waiting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError
+from ironclaw.core.ids import ChatId, MessageId, SessionId
+from ironclaw.store.content import Content
+from ironclaw.store.message_rows import HOST, unseal_words
+
+if TYPE_CHECKING:
+    import apsw
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.store.content import ContentKeys
+    from ironclaw.store.engine import Store
+
+_EVENTS: Final = (
+    "SELECT e.chat, e.id, e.kind, e.message, e.delivery, e.session, e.at_ms, m.thread, m.sealed,"
+    " d.sealed, d.tries, a.name FROM event e JOIN message m ON m.id = e.message"
+    " LEFT JOIN delivery d ON d.id = e.delivery JOIN session s ON s.id = e.session"
+    " JOIN agent a ON a.id = s.agent"
+)
+FORGOTTEN: Final = "(forgotten)"
+"""Shown instead of content whose key has been destroyed."""
+REFUSALS_KEPT: Final = 2000
+_NAME_CHARS: Final = 200
+
+_Row = tuple[
+    str, int, str, str, str | None, str, int, str | None, bytes, bytes | None, int | None, str
+]
+
+
+class LoggedEvent(NamedTuple):
+    """A kept event of a chat; the fields are those of `services.house.ChatEvent`."""
+
+    id: int
+    kind: Literal["message", "reply", "error"]
+    chat: ChatId
+    thread: str | None
+    session: SessionId
+    message: MessageId
+    sender: str
+    text: str
+    at_ms: int
+
+
+class Counts(NamedTuple):
+    """How much there is."""
+
+    sessions: int
+    pending_messages: int
+    due_deliveries: int
+    dead_letters: int
+
+
+class Refusal(NamedTuple):
+    """Somebody who was not let in, and how often."""
+
+    channel: str
+    platform_id: str
+    handle: str
+    reason: str
+    times: int
+    first_ms: int
+    last_ms: int
+
+
+class ChatLog:
+    """What people may look at."""
+
+    def __init__(self, store: Store, keys: ContentKeys, clock: Clock) -> None:
+        self._store = store
+        self._content = Content(keys)
+        self._clock = clock
+
+    async def chat_events(self, chat: ChatId, *, after: int, limit: int = 200) -> list[LoggedEvent]:
+        """Kept events of a chat with ids over `after`, oldest first. Raises HostError."""
+
+        def work(db: apsw.Connection) -> list[LoggedEvent]:
+            rows = db.execute(
+                f"{_EVENTS} WHERE e.chat = ? AND e.id > ? ORDER BY e.id LIMIT ?",
+                (chat, after, limit),
+            )
+            return [self._event(row) for row in rows]
+
+        return await self._store.read(work)
+
+    async def last_event(self, chat: ChatId) -> int:
+        """Id of the newest kept event of a chat; 0 when there is none. Raises HostError."""
+        row = await self._store.read(
+            lambda db: db.execute("SELECT last_event FROM chat WHERE id = ?", (chat,)).fetchone()
+        )
+        return 0 if row is None else int(row[0])
+
+    async def transcript(self, session: SessionId, *, limit: int) -> list[LoggedEvent]:
+        """The newest `limit` kept events of a session, oldest first. Raises HostError."""
+
+        def work(db: apsw.Connection) -> list[LoggedEvent]:
+            rows = list(
+                db.execute(
+                    f"{_EVENTS} WHERE e.session = ? ORDER BY e.at_ms DESC, e.chat DESC, e.id DESC"
+                    " LIMIT ?",
+                    (session, limit),
+                )
+            )
+            return [self._event(row) for row in reversed(rows)]
+
+        return await self._store.read(work)
+
+    async def counts(self) -> Counts:
+        """Counts for health and metrics. Raises HostError."""
+        row = await self._store.read(
+            lambda db: list(
+                db.execute(
+                    "SELECT (SELECT count(*) FROM session),"
+                    " (SELECT count(*) FROM message WHERE open = 1 AND engage = 1),"
+                    " (SELECT count(*) FROM delivery WHERE status = 'due'),"
+                    " (SELECT count(*) FROM delivery WHERE status = 'dead')"
+                )
+            )
+        )
+        return Counts(*row[0])
+
+    # --- refusals ---------------------------------------------------------------------------------
+
+    async def refuse(self, *, channel: str, platform_id: str, handle: str, reason: str) -> None:
+        """Record who was not let in and why; one row for each, the oldest go. Raises HostError.
+
+        Trust:
+            All but `reason` is foreign, and comes from people nobody knows: it is cut, and cannot
+            grow the store beyond `REFUSALS_KEPT` rows.
+        """
+        now = self._clock.now_ms()
+        values = [text[:_NAME_CHARS] for text in (channel, platform_id, handle, reason)]
+
+        def work(db: apsw.Connection) -> None:
+            ((times,),) = list(
+                db.execute(
+                    "INSERT INTO refusal VALUES (?1, ?2, ?3, ?4, 1, ?5, ?5) ON CONFLICT DO UPDATE"
+                    " SET times = times + 1, last_ms = excluded.last_ms RETURNING times",
+                    (*values, now),
+                )
+            )
+            if times == 1:
+                db.execute(
+                    "DELETE FROM refusal WHERE (channel, platform_id, handle, reason) IN (SELECT"
+                    " channel, platform_id, handle, reason FROM refusal ORDER BY last_ms"
+                    " LIMIT max(0, (SELECT count(*) FROM refusal) - ?))",
+                    (REFUSALS_KEPT,),
+                )
+
+        await self._store.write(work)
+
+    async def refusals(self, *, limit: int = 100) -> list[Refusal]:
+        """The newest refusals first. Raises HostError."""
+        rows = await self._store.read(
+            lambda db: list(
+                db.execute("SELECT * FROM refusal ORDER BY last_ms DESC LIMIT ?", (limit,))
+            )
+        )
+        return [Refusal(*row) for row in rows]
+
+    def _event(self, row: _Row) -> LoggedEvent:
+        (
+            chat, id_, kind, message, delivery, session, at_ms, thread, message_sealed,
+            delivery_sealed, tries, agent,
+        ) = row  # fmt: skip
+        sender, text = HOST, ""
+        try:
+            if kind == "undelivered":
+                text = f"A reply could not be delivered to this chat (tries: {tries})."
+            elif delivery_sealed is not None:
+                place = f"delivery/{delivery}"
+                text = self._content.unseal(SessionId(session), place, delivery_sealed).decode()
+                sender = agent if kind == "reply" else HOST
+            else:
+                sender, text = unseal_words(
+                    self._content, SessionId(session), MessageId(message), message_sealed
+                )
+        except HostError as error:
+            if error.code is not Code.KEY_UNUSABLE:
+                raise
+            text = FORGOTTEN
+        return LoggedEvent(
+            id=id_,
+            kind=_kind(kind),
+            chat=ChatId(chat),
+            thread=thread,
+            session=SessionId(session),
+            message=MessageId(message),
+            sender=sender,
+            text=text,
+            at_ms=at_ms,
+        )
+
+
+def _kind(kind: str) -> Literal["message", "reply", "error"]:
+    match kind:
+        case "message" | "reply":
+            return kind
+        case _:
+            return "error"

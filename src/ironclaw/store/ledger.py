@@ -1,0 +1,256 @@
+"""The ledger: every message from acceptance to the last word about it. Each write is durable.
+
+accept -> backlog, resume (to a box) -> commit (from it) -> due -> delivered | postpone
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.core.ids import ChatId, MessageId, SessionId, WiringId, new_id
+from ironclaw.domain.model import Message, MessageStatus, Session
+from ironclaw.domain.ports import Committed, Outbound, Resume
+from ironclaw.domain.routing import Accepted
+from ironclaw.store import past
+from ironclaw.store.content import Content
+from ironclaw.store.message_rows import (
+    MESSAGE,
+    Target,
+    add_delivery,
+    add_event,
+    as_message,
+    begin_turn,
+    close_message,
+    find_target,
+    next_event,
+    seal_words,
+)
+from ironclaw.store.outbound import take_in
+from ironclaw.store.outbox import Outbox
+from ironclaw.store.session_rows import SESSION, as_session
+
+if TYPE_CHECKING:
+    import apsw
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.domain.model import Event
+    from ironclaw.store.content import ContentKeys
+    from ironclaw.store.engine import Store
+
+_KNOWN: Final = (
+    "SELECT id, session, chat, thread, sealed, at_ms, engage, status, event FROM message"
+    " WHERE session = ? AND chat = ? AND external_id = ?"
+)
+_WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
+_REASON_CHARS: Final = 500
+
+
+class Ledger(Outbox):
+    """Implements `ports.Ledger`, and `accept` for the router."""
+
+    def __init__(self, store: Store, keys: ContentKeys, clock: Clock) -> None:
+        super().__init__(store, Content(keys), clock)
+
+    # --- in ---------------------------------------------------------------------------------------
+
+    async def accept(
+        self,
+        event: Event,
+        *,
+        session: SessionId,
+        chat: ChatId,
+        engage: bool,
+        sticky: WiringId | None = None,
+    ) -> Accepted:
+        """Take a message in, once.
+
+        Args:
+            event: Checked and clean.
+            session: Who gets it; its keys exist.
+            chat: Where it was said.
+            engage: Whether it starts a turn; else it is context.
+            sticky: A wiring that from now on engages in this chat or thread without a mention.
+
+        Raises:
+            HostError: `DISK_FULL` and other store errors; nothing of it was kept then.
+        """
+        now = self._clock.now_ms()
+        message = Message(
+            id=MessageId(new_id("msg")),
+            session=session,
+            chat=chat,
+            thread=event.thread,
+            sender=event.sender,
+            text=event.text,
+            at_ms=now,
+            engage=engage,
+            status=MessageStatus.PENDING if engage else MessageStatus.CONTEXT,
+        )
+
+        def work(db: apsw.Connection) -> Accepted:
+            known = db.execute(
+                _KNOWN,
+                (session, chat, event.external_id),
+            ).fetchone()
+            if known is not None:
+                *columns, number = known
+                return Accepted(as_message(self._content, tuple(columns)), number, new=False)
+            sealed = seal_words(self._content, session, message.id, event.sender, event.text)
+            number, _, _ = next_event(db, chat)
+            db.execute(
+                "INSERT INTO message (event, id, session, chat, thread, external_id, sealed,"
+                " at_ms, engage, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    number, message.id, session, chat, event.thread, event.external_id, sealed,
+                    now, int(engage), message.status.value,
+                ),
+            )  # fmt: skip
+            target = Target(
+                message.id, db.last_insert_rowid(), session, chat, event.thread,
+                message.status.value, 0, engage,
+            )  # fmt: skip
+            add_event(db, number=number, kind="message", target=target, delivery=None, now_ms=now)
+            db.execute("UPDATE session SET active_ms = ? WHERE id = ?", (now, session))
+            if sticky is not None:
+                db.execute(
+                    "INSERT INTO sticky VALUES (?, ?) ON CONFLICT DO NOTHING",
+                    (sticky, event.thread or ""),
+                )
+            return Accepted(message, number, new=True)
+
+        return await self._store.write(work)
+
+    async def is_stuck(self, wiring: WiringId, thread: str | None) -> bool:
+        """Whether a sticky wiring has engaged in this chat or thread before."""
+        row = await self._store.read(
+            lambda db: db.execute(
+                "SELECT 1 FROM sticky WHERE wiring = ? AND thread = ?", (wiring, thread or "")
+            ).fetchone()
+        )
+        return row is not None
+
+    # --- to the box -------------------------------------------------------------------------------
+
+    async def backlog(self, session: SessionId) -> list[Message]:
+        """Messages the agent has not dealt with, oldest first, accumulated context included."""
+
+        def work(db: apsw.Connection) -> list[Message]:
+            rows = db.execute(f"{MESSAGE} WHERE session = ? AND open = 1 ORDER BY n", (session,))
+            return [as_message(self._content, row) for row in rows]
+
+        return await self._store.read(work)
+
+    async def begin_epoch(self, session: SessionId, *, workspace: str) -> Session:
+        """Start the next life of the session's box: epoch + 1, outbound chain at 0.
+
+        Raises:
+            UserError: `NOT_FOUND`.
+            HostError: From the store.
+        """
+
+        def work(db: apsw.Connection) -> Session:
+            db.execute(
+                "UPDATE session SET epoch = epoch + 1, out_seq = 0, out_hash = x'', workspace = ?"
+                " WHERE id = ?",
+                (workspace, session),
+            )
+            row = db.execute(f"{SESSION} WHERE id = ?", (session,)).fetchone()
+            if row is None:
+                raise _no_session(session)
+            return as_session(*row)
+
+        return await self._store.write(work)
+
+    async def resume(self, session: SessionId, *, limit_bytes: int) -> Resume:
+        """The conversation so far, for a fresh box. Whole turns only."""
+        return await self._store.read(
+            lambda db: past.resume(db, self._content, session, limit_bytes=limit_bytes)
+        )
+
+    # --- from the box -----------------------------------------------------------------------------
+
+    async def commit(self, session: SessionId, epoch: int, out: Outbound) -> Committed:
+        """Take outbound records in; a repeat changes nothing.
+
+        Raises:
+            PeerError: `TAMPER` or `QUARANTINED`; nothing of the batch was kept.
+            HostError: From the store.
+        """
+        now = self._clock.now_ms()
+        return await self._store.write(
+            lambda db: take_in(db, self._content, session=session, epoch=epoch, out=out, now_ms=now)
+        )
+
+    async def fail_message(self, message: MessageId, *, text: str) -> Committed:
+        """Close a pending message with the host's own words; a second time changes nothing.
+
+        Raises:
+            UserError: `NOT_FOUND`.
+            HostError: From the store.
+        """
+
+        def work(db: apsw.Connection) -> Committed:
+            target = find_target(db, message)
+            if target is None:
+                raise UserError(
+                    Code.NOT_FOUND, f"There is no message {message}.", hint="Check the id."
+                )
+            return self._fail(db, [target], text)
+
+        return await self._store.write(work)
+
+    async def quarantine(self, session: SessionId, *, reason: str) -> None:
+        """Stop a session for good. Its pending messages fail with a clear word."""
+
+        def work(db: apsw.Connection) -> None:
+            db.execute(
+                "UPDATE session SET state = 'quarantined', reason = ? WHERE id = ?"
+                " AND state <> 'quarantined'",
+                (reason[:_REASON_CHARS], session),
+            )
+            rows = list(
+                db.execute(
+                    _WAITING,
+                    (session,),
+                )
+            )
+            targets = [target for (id_,) in rows if (target := find_target(db, id_)) is not None]
+            self._fail(
+                db,
+                targets,
+                "This conversation was stopped: its sandbox broke the rules. "
+                "Nothing from it was believed after that.",
+            )
+
+        await self._store.write(work)
+
+    def _fail(self, db: apsw.Connection, targets: list[Target], text: str) -> Committed:
+        deliveries = []
+        now = self._clock.now_ms()
+        pending = [target for target in targets if target.status == MessageStatus.PENDING]
+        for target in pending:
+            if target.next_index == 0:
+                begin_turn(db, target)
+            close_message(db, target, MessageStatus.FAILED)
+            deliveries.append(
+                add_delivery(
+                    db,
+                    self._content,
+                    key=f"host/{target.id}",
+                    target=target,
+                    text=text,
+                    is_error=True,
+                    now_ms=now,
+                )
+            )
+        return Committed(tuple(deliveries), tuple(target.id for target in pending))
+
+
+def _no_session(session: SessionId) -> UserError:
+    return UserError(
+        Code.NOT_FOUND,
+        f"There is no session {session}.",
+        hint="`ironclaw session list` shows those there are.",
+    )

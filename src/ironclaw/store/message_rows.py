@@ -1,0 +1,182 @@
+"""Rows of messages, deliveries and events, as values and back. Used inside transactions only."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
+from ironclaw.domain.model import Delivery, DeliveryStatus, Message, MessageStatus
+
+if TYPE_CHECKING:
+    import apsw
+
+    from ironclaw.store.content import Content
+
+MESSAGE: Final = "SELECT id, session, chat, thread, sealed, at_ms, engage, status FROM message"
+HOST: Final = "ironclaw"
+"""Sender of the host's own words."""
+_Words = tuple[str, str]
+"""Sender and text: what is sealed of a message."""
+
+
+class Target(NamedTuple):
+    """The message that something answers."""
+
+    id: MessageId
+    n: int
+    session: SessionId
+    chat: ChatId
+    thread: str | None
+    status: str
+    next_index: int
+    engage: bool
+
+
+def seal_words(
+    content: Content, session: SessionId, message: MessageId, sender: str, text: str
+) -> bytes:
+    """Seal who said what."""
+    plain = msgspec.msgpack.encode((sender, text))
+    return content.seal(session, f"message/{message}", plain)
+
+
+def unseal_words(content: Content, session: SessionId, message: MessageId, sealed: bytes) -> _Words:
+    """Undo `seal_words`. Raises HostError."""
+    plain = content.unseal(session, f"message/{message}", sealed)
+    words: _Words = msgspec.msgpack.decode(plain, type=_Words)
+    return words
+
+
+def as_message(
+    content: Content,
+    row: tuple[str, str, str, str | None, bytes, int, int, str],
+) -> Message:
+    """A row of `MESSAGE` as a value. Raises HostError."""
+    id_, session, chat, thread, sealed, at_ms, engage, status = row
+    sender, text = unseal_words(content, SessionId(session), MessageId(id_), sealed)
+    return Message(
+        id=MessageId(id_),
+        session=SessionId(session),
+        chat=ChatId(chat),
+        thread=thread,
+        sender=sender,
+        text=text,
+        at_ms=at_ms,
+        engage=bool(engage),
+        status=MessageStatus(status),
+    )
+
+
+def find_target(db: apsw.Connection, message: str) -> Target | None:
+    """The message of that id, whosever it is."""
+    row = db.execute(
+        "SELECT id, n, session, chat, thread, status, next_index, engage FROM message WHERE id = ?",
+        (message,),
+    ).fetchone()
+    if row is None:
+        return None
+    id_, n, session, chat, thread, status, next_index, engage = row
+    return Target(
+        MessageId(id_), n, SessionId(session), ChatId(chat), thread, status, next_index,
+        bool(engage),
+    )  # fmt: skip
+
+
+def next_event(db: apsw.Connection, chat: ChatId) -> tuple[int, str, str]:
+    """Take the chat's next event id; with its channel and platform id."""
+    ((number, channel, platform_id),) = list(
+        db.execute(
+            "UPDATE chat SET last_event = last_event + 1 WHERE id = ?"
+            " RETURNING last_event, channel, platform_id",
+            (chat,),
+        )
+    )
+    return number, channel, platform_id
+
+
+def add_event(
+    db: apsw.Connection,
+    *,
+    number: int,
+    kind: str,
+    target: Target,
+    delivery: DeliveryId | None,
+    now_ms: int,
+) -> None:
+    """Show something in the target's chat."""
+    db.execute(
+        "INSERT INTO event (chat, id, kind, message, delivery, session, at_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (target.chat, number, kind, target.id, delivery, target.session, now_ms),
+    )
+
+
+def add_delivery(
+    db: apsw.Connection,
+    content: Content,
+    *,
+    key: str,
+    target: Target,
+    text: str,
+    is_error: bool,
+    now_ms: int,
+) -> Delivery:
+    """Say something in the target's own chat and thread.
+
+    Args:
+        db: In a transaction.
+        content: Seals the text.
+        key: What it is, unique within the session: the id is derived from it.
+        target: What it answers.
+        text: Words for people.
+        is_error: The host's own words.
+        now_ms: Milliseconds since the epoch.
+    """
+    digest = hashlib.sha256(f"ironclaw delivery\0{target.session}\0{key}".encode()).digest()
+    id_ = DeliveryId(f"dlv_{base64.b32encode(digest[:10]).decode().lower()}")
+    number, channel, platform_id = next_event(db, target.chat)
+    db.execute(
+        "INSERT INTO delivery (id, session, message, chat, thread, sealed, at_ms, is_error,"
+        " next_ms, event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            id_, target.session, target.id, target.chat, target.thread,
+            content.seal(target.session, f"delivery/{id_}", text.encode()),
+            now_ms, int(is_error), now_ms, number,
+        ),
+    )  # fmt: skip
+    kind = "error" if is_error else "reply"
+    add_event(db, number=number, kind=kind, target=target, delivery=id_, now_ms=now_ms)
+    return Delivery(
+        id=id_,
+        session=target.session,
+        message=target.id,
+        chat=target.chat,
+        channel=channel,
+        platform_id=platform_id,
+        thread=target.thread,
+        text=text,
+        at_ms=now_ms,
+        is_error=is_error,
+        status=DeliveryStatus.DUE,
+        next_ms=now_ms,
+        event=number,
+    )
+
+
+def begin_turn(db: apsw.Connection, target: Target) -> None:
+    """Give the turn its message and the context that was heard before it."""
+    db.execute(
+        "UPDATE message SET turn = ?1, open = 0 WHERE session = ?2 AND open = 1 AND engage = 0"
+        " AND n < ?3",
+        (target.id, target.session, target.n),
+    )
+    db.execute("UPDATE message SET turn = id WHERE n = ?", (target.n,))
+
+
+def close_message(db: apsw.Connection, target: Target, status: MessageStatus) -> None:
+    """The message waits no longer."""
+    db.execute("UPDATE message SET status = ?, open = 0 WHERE n = ?", (status.value, target.n))

@@ -1,0 +1,181 @@
+"""Taking in what a box wrote: the rules that a record must keep, and what follows from it.
+
+take_in: epoch, chain position -> each new record: turn, index, targets -> rows -> session moves on
+
+Trust:
+    The airlock has checked that each record is of the contract and of this session's chain. What a
+    record *says* is still the word of a box that may be hostile: every id in it is looked up, and
+    what people said is never taken from it, only from the host's own rows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import PeerError, UserError
+from ironclaw.domain.model import MessageStatus, SessionState
+from ironclaw.domain.ports import Committed
+from ironclaw.store.message_rows import (
+    Target,
+    add_delivery,
+    begin_turn,
+    close_message,
+    find_target,
+)
+from ironclaw_contract.codes import WireCode
+from ironclaw_contract.entries import Said
+from ironclaw_contract.records import Step, Trouble, TurnEnd
+
+if TYPE_CHECKING:
+    import apsw
+
+    from ironclaw.core.ids import MessageId, SessionId
+    from ironclaw.domain.model import Delivery
+    from ironclaw.domain.ports import Outbound
+    from ironclaw.store.content import Content
+
+WORDS: Final[dict[WireCode, str]] = {
+    WireCode.TOO_LARGE: "That was too large to work with. Please send something shorter.",
+    WireCode.MALFORMED: "The agent could not make sense of its own data. Please try again.",
+    WireCode.NOT_GRANTED: "The agent is not allowed to do what this needs.",
+    WireCode.BUSY: "The agent has too much to do at the moment. Please try again later.",
+    WireCode.CANCELLED: "The work on your message was stopped.",
+    WireCode.MODEL_REFUSED: "The model refused this request for good; trying again will not help.",
+    WireCode.MODEL_UNAVAILABLE: "The model cannot be reached now. Please try again later.",
+    WireCode.CONTEXT_TOO_LONG: "This conversation has become too long for the model.",
+    WireCode.TOO_MANY_STEPS: "The agent used all the steps it may take without coming to an end.",
+    WireCode.INTERNAL: "Something went wrong on our side. Please try again.",
+}
+"""What a person is told when a turn failed: the host's own words, never the box's."""
+
+
+def take_in(
+    db: apsw.Connection,
+    content: Content,
+    *,
+    session: SessionId,
+    epoch: int,
+    out: Outbound,
+    now_ms: int,
+) -> Committed:
+    """Apply the records that are new. Raises PeerError (`TAMPER`, `QUARANTINED`)."""
+    row = db.execute(
+        "SELECT epoch, out_seq, state FROM session WHERE id = ?", (session,)
+    ).fetchone()
+    if row is None:
+        raise UserError(Code.NOT_FOUND, f"There is no session {session}.", hint="List them first.")
+    held_epoch, out_seq, state = row
+    if epoch != held_epoch:
+        raise _tamper("epoch", f"records of epoch {epoch} in epoch {held_epoch}")
+    if out.last_seq <= out_seq:
+        return Committed((), ())
+    if state == SessionState.QUARANTINED:
+        raise PeerError(
+            Code.QUARANTINED, "The session is quarantined.", hint="Nothing more is taken from it."
+        )
+    if out.first_seq > out_seq + 1:
+        raise _tamper("gap", f"record {out.first_seq} after {out_seq}")
+    taking = _Taking(db, content, session, epoch, now_ms)
+    for seq, body in enumerate(out.bodies, start=out.first_seq):
+        if seq > out_seq and not isinstance(body, Trouble):
+            taking.turn_record(seq, body)
+    db.execute(
+        "UPDATE session SET out_seq = ?, out_hash = ?, active_ms = ? WHERE id = ?",
+        (out.last_seq, out.last_hash, now_ms, session),
+    )
+    return Committed(tuple(taking.deliveries), tuple(taking.answered))
+
+
+class _Taking:
+    """One transaction's worth of records."""
+
+    def __init__(
+        self,
+        db: apsw.Connection,
+        content: Content,
+        session: SessionId,
+        epoch: int,
+        now_ms: int,
+    ) -> None:
+        self._db = db
+        self._content = content
+        self._session = session
+        self._epoch = epoch
+        self._now_ms = now_ms
+        self.deliveries: list[Delivery] = []
+        self.answered: list[MessageId] = []
+
+    def turn_record(self, seq: int, body: Step | TurnEnd) -> None:
+        target = self._own(body.turn, "turn")
+        if not target.engage or target.status != MessageStatus.PENDING:
+            raise _tamper("turn", f"{body.turn} is not waiting for an answer")
+        if body.index != target.next_index:
+            raise _tamper("index", f"step {body.index} where {target.next_index} comes next")
+        if body.index == 0:
+            self._only_turn(target)
+            begin_turn(self._db, target)
+        entries = tuple(entry for entry in body.entries if not isinstance(entry, Said))
+        if entries:
+            sealed = self._content.seal(
+                self._session, f"step/{target.id}/{body.index}", msgspec.msgpack.encode(entries)
+            )
+            self._db.execute("INSERT INTO step VALUES (?, ?, ?)", (target.id, body.index, sealed))
+        self._db.execute(
+            "UPDATE message SET next_index = ? WHERE n = ?", (body.index + 1, target.n)
+        )
+        for position, say in enumerate(body.says):
+            answers = target if say.reply_to == target.id else self._own(say.reply_to, "reply")
+            self._say(f"{self._epoch}/{seq}/{position}", answers, say.text)
+        if isinstance(body, TurnEnd):
+            self._end(seq, target, body)
+
+    def _end(self, seq: int, target: Target, body: TurnEnd) -> None:
+        if body.failed is None:
+            close_message(self._db, target, MessageStatus.ANSWERED)
+        else:
+            close_message(self._db, target, MessageStatus.FAILED)
+            words = WORDS[body.failed]
+            self._say(f"{self._epoch}/{seq}/failed", target, words, is_error=True)
+        self.answered.append(target.id)
+
+    def _say(self, key: str, target: Target, text: str, *, is_error: bool = False) -> None:
+        clean = text.replace("\0", "")
+        # No platform can show blank text; saying nothing is the agent's right.
+        if clean.strip():
+            self.deliveries.append(
+                add_delivery(
+                    self._db,
+                    self._content,
+                    key=key,
+                    target=target,
+                    text=clean,
+                    is_error=is_error,
+                    now_ms=self._now_ms,
+                )
+            )
+
+    def _own(self, message: str, what: str) -> Target:
+        target = find_target(self._db, message)
+        if target is None or target.session != self._session:
+            raise _tamper(what, f"{message} is not a message of this session")
+        return target
+
+    def _only_turn(self, target: Target) -> None:
+        row = self._db.execute(
+            "SELECT id FROM message WHERE session = ? AND open = 1 AND next_index > 0",
+            (self._session,),
+        ).fetchone()
+        if row is not None:
+            raise _tamper("turn", f"{target.id} begins while {row[0]} is open")
+
+
+def _tamper(reason: str, detail: str) -> PeerError:
+    return PeerError(
+        Code.TAMPER,
+        "The sandbox broke the rules of the queue.",
+        hint="The session is quarantined: look at its log, then start a new one.",
+        detail=f"{reason}: {detail}",
+    )

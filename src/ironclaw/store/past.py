@@ -1,0 +1,78 @@
+"""The conversation so far, put together for a fresh box from the host's own rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from ironclaw.core.ids import MessageId, SessionId
+from ironclaw.domain.model import MessageStatus
+from ironclaw.domain.ports import Resume
+from ironclaw.store.message_rows import MESSAGE, as_message
+from ironclaw_contract.entries import Called, Entry, Said
+
+if TYPE_CHECKING:
+    import apsw
+
+    from ironclaw.store.content import Content
+
+_ENTRY_BYTES: Final = 64
+"""What an entry costs besides its text."""
+_Entries = tuple[Entry, ...]
+
+
+def resume(
+    db: apsw.Connection, content: Content, session: SessionId, *, limit_bytes: int
+) -> Resume:
+    """The newest ended turns that fit whole, and the open turn. Raises HostError.
+
+    A failed turn keeps what people said and loses what the box made of it: a call without its
+    return would make the conversation unusable for a model.
+    """
+    open_turn = db.execute(
+        "SELECT id, next_index FROM message WHERE session = ? AND open = 1 AND next_index > 0",
+        (session,),
+    ).fetchone()
+    ended = db.execute(
+        "SELECT id, status FROM message WHERE session = ? AND turn = id AND open = 0"
+        " ORDER BY n DESC",
+        (session,),
+    )
+    turns: list[list[Entry]] = []
+    room = limit_bytes
+    for turn, status in ended:
+        entries = _turn(db, content, session, turn, steps=status == MessageStatus.ANSWERED)
+        room -= sum(_size(entry) for entry in entries)
+        if room < 0:
+            break
+        turns.append(entries)
+    past = tuple(entry for entries in reversed(turns) for entry in entries)
+    if open_turn is None:
+        return Resume(past, None, (), 0)
+    turn, index = open_turn
+    entries = _turn(db, content, session, turn, steps=True)
+    return Resume(past, MessageId(turn), tuple(entries), index)
+
+
+def _turn(
+    db: apsw.Connection, content: Content, session: SessionId, turn: str, *, steps: bool
+) -> list[Entry]:
+    entries: list[Entry] = []
+    for row in db.execute(f"{MESSAGE} WHERE turn = ? ORDER BY n", (turn,)):
+        said = as_message(content, row)
+        entries.append(
+            Said(message=said.id, sender=said.sender[:256], text=said.text, at_ms=said.at_ms)
+        )
+    if steps:
+        for index, sealed in db.execute(
+            "SELECT idx, sealed FROM step WHERE turn = ? ORDER BY idx", (turn,)
+        ):
+            plain = content.unseal(session, f"step/{turn}/{index}", sealed)
+            entries.extend(msgspec.msgpack.decode(plain, type=_Entries))
+    return entries
+
+
+def _size(entry: Entry) -> int:
+    text = entry.arguments if isinstance(entry, Called) else entry.text
+    return len(text.encode()) + _ENTRY_BYTES

@@ -1,0 +1,208 @@
+"""Sessions and the receipts of their launches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import apsw
+import msgspec
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.core.ids import AgentId, ChatId, SessionId, SlotId
+from ironclaw.domain.model import Partition, Session, SessionState
+from ironclaw.domain.ports import Receipt
+from ironclaw.store.rows import Memory, Rows
+
+if TYPE_CHECKING:
+    from ironclaw.core.clock import Clock
+    from ironclaw.domain.routing import Seat
+    from ironclaw.store.engine import Store
+
+SESSION: Final = (
+    "SELECT id, agent, chat, thread, partition, state, reason, epoch, out_seq, out_hash,"
+    " created_ms, active_ms, workspace FROM session"
+)
+_OF_SLOT: Final = (
+    f"{SESSION} WHERE id = (SELECT r.session FROM receipt r WHERE r.slot = ? AND r.n = "  # noqa: S608 - constants only
+    "(SELECT max(n) FROM receipt WHERE session = r.session) ORDER BY r.n DESC LIMIT 1)"
+)
+_RECEIPTS_KEPT: Final = 10
+
+
+class Pending(NamedTuple):
+    """A session and how many of its messages wait for an answer."""
+
+    session: Session
+    pending: int
+
+
+class SessionRows(Rows):
+    """The tables of sessions and receipts."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        super().__init__(store, clock)
+        self._seats: Memory[str, SessionId] = Memory()
+
+    async def session(self, session: SessionId) -> Session:
+        """One session as it is now. Raises UserError (`NOT_FOUND`), HostError."""
+        row = await self._store.read(
+            lambda db: db.execute(f"{SESSION} WHERE id = ?", (session,)).fetchone()
+        )
+        if row is None:
+            raise UserError(
+                Code.NOT_FOUND,
+                f"There is no session {session[:80]!r}.",
+                hint="`ironclaw session list` shows those there are.",
+            )
+        return as_session(*row)
+
+    async def seated(self, seat: Seat) -> SessionId | None:
+        """The session of that seat, if it has begun. Raises HostError."""
+        if (known := self._seats.get(seat.key)) is not None:
+            return known
+        generation = self._seats.generation
+        row = await self._store.read(
+            lambda db: db.execute("SELECT id FROM session WHERE place = ?", (seat.key,)).fetchone()
+        )
+        if row is None:
+            return None
+        self._seats.put(seat.key, SessionId(row[0]), generation=generation)
+        return SessionId(row[0])
+
+    async def add_session(self, session: SessionId, seat: Seat) -> bool:
+        """Begin a session whose keys exist already.
+
+        Returns:
+            False when another one has that seat; nothing was kept then.
+
+        Raises:
+            HostError: From the store.
+        """
+        now = self._clock.now_ms()
+
+        def work(db: apsw.Connection) -> bool:
+            db.execute(
+                "INSERT INTO session (id, place, agent, chat, thread, partition, created_ms,"
+                " active_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (place) DO NOTHING",
+                (
+                    session, seat.key, seat.agent, seat.chat, seat.thread, seat.partition.value,
+                    now, now,
+                ),
+            )  # fmt: skip
+            return db.changes() == 1
+
+        return await self._store.write(work)
+
+    async def unseat(self, session: SessionId) -> None:
+        """Let the next message of its seat begin a new session. Idempotent. Raises HostError."""
+        await self._store.write(
+            lambda db: db.execute("UPDATE session SET place = NULL WHERE id = ?", (session,))
+        )
+        self._seats.empty()
+
+    async def sessions(self, *, agent: AgentId | None = None) -> list[Pending]:
+        """Sessions, newest activity first, with their pending counts. Raises HostError."""
+        where = "" if agent is None else " WHERE agent = ?1"
+
+        def work(db: apsw.Connection) -> list[Pending]:
+            counts: dict[str, int] = dict(
+                list(
+                    db.execute(
+                        "SELECT session, count(*) FROM message WHERE open = 1 AND engage = 1"
+                        " GROUP BY session"
+                    )
+                )
+            )
+            rows = db.execute(
+                f"{SESSION}{where} ORDER BY active_ms DESC, id", () if agent is None else (agent,)
+            )
+            return [Pending(as_session(*row), counts.get(row[0], 0)) for row in rows]
+
+        return await self._store.read(work)
+
+    async def waiting(self) -> list[SessionId]:
+        """Sessions with messages to answer: whom to wake after a restart. Raises HostError."""
+        rows = await self._store.read(
+            lambda db: list(
+                db.execute("SELECT DISTINCT session FROM message WHERE open = 1 AND engage = 1")
+            )
+        )
+        return [SessionId(row[0]) for row in rows]
+
+    # --- receipts ---------------------------------------------------------------------------------
+
+    async def save_receipt(self, session: SessionId, receipt: Receipt) -> None:
+        """Keep the proof of a launch, durable on return. Raises HostError."""
+        body = msgspec.msgpack.encode(receipt)
+
+        def work(db: apsw.Connection) -> None:
+            db.execute(
+                "INSERT INTO receipt (session, slot, body) VALUES (?, ?, ?)",
+                (session, receipt.slot, body),
+            )
+            db.execute(
+                "DELETE FROM receipt WHERE session = ?1 AND n NOT IN (SELECT n FROM receipt"
+                " WHERE session = ?1 ORDER BY n DESC LIMIT ?2)",
+                (session, _RECEIPTS_KEPT),
+            )
+
+        await self._store.write(work)
+
+    async def receipt(self, session: SessionId) -> Receipt:
+        """The newest receipt of a session. Raises UserError (`NOT_FOUND`), HostError."""
+        row = await self._store.read(
+            lambda db: db.execute(
+                "SELECT body FROM receipt WHERE session = ? ORDER BY n DESC LIMIT 1", (session,)
+            ).fetchone()
+        )
+        if row is None:
+            raise UserError(
+                Code.NOT_FOUND,
+                f"Session {session[:80]!r} has no receipt.",
+                hint="It gets one when its first box starts: send it a message.",
+            )
+        return msgspec.msgpack.decode(row[0], type=Receipt)
+
+    async def session_of_slot(self, slot: SlotId) -> Session | None:
+        """The session whose newest receipt names this slot. Raises HostError."""
+        row = await self._store.read(
+            lambda db: db.execute(
+                _OF_SLOT,
+                (slot,),
+            ).fetchone()
+        )
+        return None if row is None else as_session(*row)
+
+
+def as_session(  # noqa: PLR0917 - the columns, in their order
+    id_: str,
+    agent: str,
+    chat: str | None,
+    thread: str | None,
+    partition: str,
+    state: str,
+    reason: str,
+    epoch: int,
+    out_seq: int,
+    out_hash: bytes,
+    created_ms: int,
+    active_ms: int,
+    workspace: str,
+) -> Session:
+    """A row as a value."""
+    return Session(
+        id=SessionId(id_),
+        agent=AgentId(agent),
+        chat=None if chat is None else ChatId(chat),
+        thread=thread,
+        partition=Partition(partition),
+        state=SessionState(state),
+        reason=reason,
+        epoch=epoch,
+        out_seq=out_seq,
+        out_hash=out_hash,
+        created_ms=created_ms,
+        active_ms=active_ms,
+        workspace=workspace,
+    )

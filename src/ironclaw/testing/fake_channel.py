@@ -1,0 +1,54 @@
+"""A channel that keeps what it was given and fails when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ironclaw.core.errors import IronClawError
+    from ironclaw.core.ids import DeliveryId, MessageId, SessionId
+    from ironclaw.domain.model import Delivery
+
+
+class FakeChannel:
+    """Implements `ports.Channel`; the same id twice is one message."""
+
+    def __init__(self, name: str = "fake") -> None:
+        self.name = name
+        self.shown: dict[DeliveryId, Delivery] = {}
+        """What people see, in order."""
+        self.calls: list[DeliveryId] = []
+        """Every attempt."""
+        self.failures: dict[str, list[IronClawError]] = {}
+        """By text: what the next attempts raise."""
+        self.hang: set[str] = set()
+        """Texts whose delivery never returns."""
+        self.progressed: list[tuple[SessionId, MessageId, str]] = []
+
+    async def deliver(self, delivery: Delivery) -> str:
+        """Keep it, or fail as told."""
+        self.calls.append(delivery.id)
+        if delivery.text in self.hang:
+            await asyncio.Event().wait()
+        if failures := self.failures.get(delivery.text):
+            raise failures.pop(0)
+        self.shown.setdefault(delivery.id, delivery)
+        return f"fake-{delivery.id}"
+
+    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
+        """Keep it."""
+        self.progressed.append((session, message, text))
+
+    @property
+    def texts(self) -> list[str]:
+        """What people see, in order."""
+        return [delivery.text for delivery in self.shown.values()]
+
+
+class NarrowChannel(FakeChannel):
+    """One whose messages are short."""
+
+    def __init__(self, name: str = "narrow", *, max_chars: int = 20) -> None:
+        super().__init__(name)
+        self.max_chars = max_chars
