@@ -42,6 +42,9 @@ class FakeBox:
         fd = os.open(self.path / "run", os.O_PATH)
         try:
             sock.connect(f"/proc/self/fd/{fd}/{name}")
+        except OSError:
+            sock.close()
+            raise
         finally:
             os.close(fd)
         return sock

@@ -90,6 +90,7 @@ def run(request: StartAirlock, link: socket.socket, controls: confine.Controls) 
     }
     confine.seal(controls, rights)
     airlock = _Airlock(request, link, dirs, selector)
+    airlock.remove_key()  # a former airlock was killed while it was out
     airlock.say(Ready(controls=tuple(controls.held), missing=tuple(controls.missing)))
     airlock.serve(bell, model)
 
@@ -133,7 +134,6 @@ class _Airlock:
     def serve(self, bell: socket.socket, model: socket.socket) -> None:
         """Serve until the end. The loop waits; it never polls."""
         request = self._request
-        self._remove_key()
         self._selector.register(self._link.sock, selectors.EVENT_READ, self._from_core)
         self._bell = BellSocket(
             bell,
@@ -242,7 +242,7 @@ class _Airlock:
     def on_key_read(self) -> None:
         """Remove the key file, then show what there is to read."""
         if self._is_key_out:
-            self._remove_key()
+            self.remove_key()
             self._is_key_out = False
             self.say(KeyTaken())
             if self._in is not None and self._in.seq:
@@ -252,7 +252,7 @@ class _Airlock:
         """A box that is gone needs no key; one that comes back says whether it has it."""
         self._hello = None
         if self._is_key_out:
-            self._remove_key()
+            self.remove_key()
             self._is_key_out = False
         self.say(Gone())
 
@@ -316,9 +316,10 @@ class _Airlock:
                 part.close()
         self._bell = self._model = self._out = None
         self._wants_look = False
-        self._remove_key()
+        self.remove_key()
 
-    def _remove_key(self) -> None:
+    def remove_key(self) -> None:
+        """Remove the key file, and one that was being written."""
         for name in (_KEY, "." + _KEY):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name, dir_fd=self._dirs["run"])
