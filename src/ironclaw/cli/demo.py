@@ -21,7 +21,6 @@ import msgspec
 from ironclaw.cli import launch, render
 from ironclaw.cli.client import Client
 from ironclaw.cli.options import Json, chosen
-from ironclaw.config.paths import default_runtime_dir
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError, UserError
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from ironclaw.config.settings import Settings
 
-AGENT: Final = "demo"
+AGENT: Final = "guide"
 FIRST: Final = "Hello! Who are you, and where do you run?"
 SECOND: Final = "And what did I just ask you?"
 REPLY_S: Final = 60
@@ -73,7 +72,7 @@ def demo(*, as_json: Json = False) -> None:
 def _house(mine: Settings, config: Path | None) -> Iterator[Settings]:
     """A running house of its own, with the image of the real one."""
     name = f"demo-{secrets.token_hex(4)}"
-    run = default_runtime_dir(os.environ, os.geteuid())
+    run = mine.runtime_dir
     paths = msgspec.structs.replace(
         mine.paths,
         state_dir=mine.state_dir.with_name(f"{mine.state_dir.name}-{name}"),

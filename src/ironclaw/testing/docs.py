@@ -1,0 +1,248 @@
+"""Makes the reference pages from the code: `python -m ironclaw.testing.docs --write`.
+
+Without `--write` it compares and says which pages differ; tests do the same. What a page says about
+codes, settings, commands and endpoints can therefore not be wrong for longer than one commit.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+import msgspec
+
+from ironclaw.api.app import ENDPOINTS
+from ironclaw.api.scopes import IMPLIES, Scope
+from ironclaw.cli.main import COMMANDS, load
+from ironclaw.config.load import type_name, variable_names
+from ironclaw.config.settings import SECTIONS
+from ironclaw.core.codes import CODES
+from ironclaw.domain.model import Partition
+
+ROOT: Final = Path(__file__).resolve().parents[3]
+REFERENCE: Final = ROOT / "docs" / "reference"
+_GENERATED: Final = (
+    "<!-- Made by `python -m ironclaw.testing.docs --write`; do not edit by hand. -->\n\n"
+)
+NOT_IN_THE_PAGE: Final = frozenset({"image", "bench"})
+"""Commands whose own pages describe them."""
+
+
+def errors() -> str:
+    """docs/reference/errors.md."""
+    ranges = (
+        "Exit codes: 0 is success, 1 a fault of IronClaw, 2 a wrong command line, 3 to 39\n"
+        "something the caller can mend, 40 to 49 a rule that refused, 50 to 59 a box that lied or\n"
+        "broke, 60 to 79 the machine or a service, 130 an interrupt.\n"
+    )
+    rows = [
+        f"| `{code}` | {row.exit_code} | {row.http_status} | {row.meaning} |"
+        for code, row in sorted(CODES.items(), key=lambda item: item[1].exit_code)
+    ]
+    return (
+        f"# Errors\n\n{_GENERATED}"
+        "One table for the API (`code` in problem+json), the command line (exit code), metrics\n"
+        f"(label `code`) and logs.\n\n{ranges}\n"
+        "| code | exit | HTTP | meaning |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def configuration() -> str:
+    """docs/reference/configuration.md."""
+    intro = (
+        f"# Configuration\n\n{_GENERATED}"
+        "One TOML file: `--config FILE`, else `$IRONCLAW_CONFIG`, else\n"
+        "`$XDG_CONFIG_HOME/ironclaw/config.toml` (not for root), else\n"
+        "`/etc/ironclaw/config.toml`. Variables of the environment win over the file. A name that\n"
+        "is no setting is an error, in both. Secrets are never settings.\n\n"
+        "Directories, when not set: for root `/var/lib/ironclaw` and `/run/ironclaw`; for others\n"
+        "`$XDG_STATE_HOME/ironclaw` and `$XDG_RUNTIME_DIR/ironclaw` (without that one:\n"
+        "`/tmp/ironclaw-<uid>`). `image_dir` is the state directory when not set.\n"
+    )
+    parts = [intro]
+    variables = {pair: name for name, pair in variable_names().items()}
+    for section, struct in SECTIONS.items():
+        parts.append(f"\n## [{section}]\n\n{inspect.getdoc(struct)}\n")
+        meanings = field_docs(struct)
+        hints = get_type_hints(struct)
+        for field in msgspec.structs.fields(struct):
+            default = field.default
+            shown = {"True": "true", "False": "false", ".": "see above"}.get(
+                str(default), str(default) or "empty"
+            )
+            if default == ():
+                shown = "none"
+            parts.append(
+                f"\n### {section}.{field.name}\n\n{meanings[field.name]}\n\n"
+                f"Type: {type_name(hints[field.name])}. Default: {shown}. "
+                f"Environment: `{variables[section, field.name]}`.\n"
+            )
+    return "".join(parts)
+
+
+def field_docs(struct: type) -> dict[str, str]:
+    """The text under each field of a struct."""
+    found = re.findall(
+        r'^    (\w+): [^\n]*\n    """(.*?)"""', inspect.getsource(struct), re.MULTILINE | re.DOTALL
+    )
+    return {name: " ".join(text.split()) for name, text in found}
+
+
+def cli() -> str:
+    """docs/reference/cli.md."""
+    intro = (
+        f"# Command line\n\n{_GENERATED}"
+        "Every command takes `--json`: one JSON object on stdout, errors included. Exit codes\n"
+        "are in [errors.md](errors.md). `ironclaw --config FILE COMMAND` chooses the\n"
+        "configuration.\n"
+    )
+    parts = [intro]
+    parts.extend(f"\n- `{name}`: {row.help}" for name, row in COMMANDS.items())
+    parts.append("\n")
+    for name in COMMANDS:
+        if name not in NOT_IN_THE_PAGE:
+            parts += _command(load(name), f"ironclaw {name}", level=2)
+    return "".join(parts)
+
+
+def _command(command: Any, path: str, *, level: int) -> list[str]:
+    parts = [f"\n{'#' * level} {path}\n\n{inspect.cleandoc(command.help or '')}\n"]
+    if hasattr(command, "commands"):
+        for name, inner in command.commands.items():
+            parts += _command(inner, f"{path} {name}", level=level + 1)
+        return parts
+    rows = []
+    for parameter in command.params:
+        text = getattr(parameter, "help", None) or ""
+        if parameter.param_type_name == "argument":
+            shown = f"`{parameter.name.upper()}`" + ("" if parameter.required else " (optional)")
+        else:
+            shown = ", ".join(f"`{name}`" for name in parameter.opts)
+        rows.append(f"| {shown} | {text} |")
+    if rows:
+        parts.append("\n| | |\n|---|---|\n" + "\n".join(rows) + "\n")
+    return parts
+
+
+def http_api() -> str:
+    """docs/reference/http-api.md."""
+    intro = """\
+        The daemon serves HTTP/1.1 on `127.0.0.1:8787` and on the unix socket `api.sock` of its
+        runtime directory. `/openapi.json` has every schema. Send `Authorization: Bearer icl_…`; the
+        first token, with scope `admin`, is in the file `api-token` of the state directory.
+
+        - Who speaks is the token: its principal is `api:<token name>`. Nothing in a request can say
+          otherwise. A name is never given to a second token.
+        - Errors are `application/problem+json` with `code` ([errors.md](errors.md)), `detail`,
+          `hint` (the next step) and `request_id`, which the log has too.
+        - A body over `api.max_body_bytes` is refused with 413 before it is read.
+        - `Idempotency-Key` (or `external_id`): the same message sent twice is taken once.
+        - `?wait=SECONDS` on a message stays for the first reply. 200: it is there; 202: it is not
+          yet, ask the chat's events.
+        - Events are server-sent events of the kinds `message`, `progress`, `reply`, `error`. Resume
+          with `Last-Event-ID`; `progress` has no id and is not kept. A stream ends after an hour.
+        - The `Host` header must name this machine or be in `api.allowed_hosts`; pages of other
+          sites (`Origin`) are refused.
+        """
+    scopes = "\n".join(
+        f"| `{scope}` | {', '.join(f'`{one}`' for one in Scope if one in IMPLIES[scope])} |"
+        for scope in Scope
+    )
+    rows = "\n".join(
+        f"| {row.method} | `{row.path}` | {_scopes(row.scopes)} | {row.summary}"
+        + "".join(f". `?{one.name}=`: {one.meaning.rstrip('.')}" for one in row.query)
+        + " |"
+        for row in ENDPOINTS
+    )
+    return (
+        f"# HTTP API\n\n{_GENERATED}{textwrap.dedent(intro)}\n"
+        f"## Scopes\n\n| token with | may do what asks for |\n|---|---|\n{scopes}\n\n"
+        f"## Endpoints\n\n"
+        f"| method | path | any of these scopes | what |\n|---|---|---|---|\n{rows}\n"
+    )
+
+
+def _scopes(scopes: frozenset[Scope] | None) -> str:
+    return "open" if scopes is None else ", ".join(f"`{scope}`" for scope in sorted(scopes))
+
+
+def glossary() -> str:
+    """docs/reference/glossary.md."""
+    rows = "\n".join(f"| **{word}** | {meaning} |" for word, meaning in WORDS)
+    return (
+        "# Glossary\n\n"
+        f"{_GENERATED}One word for one idea, in code, messages and pages.\n\n"
+        f"| word | means |\n|---|---|\n{rows}\n"
+    )
+
+
+WORDS: Final = (
+    ("agent", "A configured assistant: persona, model, tools, limits."),
+    ("airlock", "A confined host process, one for each box; alone in touching what a box wrote."),
+    ("bell", "The socket on which box and airlock say `look`; nothing polls."),
+    ("box", "One gVisor sandbox that runs `/sandbox` for exactly one session."),
+    ("channel", "A chat platform, as IronClaw reaches it; the HTTP API is one (`api`)."),
+    ("chat", "One conversation place on one channel."),
+    ("claim", "Binding a blank slot to a session: its key and files appear in the slot."),
+    ("core", "The trusted daemon: store, keys, router, sessions, models, delivery, API."),
+    ("delivery", "One thing to say to one chat; retried, never said twice, or a dead letter."),
+    ("digest", "`sha256:…` of an image's manifest: what a box is made of."),
+    ("epoch", "One life of a session's box; each has record chains of its own."),
+    ("house", "All that one state directory holds and one daemon runs."),
+    ("keeper", "The process that owns the nest, starts the core and restarts it."),
+    ("ledger", "The durable record of every message, sealed for each session."),
+    ("nest", "The namespaces in which a house's mounts and, for ordinary users, ids live."),
+    ("partition", f"Which messages share a session: {', '.join(f'`{one}`' for one in Partition)}."),
+    ("posture", "What is measured of a launched box, from inside and outside."),
+    ("principal", "Who speaks: `<channel>:<handle>`, for the API `api:<token name>`."),
+    ("receipt", "The stored proof of one launch: what was asked for and what was measured."),
+    ("rootfs", "An image, verified and unpacked once, read-only, shared by every box."),
+    ("scope", "What a token may do: `admin`, `operate`, `chat`, `read`."),
+    ("segment", "One sealed, immutable queue file."),
+    ("session", "One conversation of one agent, with a key, a box and a workspace of its own."),
+    ("slot", "A launched blank box with its airlock, not yet bound to a session."),
+    ("standing", "One role that a principal holds, for all agents or for one."),
+    ("transcript", "What was said and done in a session."),
+    ("turn", "One run of the agent's loop over one or more messages."),
+    ("wiring", "Which chat reaches which agent, and when it engages."),
+)
+
+PAGES: Final = {
+    "errors.md": errors,
+    "configuration.md": configuration,
+    "cli.md": cli,
+    "http-api.md": http_api,
+    "glossary.md": glossary,
+}
+
+
+def differing() -> list[str]:
+    """Names of pages that are not what the code says."""
+    found = []
+    for name, make in PAGES.items():
+        path = REFERENCE / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != make():
+            found.append(name)
+    return found
+
+
+def main() -> int:
+    """Write or compare. Returns the exit status."""
+    if "--write" in sys.argv[1:]:
+        REFERENCE.mkdir(parents=True, exist_ok=True)
+        for name, make in PAGES.items():
+            (REFERENCE / name).write_text(make(), encoding="utf-8")
+        return 0
+    wrong = differing()
+    if wrong:
+        os.write(2, f"these pages differ from the code: {', '.join(wrong)}\n".encode())
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
