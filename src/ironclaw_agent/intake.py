@@ -63,6 +63,11 @@ class Intake:
             raise ContractError(WireCode.MALFORMED, "the first record is the setup")
         return self._setup
 
+    @property
+    def has_open_turn(self) -> bool:
+        """A former box left a turn open, and `begin` has not handed it out."""
+        return self._open is not None
+
     def take(self, body: InboundBody) -> None:
         """Take one inbound record in.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw_agent.loop import Loop, Publish, Run
 from ironclaw_agent.pipe import Pipe, read_small
-from ironclaw_agent.segments import Segments
+from ironclaw_agent.segments import Segments, rehearse
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, pack
 from ironclaw_contract.limits import CONTRACT_VERSION
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 RESCAN_S: Final = 30.0
 """Between two looks at the queue that nobody rang for: a lost ring may cost no more than this."""
 _FULL_S: Final = 0.05
+_QUIET_S: Final = 0.05
+"""After a hello that nobody has answered yet: a ring right behind it would be taken for a part of
+it by an airlock that reads both at once."""
 _MAX_CLAIM_BYTES: Final = 4096
 _READABLE: Final = select.POLLIN
 _GONE: Final = select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -54,6 +57,8 @@ class Link:
         self._segments: Segments | None = None
         self._loop = Loop(toolbox.specs)
         self._rescan_at = 0.0
+        self._quiet_until = 0.0
+        self._owes_ring = False
 
     def serve(self) -> None:
         """Serve until the process is told to end.
@@ -106,6 +111,8 @@ class Link:
             self._carry_out(self._loop.ask_again())
         if self._segments is None:
             return now + RESCAN_S
+        if self._owes_ring and now >= self._quiet_until:
+            self._ring()
         if self._segments.has_unpublished:
             if self._segments.flush():
                 self._ring()
@@ -115,7 +122,7 @@ class Link:
             self._rescan_at = now + RESCAN_S
             self._look()
             self._segments.check_gap()
-        return self._rescan_at
+        return min(self._rescan_at, self._quiet_until) if self._owes_ring else self._rescan_at
 
     # --- the bell -------------------------------------------------------------------------------
 
@@ -129,8 +136,12 @@ class Link:
             )
         )
         self._bell.send(pack(hello))
+        if segments is None:
+            # The host is proving the launch now: time to spare.
+            rehearse()
         # A ring may have been lost with the former connection.
         self._rescan_at = 0.0
+        self._quiet_until = time.monotonic() + _QUIET_S
         if segments is not None and not self._model.is_open and not self._loop.waits_for_model:
             self._model.connect(time.monotonic())
 
@@ -145,6 +156,7 @@ class Link:
             self._drop_model()
 
     def _heard(self, data: bytes) -> None:
+        self._quiet_until = 0.0
         if Bell.PING.value in data:
             self._bell.send(Bell.PONG.value)
         if Bell.LOOK.value not in data:
@@ -155,7 +167,9 @@ class Link:
             self._look()
 
     def _ring(self) -> None:
-        self._bell.send(Bell.LOOK.value)
+        self._owes_ring = time.monotonic() < self._quiet_until
+        if not self._owes_ring:
+            self._bell.send(Bell.LOOK.value)
 
     def _bind(self) -> None:
         """Take the key into memory. From here on this box is one session's."""
@@ -177,13 +191,13 @@ class Link:
     # --- the queue ------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        if self._segments is None:
-            return
-        bodies = self._segments.take()
-        for body in bodies:
-            self._loop.take(body)
-        if bodies:
-            self._carry_out(self._loop.settle())
+        """Take what has come; an open turn, which may be told in several segments, all of it."""
+        while self._segments is not None and (bodies := self._segments.take()):
+            for body in bodies:
+                self._loop.take(body)
+            if not self._loop.is_told_of_open_turn:
+                self._carry_out(self._loop.settle())
+        self._carry_out(self._loop.settle())
 
     def _carry_out(self, commands: list[Command]) -> None:
         """Do what the loop says; results may bring more to do."""

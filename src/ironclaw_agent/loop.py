@@ -88,12 +88,13 @@ class Loop:
         """A model call is under way."""
         return self._turn is not None and self._turn.call != 0
 
-    def take(self, body: InboundBody) -> None:
-        """Take one inbound record in.
+    @property
+    def is_told_of_open_turn(self) -> bool:
+        """A turn that a former box left open waits to be resumed."""
+        return self._intake.has_open_turn
 
-        Raises:
-            ContractError: Something comes before the setup.
-        """
+    def take(self, body: InboundBody) -> None:
+        """Take one inbound record in. Raises ContractError when one comes before the setup."""
         self._intake.take(body)
 
     def settle(self) -> list[Command]:

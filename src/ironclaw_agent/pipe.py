@@ -6,7 +6,7 @@ import _socket  # `socket` would import a dozen modules more
 import os
 from typing import Final
 
-_CHUNK: Final = 256 * 1024
+_CHUNK: Final = 64 * 1024
 FIRST_DELAY_S: Final = 0.02
 LONGEST_DELAY_S: Final = 1.0
 

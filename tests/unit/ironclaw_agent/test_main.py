@@ -119,6 +119,21 @@ def test_a_segment_that_came_while_nobody_could_ring_is_found_on_reconnect(host:
     assert host.ask().turn == "msg_1"
 
 
+def test_an_answer_right_after_a_new_hello_is_rung_for_a_little_later(host: Host):
+    host.begin(setup(context_bytes=100))
+    host.end_airlock()
+    host.publish(message(1, "too long for that context" * 100), ring=False)
+    host.listen()
+    host.hello()
+    assert host.bell is not None
+    host.bell.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        host.hear()
+    host.bell.settimeout(15)
+    host.expect(answer=Bell.LOOK)
+    assert host.outbound().failed is WireCode.CONTEXT_TOO_LONG
+
+
 def test_a_message_that_comes_twice_is_answered_once(host: Host):
     host.begin(setup(), message(1), message(1))
     host.tell(answer(host.ask().call, "one"))
