@@ -1,0 +1,98 @@
+"""What the README and the tutorial tell people to type, typed: as root and as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from tests.support.tree import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.people import Person
+
+pytestmark = [pytest.mark.sealed, pytest.mark.timeout(900)]
+
+USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
+
+
+class Somebody(NamedTuple):
+    """One user with directories of their own, who types commands in the checkout."""
+
+    person: Person | None
+    place: Path
+
+    def types(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run one documented line."""
+        settings = {
+            f"IRONCLAW_PATHS_{name.upper()}_DIR": str(self.place / name)
+            for name in ("state", "runtime", "image")
+        }
+        words = ["env", *(f"{name}={value}" for name, value in settings.items())]
+        words += shlex.split(line)
+        return subprocess.run(
+            words if self.person is None else self.person.command(*words),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+
+@pytest.fixture(scope="module", params=USERS)
+def somebody(request: pytest.FixtureRequest) -> Iterator[Somebody]:
+    """Each kind of user, with nothing there yet; what they leave running is taken down."""
+    person = None
+    if request.param != "root":
+        person = request.getfixturevalue("ordinary_person")
+    # Not below pytest's own folder: that is closed to the other user.
+    place = Path(tempfile.mkdtemp(prefix="icl-"))
+    if person is not None:
+        os.chown(place, person.uid, person.gid)
+    somebody = Somebody(person, place)
+    yield somebody
+    somebody.types("./run ironclaw down")
+    shutil.rmtree(place)
+
+
+def test_the_demo_ends_with_what_sealed_the_reply(somebody: Somebody) -> None:
+    """`./run demo --json` prints one object: a reply, where it ran, and how."""
+    done = somebody.types("./run demo --json")
+
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads(done.stdout[done.stdout.index("{") :])
+    assert told["reply"]
+    assert (told["runtime"], told["network"], told["uid"]) == ("runsc", "none", 65532)
+    assert told["rootless"] is (somebody.person is not None or os.geteuid() != 0)
+    assert re.search(r"20[0-9]{6}", told["runsc_version"])
+    assert told["platform"]
+    assert re.fullmatch(r"sha256:[0-9a-f]{64}", told["image_digest"])
+    assert told["cold_ms"] > 0
+    assert told["warm_ms"] > 0
+
+
+def test_the_tutorial_ends_with_a_memory(somebody: Somebody) -> None:
+    """The tutorial's own lines work in their order, and the agent remembers what it was told."""
+    text = (ROOT / "docs/tutorial/first-reply.md").read_text()
+    section = text.split("## 3.", 1)[1].split("\n## ", 1)[0]
+    typed = [line[2:] for line in section.splitlines() if line.startswith("$ ")]
+
+    heard = {}
+    for line in typed:
+        done = somebody.types(line)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr[-4000:]}"
+        heard[line] = done.stdout
+
+    recalled = next(said for line, said in heard.items() if "!recall" in line)
+    assert "17" in recalled
