@@ -20,11 +20,11 @@ from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
 from ironclaw.core.ids import SlotId
-from ironclaw.core.log import get_logger
 from ironclaw.domain.ports import Box, Durable, Receipt
 from ironclaw.sandbox import cgroups, nest, outside, posture
+from ironclaw.sandbox.ending import end_sandbox
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
-from ironclaw.sandbox.process import gone, kill, start_ticks
+from ironclaw.sandbox.process import gone, start_ticks
 from ironclaw.sandbox.record import BoxRecord, SlotRecord, read_record, write_record
 from ironclaw.sandbox.runsc import KIND_PREFIX, Runsc
 from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
@@ -43,12 +43,9 @@ if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.domain.ports import LaunchSpec, SlotDir
     from ironclaw.sandbox.ids import IdRange
-    from ironclaw.sandbox.runsc import Running, Version
+    from ironclaw.sandbox.runsc import Version
     from ironclaw_contract.rpc import Facts
 
-_log = get_logger(__name__)
-_END_S: Final = 5.0
-"""Seconds a killed process has to be gone."""
 _MOUNT_POINTS: Final = ("queue/in", "queue/out", "run/ironclaw", "workspace", "memory", "shared")
 
 
@@ -79,6 +76,16 @@ class RunscIsolator:
         self._expected = Expected(profile(platform.machine()), program)
         self._rootless = mapped < 2**32 - 1
         self._discarded: set[SlotId] = set()
+
+    @property
+    def rootless(self) -> bool:
+        """Whether an ordinary user's house: the nest is a user namespace."""
+        return self._rootless
+
+    @property
+    def version(self) -> str:
+        """The version of runsc."""
+        return self._version.text
 
     async def prepare(self, slot: SlotId, *, lane: int) -> SlotDir:
         """Make the slot's directories. Raises HostError."""
@@ -115,7 +122,7 @@ class RunscIsolator:
             box = self._started(slot, digest)
             write_record(bundle, BoxRecord(started=box.started, spec_digest=digest))
         except BaseException:
-            await asyncio.shield(self._end(slot))
+            await asyncio.shield(end_sandbox(self._runsc, _container(slot)))
             raise
         return box
 
@@ -244,10 +251,12 @@ class RunscIsolator:
             )
         oci = build_spec(
             spec._replace(
-                rootfs=spec.rootfs._replace(path=nest.expose(self._view, rootfs, read_only=True)),
+                rootfs=spec.rootfs._replace(
+                    path=nest.expose(self._view, rootfs, read_only=True, programs=True)
+                ),
                 workspace=self._exposed(spec.workspace),
                 memory=self._exposed(spec.memory),
-                shared=self._exposed(spec.shared),
+                shared=self._exposed(spec.shared, read_only=True),
             ),
             self._ids(lane),
             self._expected.seccomp,
@@ -257,48 +266,23 @@ class RunscIsolator:
         check_spec(oci, self._expected)
         return oci
 
-    def _exposed(self, path: Path) -> Path:
+    def _exposed(self, path: Path, *, read_only: bool = False) -> Path:
         # One bind for each kind, not one for each session.
         if path.parent.parent == self._state_dir and path.parent.name in set(Durable):
-            return nest.expose(self._view, path.parent) / path.name
-        return nest.expose(self._view, path)
+            return nest.expose(self._view, path.parent, read_only=read_only) / path.name
+        return nest.expose(self._view, path, read_only=read_only)
 
     def _digest(self, spec: LaunchSpec, oci: Spec) -> str:
         return spec_digest(oci, image_digest=spec.rootfs.digest, flags=self._runsc.flags)
 
     async def _discard(self, slot: SlotId) -> None:
-        await self._end(slot)
+        await end_sandbox(self._runsc, _container(slot))
         await asyncio.to_thread(self._remove, slot)
 
     def _remove(self, slot: SlotId) -> None:
         cgroups.remove(self._groups, _cgroup(slot))
         remove_slot(slot_path(self._view, slot))
         shutil.rmtree(self._bundle(slot), ignore_errors=True)
-
-    async def _end(self, slot: SlotId) -> None:
-        running = self._runsc.state(_container(slot))
-        if running is None:
-            return
-        await self._kill(running)
-        done = await self._runsc.delete(running.id)
-        if done.status != 0 and self._runsc.state(running.id) is not None:
-            _log.warning("runsc delete failed", slot=slot, status=done.status, error=done.stderr)
-
-    async def _kill(self, running: Running) -> None:
-        # Killing through pidfds and waiting on them is quicker than letting runsc poll for it.
-        if not self._runsc.is_sentry(running):
-            return
-        started = {
-            pid: ticks
-            for pid in (running.pid, running.gofer_pid)
-            if pid > 0 and (ticks := start_ticks(pid)) is not None
-        }
-        for pid, ticks in started.items():
-            kill(pid, started=ticks)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_END_S):
-                for pid, ticks in started.items():
-                    await gone(pid, started=ticks)
 
 
 async def open_isolator(
@@ -340,7 +324,6 @@ async def open_isolator(
         parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         # The state directory itself is closed; through the view a box's ids must get past this.
         parent.chmod(0o711)
-        nest.expose(place, parent)
     return RunscIsolator(
         state_dir=state_dir,
         runtime_dir=runtime_dir,

@@ -54,7 +54,7 @@ def _check(result: int, what: str) -> None:
 def mount(
     source: str, target: str | os.PathLike[str], kind: str, flags: int, data: str = ""
 ) -> None:
-    """Mount a file system, as mount(2) does. Raises OSError."""
+    """Attach a file system or change a mount. Raises OSError."""
     _check(
         _libc.mount(source.encode(), os.fsencode(target), kind.encode(), flags, data.encode()),
         os.fspath(target),
@@ -67,10 +67,10 @@ def unmount(target: str | os.PathLike[str]) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Leave namespaces for new ones, as unshare(2) does. Raises OSError."""
+    """Leave namespaces for new ones. Raises OSError."""
     _check(_libc.unshare(flags), "unshare")
 
 
 def prctl(option: int, value: int) -> None:
-    """Call prctl(2) with one argument. Raises OSError."""
+    """Change something of this process. Raises OSError."""
     _check(_libc.prctl(option, value, 0, 0, 0), "prctl")

@@ -84,20 +84,19 @@ def choose_place(avoid: Sequence[Path]) -> Path:
     )
 
 
-def expose(view: Path, path: Path, *, read_only: bool = False) -> Path:
+def expose(view: Path, path: Path, *, read_only: bool = False, programs: bool = False) -> Path:
     """Bind a directory into the view and return where; bind it once only.
 
     Args:
         view: What `enter` returned.
         path: A directory of ours. Its own mode decides who may do what in it.
         read_only: Bind it so that nobody can write through the view.
+        programs: Allow programs to be run from it.
 
     Raises:
         HostError: It cannot be bound.
     """
-    if path.is_relative_to(view):
-        return path
-    name = hashlib.sha256(f"{path}\0{read_only}".encode()).hexdigest()[:16]
+    name = hashlib.sha256(f"{path}\0{read_only}\0{programs}".encode()).hexdigest()[:16]
     place = view / "bound" / name
     try:
         if place.is_dir() and place.stat().st_dev != view.stat().st_dev:
@@ -105,9 +104,10 @@ def expose(view: Path, path: Path, *, read_only: bool = False) -> Path:
         place.mkdir(mode=0o711, parents=True, exist_ok=True)
         (view / "bound").chmod(0o711)
         kernel.mount(str(path), place, "", kernel.MS_BIND)
-        if read_only:
-            flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | _inherited(place)
-            kernel.mount("none", place, "", flags)
+        flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_NOSUID | kernel.MS_NODEV
+        flags |= _inherited(place) | (kernel.MS_RDONLY if read_only else 0)
+        flags |= 0 if programs else kernel.MS_NOEXEC
+        kernel.mount("none", place, "", flags)
     except OSError as error:
         raise HostError(
             Code.HOST_UNSUITED,

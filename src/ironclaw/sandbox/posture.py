@@ -64,7 +64,7 @@ def _gofer_mounts(e: Evidence) -> bool:
     seen = e.outside.gofer.mounts
     return (
         set(seen) == set(binds) | {"/"}
-        and "ro" in seen["/"]
+        and {"ro", "nosuid", "nodev"} <= seen["/"]
         and all(
             {"nosuid", "nodev", "noexec"} <= seen[path]
             and ("ro" in seen[path]) == ("ro" in mount.options)

@@ -15,6 +15,7 @@ import os
 import shlex
 import signal
 import subprocess  # noqa: TID251 - this is the place
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.codes import Code
@@ -22,7 +23,7 @@ from ironclaw.core.errors import HostError
 from ironclaw.core.log import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 MAX_OUTPUT_BYTES: Final = 256 * 1024
@@ -78,15 +79,17 @@ async def run(
             else (_memory_file(files, "stdout"), _memory_file(files, "stderr"))
         )
         try:
-            # Starting is a vfork and an exec: about a millisecond, not worth a thread.
-            child = subprocess.Popen(  # noqa: S603, ASYNC220 - no shell; see above
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                env=env,
-                cwd=cwd,
-                pass_fds=tuple(pass_fds),
+            child = await _start(
+                partial(
+                    subprocess.Popen[bytes],
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    env=env,
+                    cwd=cwd,
+                    pass_fds=tuple(pass_fds),
+                )
             )
         except FileNotFoundError as error:
             raise HostError(
@@ -120,6 +123,20 @@ async def run(
             child.wait()
             raise
         return Finished(tuple(argv), child.wait(), _text(out), _text(err))
+
+
+async def _start(start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    # Starting waits for the exec, milliseconds on a busy machine: not in the loop.
+    starting = asyncio.get_running_loop().run_in_executor(None, start)
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The thread cannot be called back; what it started must not stay.
+        with contextlib.suppress(OSError):
+            child = await starting
+            child.kill()
+            child.wait()
+        raise
 
 
 async def gone(pid: int, *, started: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The keeper's loop: starts the core, reaps everything, restarts the core, and cleans up at the end.
+"""The keeper's loop: starts the core, reaps everything, restarts the core, cleans up at the end.
 
 runsc's detached processes are re-parented to the keeper (it is their subreaper); reaping them at
 once is what makes ending a sandbox take tenths of a second instead of several seconds.
@@ -184,7 +184,7 @@ def _become_core(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
         for descriptor in keep_fds:
             os.set_inheritable(descriptor, True)
-        os.execvpe(argv[0], argv, dict(env))
+        os.execvpe(argv[0], argv, dict(env))  # noqa: S606 - this is how a core starts
     except OSError as error:
         os.write(2, f"keeper: {argv[0]}: {error.strerror}\n".encode())
     os._exit(60)

@@ -1,4 +1,4 @@
-"""The system calls `/sandbox` may make of gVisor's kernel: an allow-list, everything else is refused.
+"""The system calls `/sandbox` may make of gVisor's kernel: an allow-list, all else is refused.
 
 The program is one compiled process with threads, SQLite files and unix sockets. It never starts
 another program, so `execve`, `fork` and every `clone` that is not a thread are refused, as are all

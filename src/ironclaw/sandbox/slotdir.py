@@ -3,6 +3,10 @@
     <view>/slots/<slot>/        tmpfs, capped
       in/   airlock:group 0750   run/  airlock:group 0750
       out/  tmpfs of its own, capped in bytes and inodes, airlock:group 0770
+      box/  in/ and run/ once more, read-only: what the box is given
+
+The gofer itself refuses writes to read-only mounts, but does not mount them so (measured); the
+binds in `box/` make the kernel refuse them too, whatever becomes of the gofer.
 
 `group` is the box's gid. Nothing here opens, lists or follows what a box could write: a slot is
 removed by detaching its mounts, and a durable directory is made but never walked.
@@ -32,12 +36,14 @@ if TYPE_CHECKING:
 SLOT_BYTES: Final = 64 * 1024 * 1024
 SLOT_INODES: Final = 4096
 """What `in/` and `run/` of a slot may hold: an airlock that went bad cannot fill the memory."""
+READ_ONLY: Final = ("in", "run")
+_SEALED: Final = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.SAFE
 _NAME: Final = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
 
 
 def slot_path(view: Path, slot: SlotId) -> Path:
     """Return where a slot's directories are."""
-    return view / "slots" / _checked(slot)
+    return view / "slots" / checked_name(slot)
 
 
 def slot_dir(view: Path, slot: SlotId, ids: IdRange) -> SlotDir:
@@ -75,6 +81,12 @@ def make_slot(directory: SlotDir) -> None:
                 f"mode=0770,uid={owner[0]},gid={owner[1]},"
                 f"size={OUT_DIR_BYTES},nr_inodes={OUT_DIR_INODES}",
             )
+            (path / "box").mkdir(mode=0o711)
+            for name in READ_ONLY:
+                place = path / "box" / name
+                place.mkdir(mode=0o711)
+                kernel.mount(str(path / name), place, "", kernel.MS_BIND)
+                kernel.mount("none", place, "", _SEALED)
         except OSError:
             remove_slot(path)
             raise
@@ -113,14 +125,14 @@ def make_durable(parent: Path, kind: Durable, name: str, ids: IdRange) -> Path:
     Raises:
         HostError: It could not be made, or something else is in its place.
     """
-    path = parent / _checked(name)
+    path = parent / checked_name(name)
     shared = kind is Durable.SHARED
     owner = (os.geteuid(), os.getegid()) if shared else (ids.box_uid, ids.box_gid)
     mode = 0o755 if shared else 0o700
     try:
         with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
-            os.chmod(path, mode, follow_symlinks=True)
+            path.chmod(mode)
             os.chown(path, *owner, follow_symlinks=False)
         found = os.lstat(path)
     except OSError as error:
@@ -135,7 +147,8 @@ def make_durable(parent: Path, kind: Durable, name: str, ids: IdRange) -> Path:
     return path
 
 
-def _checked(name: str) -> str:
+def checked_name(name: str) -> str:
+    """Return a slot id or a directory name if it is one safe path component. Raises ValueError."""
     if _NAME.match(name) is None:
         raise ValueError(f"not a name of ours: {name!r}")
     return name

@@ -240,9 +240,9 @@ def mounts(launch: LaunchSpec) -> tuple[Mount, ...]:
     return (
         Mount("/proc", "proc", "proc", _SAFE),
         Mount("/tmp", "tmpfs", "tmpfs", (*_SAFE, "mode=1777", f"size={TMP_BYTES}")),  # noqa: S108 - the box's own
-        bind("/queue/in", f"{slot}/in", "ro"),
+        bind("/queue/in", f"{slot}/box/in", "ro"),
         bind("/queue/out", f"{slot}/out", "rw"),
-        bind("/run/ironclaw", f"{slot}/run", "ro"),
+        bind("/run/ironclaw", f"{slot}/box/run", "ro"),
         bind("/workspace", str(launch.workspace), "rw"),
         bind("/memory", str(launch.memory), "rw"),
         bind("/shared", str(launch.shared), "ro"),

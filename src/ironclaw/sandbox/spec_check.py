@@ -61,6 +61,7 @@ _READ_ONLY: Final = frozenset({"/queue/in", "/run/ironclaw", "/shared"})
 _BINDS: Final = _READ_ONLY | {"/queue/out", "/workspace", "/memory"}
 _MODE: Final = {True: "ro", False: "rw"}
 _SAFE: Final = frozenset({"nosuid", "nodev", "noexec"})
+_OTHERS: Final = 0o007
 _CGROUP: Final = re.compile(r"\A(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*){2,}\Z")
 
 
@@ -82,7 +83,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ("process.terminal", lambda s, _: s.process.terminal is False),
     ("process.user.uid", lambda s, _: s.process.user.uid == SANDBOX_UID),
     ("process.user.gid", lambda s, _: s.process.user.gid == SANDBOX_GID),
-    ("process.user.umask", lambda s, _: s.process.user.umask & 0o007 == 0o007),
+    ("process.user.umask", lambda s, _: s.process.user.umask & _OTHERS == _OTHERS),
     ("process.user.additionalGids", lambda s, _: s.process.user.additional_gids == ()),
     ("process.capabilities", lambda s, _: s.process.capabilities == Capabilities()),
     ("process.noNewPrivileges", lambda s, _: s.process.no_new_privileges is True),

@@ -1,0 +1,192 @@
+"""An Isolator in memory, with real directories: passes the same kit as the one on runsc.
+
+Its spec and posture rules are the real ones (`build_spec`, `check_spec`, `posture.compare`); only
+runsc and the kernel's answers are made up. Tests end boxes with `crash` and see what was done in
+`launches` and `discarded`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.clock import ManualClock
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, PeerError
+from ironclaw.domain.ports import Box, Durable, Receipt, SlotDir
+from ironclaw.sandbox import posture
+from ironclaw.sandbox.cgroups import Cgroups
+from ironclaw.sandbox.ids import IdRange
+from ironclaw.sandbox.outside import NAMESPACES, OutsideFacts, ProcessFacts
+from ironclaw.sandbox.seccomp import profile
+from ironclaw.sandbox.slotdir import checked_name
+from ironclaw.sandbox.spec import Spec, build_spec, spec_digest
+from ironclaw.sandbox.spec_check import Expected, check_spec
+from ironclaw_contract.limits import SANDBOX_GID, SANDBOX_UID
+from ironclaw_contract.rpc import Facts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.core.ids import SlotId
+    from ironclaw.domain.ports import LaunchSpec
+
+_IDS: Final = IdRange(500_000_000, 65536, own=True)
+_NO_CGROUPS: Final = Cgroups(0, frozenset())
+_FIRST_PID: Final = 1_000_000
+
+SEALED: Final = Facts(
+    uid=SANDBOX_UID,
+    gid=SANDBOX_GID,
+    groups=(),
+    cap_eff=0,
+    cap_prm=0,
+    cap_bnd=0,
+    no_new_privs=True,
+    seccomp=2,
+    interfaces=("lo",),
+    routes=0,
+    root_writable=False,
+    in_writable=False,
+    kernel="Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016",
+    processes=1,
+    environment=("PATH",),
+)
+"""What a well sealed box says of itself."""
+
+
+class FakeIsolator:
+    """Implements `ironclaw.domain.ports.Isolator` below one directory."""
+
+    def __init__(self, root: Path, *, clock: Clock | None = None) -> None:
+        self._root = root
+        self._clock = clock or ManualClock()
+        self._expected = Expected(profile("x86_64"))
+        self._lanes: dict[SlotId, int] = {}
+        self._boxes: dict[SlotId, Box] = {}
+        self._ends: dict[int, asyncio.Future[str]] = {}
+        self._next_pid = _FIRST_PID
+        self.launches: list[LaunchSpec] = []
+        self.discarded: list[SlotId] = []
+        self.launch_error: HostError | None = None
+        """Raised by the next launches, if set."""
+
+    async def prepare(self, slot: SlotId, *, lane: int) -> SlotDir:
+        """Make the slot's directories."""
+        directory = self._dir(slot)
+        for name in ("in", "out", "run"):
+            (directory.path / name).mkdir(parents=True)
+        self._lanes[slot] = lane
+        return directory
+
+    async def durable(self, kind: Durable, name: str, *, lane: int) -> Path:
+        """The directory of that kind and name."""
+        del lane
+        path = self._root / kind / checked_name(name)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    async def launch(self, spec: LaunchSpec) -> Box:
+        """Record a blank box as running."""
+        oci = self._build(spec)
+        if self.launch_error is not None:
+            raise self.launch_error
+        self._next_pid += 1
+        box = Box(spec.dir.slot, self._next_pid, self._next_pid * 7, self._digest(spec, oci))
+        self._boxes[box.slot] = box
+        self._ends[box.pid] = asyncio.get_running_loop().create_future()
+        self.launches.append(spec)
+        return box
+
+    async def prove(self, box: Box, spec: LaunchSpec, inside: Facts) -> Receipt:
+        """Compare the facts with the spec, by the real rules."""
+        if self._boxes.get(box.slot) != box:
+            raise PeerError(Code.BOX_BROKEN, "The sandbox ended before its launch was proven.")
+        oci = self._build(spec)
+        outside = posture.compare(
+            posture.Evidence(oci, _sealed_outside(oci), inside, box.pid, box.pid, _NO_CGROUPS)
+        )
+        return Receipt(
+            slot=box.slot,
+            at_ms=self._clock.now_ms(),
+            runtime="runsc",
+            runtime_version="fake",
+            platform="systrap",
+            network="none",
+            uid=inside.uid,
+            rootless=False,
+            image_digest=spec.rootfs.digest,
+            spec_digest=box.spec_digest,
+            inside=inside,
+            outside=outside,
+            weaker=("no sandbox at all: a fake",),
+        )
+
+    async def ended(self, box: Box) -> str:
+        """Wait until the box was discarded or crashed."""
+        end = self._ends.get(box.pid)
+        return "exit" if end is None else await asyncio.shield(end)
+
+    async def discard(self, slot: SlotId) -> None:
+        """End the box and remove its directories."""
+        self.discarded.append(slot)
+        self.crash(slot, "killed")
+        self._lanes.pop(slot, None)
+        shutil.rmtree(self._dir(slot).path, ignore_errors=True)
+
+    async def survivors(self) -> list[Box]:
+        """Boxes that run."""
+        return list(self._boxes.values())
+
+    async def reopen(self, slot: SlotId) -> SlotDir:
+        """The directories of a slot that was prepared."""
+        if slot not in self._lanes:
+            raise HostError(Code.NOT_FOUND, f"There is no slot {slot}.")
+        return self._dir(slot)
+
+    def crash(self, slot: SlotId, why: str = "exit") -> None:
+        """End a box, as if by itself. `why` is what `ended` returns."""
+        box = self._boxes.pop(slot, None)
+        if box is not None and not self._ends[box.pid].done():
+            self._ends[box.pid].set_result(why)
+
+    def _dir(self, slot: SlotId) -> SlotDir:
+        # The uids are this process's own, so that tests can run as anyone.
+        path = self._root / "slots" / checked_name(slot)
+        return SlotDir(slot, path, os.geteuid(), os.geteuid() + 1, os.getegid())
+
+    def _build(self, spec: LaunchSpec) -> Spec:
+        oci = build_spec(spec, _IDS, self._expected.seccomp, cgroup=f"/ironclaw/{spec.dir.slot}")
+        check_spec(oci, self._expected)
+        return oci
+
+    def _digest(self, spec: LaunchSpec, oci: Spec) -> str:
+        return spec_digest(oci, image_digest=spec.rootfs.digest, flags=())
+
+
+def _sealed_outside(oci: Spec) -> OutsideFacts:
+    own = dict.fromkeys((*NAMESPACES, "pid"), True)
+    sentry = ProcessFacts(
+        uids=frozenset({65534}),
+        gids=frozenset({65534}),
+        capabilities=0,
+        seccomp=2,
+        no_new_privs=True,
+        namespaces=own | {"pid": False},
+        mounts={"/": frozenset({"ro"})},
+    )
+    binds = {
+        mount.destination: frozenset(mount.options) for mount in oci.mounts if mount.type == "bind"
+    }
+    base = frozenset({oci.linux.uid_mappings[0].host_id})
+    gofer = sentry._replace(
+        uids=base,
+        gids=base,
+        capabilities=posture.GOFER_CAPABILITIES,
+        namespaces=own,
+        mounts={"/": frozenset({"ro", "nosuid", "nodev"}), **binds},
+    )
+    return OutsideFacts(sentry, gofer, frozenset(), {}, "Linux version 6.1.0 (the host's)")

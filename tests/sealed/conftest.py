@@ -1,0 +1,131 @@
+"""Real boxes, once as root (when root runs the tests) and once as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from probe_rootfs import make_probe_rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.support.people import Person
+
+USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
+_HERE = Path(__file__).parent
+
+
+class Driven(NamedTuple):
+    """What one run of the driver left."""
+
+    results: dict[str, Any]
+    state: Path
+    runtime: Path
+    log: str
+
+    def value(self, part: str) -> Any:
+        """The result of one part; fails with the part's own traceback."""
+        found = self.results[part]
+        assert found["error"] == "", found["error"]
+        return found["value"]
+
+
+def _python_for(person: Person | None) -> str:
+    """An interpreter that this user may run; a virtual environment can be in a closed home."""
+    if person is None:
+        return sys.executable
+    tried = subprocess.run(
+        person.command(sys.executable, "-c", ""), capture_output=True, check=False
+    )
+    return sys.executable if tried.returncode == 0 else "/usr/bin/python3"
+
+
+class Nested(NamedTuple):
+    """Starts programs in a nest of its own, as one kind of user."""
+
+    python: str
+    person: Person | None
+    place: Path
+
+    def command(self, *core: str, name: str = "house") -> tuple[list[str], Path, Path]:
+        """A keeper's command that runs `core`, with its state and runtime directories."""
+        state, runtime = self.place / name / "state", self.place / name / "runtime"
+        for directory in (state.parent, state, runtime):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            if self.person is not None:
+                os.chown(directory, self.person.uid, self.person.gid)
+        argv = [
+            *("env", f"PYTHONPATH={':'.join(path for path in sys.path if path)}"),
+            *(self.python, "-s", "-P", "-m", "ironclaw.sandbox.keeper"),
+            *("--state-dir", str(state), "--runtime-dir", str(runtime), "--", *core),
+        ]
+        return (argv if self.person is None else self.person.command(*argv)), state, runtime
+
+
+@pytest.fixture(scope="session")
+def probe_rootfs() -> Iterator[Path]:
+    """A root file system whose program is the probe."""
+    with tempfile.TemporaryDirectory(prefix="ironclaw-probe-") as place:
+        Path(place).chmod(0o755)
+        yield make_probe_rootfs(Path(place) / "rootfs")
+
+
+@pytest.fixture(scope="session", params=USERS)
+def nested(request: pytest.FixtureRequest) -> Iterator[Nested]:
+    """A way to run things in a nest."""
+    person: Person | None = None
+    if request.param == "ordinary":
+        person = request.getfixturevalue("ordinary_person")
+    with tempfile.TemporaryDirectory(
+        prefix="ironclaw-nested-", ignore_cleanup_errors=True
+    ) as place:
+        Path(place).chmod(0o755)
+        yield Nested(_python_for(person), person if os.geteuid() == 0 else None, Path(place))
+        # What the boxes own belongs to ids that only root and the nest can touch.
+        _remove_as_owner(Path(place), person)
+
+
+def _remove_as_owner(place: Path, person: Person | None) -> None:
+    if os.geteuid() == 0 or person is None:
+        shutil.rmtree(place, ignore_errors=True)
+        return
+    remove = ["rm", "-rf", *(str(path) for path in place.iterdir())]
+    subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--map-auto", *remove], check=True, timeout=60
+    )
+
+
+@pytest.fixture(scope="session")
+def driven(nested: Nested, probe_rootfs: Path) -> Driven:
+    """The results of the whole driver."""
+    core = (nested.python, "-s", "-P", str(_HERE / "box_driver.py"))
+    argv, state, runtime = nested.command(*core, *_arguments(nested, probe_rootfs))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False, cwd="/")
+    results = state / "results.json"
+    assert done.returncode == 0, done.stderr
+    assert results.exists(), done.stderr
+    return Driven(json.loads(results.read_text()), state, runtime, done.stderr)
+
+
+def _arguments(nested: Nested, rootfs: Path) -> tuple[str, ...]:
+    house = nested.place / "house"
+    return tuple(
+        str(path)
+        for path in (house / "state", house / "runtime", rootfs, house / "state" / "results.json")
+    )
+
+
+@pytest.fixture
+def keeper_command(nested: Nested) -> Callable[..., tuple[list[str], Path, Path]]:
+    """`Nested.command`."""
+    return nested.command

@@ -1,0 +1,45 @@
+"""The isolator on a real runsc keeps every promise of the port, as root and as an ordinary user."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ironclaw.testing.isolator_kit import CHECKS
+
+if TYPE_CHECKING:
+    from conftest import Driven
+
+pytestmark = [pytest.mark.sealed, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_runsc_passes_the_conformance_kit(driven: Driven, check: str) -> None:
+    driven.value(f"kit.{check}")
+
+
+def test_a_new_core_finds_and_ends_the_boxes_of_the_last_one(driven: Driven) -> None:
+    assert driven.value("adopted") is True
+
+
+def test_a_box_over_its_memory_is_told_apart_from_one_that_ended(driven: Driven) -> None:
+    report = driven.value("report")
+    if report["cgroups"]:
+        assert driven.value("oom") == "oom"
+    else:
+        # Nothing enforces it here, and the receipt says so.
+        assert "no cgroup limit on memory, cpu, pids" in report["receipt"]["weaker"]
+
+
+def test_nothing_is_left_when_all_slots_are_discarded(driven: Driven) -> None:
+    assert driven.results["left"] == []
+    assert not (driven.runtime / "keeper.json").exists()
+    assert not (driven.runtime / "runsc").exists()
+    assert not (driven.runtime / "bundles").exists()
+
+
+def test_what_a_box_wrote_to_its_workspace_stays(driven: Driven) -> None:
+    driven.value("report")
+    assert (driven.state / "workspace").stat().st_mode & 0o777 == 0o711
+    assert driven.state.stat().st_mode & 0o777 == 0o700
