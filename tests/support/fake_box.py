@@ -11,7 +11,7 @@ from ironclaw_contract.chain import Chain
 from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, pack
 from ironclaw_contract.keys import Direction, derive
 from ironclaw_contract.limits import CONTRACT_VERSION
-from ironclaw_contract.queue_dir import list_segments, publish
+from ironclaw_contract.queue_dir import list_segments
 from ironclaw_contract.rpc import Bell, Hello
 from ironclaw_contract.segment import read_inbound, seal_segment
 
@@ -96,13 +96,11 @@ class FakeBox:
 
     def plant(self, name: str, data: bytes) -> None:
         """Put a file into `out/`, owned by the box."""
-        fd = os.open(self.path / "out", os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            publish(fd, name, data, fsync=False)
-            with contextlib.suppress(PermissionError):
-                os.chown(name, self._uid, self._gid, dir_fd=fd)
-        finally:
-            os.close(fd)
+        path = self.path / "out" / name
+        path.touch()
+        with contextlib.suppress(PermissionError):
+            os.chown(path, self._uid, self._gid)
+        path.write_bytes(data)
 
     def write(self, *bodies: OutboundBody, ring: bool = True) -> str:
         sealed = seal_segment(self.out_keys, self.out, bodies)

@@ -67,10 +67,11 @@ def shut_in(tmp_path: Path) -> Callable[..., str]:
     return run
 
 
-def call(number: int, *arguments: object) -> Callable[[], None]:
+def call(number: int, *arguments: int) -> Callable[[], None]:
     def go() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syscall(ctypes.c_long(number), *arguments) < 0:
+        words = [ctypes.c_long(argument) for argument in (number, *arguments)]
+        if libc.syscall(*words) < 0:
             raise OSError(ctypes.get_errno(), "refused")
 
     return go
