@@ -40,7 +40,7 @@ def finish(host: Host) -> TurnEnd:
     [
         ("rocket", "{}"),
         ("read_file", "[" * 200_000),
-        ("read_file", '{"path":' * 60_000),
+        ("read_file", '{"path":' * 30_000),
         ("read_file", "\0"),
         ("read_file", '{"path":"/proc/self/environ"}'),
         ("read_file", '{"path":"../secret"}'),

@@ -112,6 +112,8 @@ def test_after_a_new_airlock_the_box_says_how_far_it_is_and_asks_again(host: Hos
 
 def test_a_segment_that_came_while_nobody_could_ring_is_found_on_reconnect(host: Host):
     host.begin(setup())
+    host.ring(Bell.PING)
+    host.expect(answer=Bell.PONG)
     host.end_airlock()
     host.publish(message(1), ring=False)
     host.listen()
@@ -120,7 +122,11 @@ def test_a_segment_that_came_while_nobody_could_ring_is_found_on_reconnect(host:
 
 
 def test_an_answer_right_after_a_new_hello_is_rung_for_a_little_later(host: Host):
-    host.begin(setup(context_bytes=100))
+    host.begin(setup(context_bytes=100), message(0, "too long for that context" * 100))
+    host.outbound()
+    # Its answer comes when the box has looked to the end.
+    host.ring(Bell.PING)
+    host.expect(answer=Bell.PONG)
     host.end_airlock()
     host.publish(message(1, "too long for that context" * 100), ring=False)
     host.listen()
