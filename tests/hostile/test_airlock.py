@@ -13,12 +13,12 @@ import msgspec
 import pytest
 from tests.support.slots import give, listing, slots
 
-from ironclaw.domain.ports import BoxArrived, BoxGone, Outbound, Tampered
+from ironclaw.domain.ports import Asked, BoxArrived, BoxGone, Outbound, Tampered
 from ironclaw_contract.frames import pack
 from ironclaw_contract.keys import Direction, derive
 from ironclaw_contract.limits import MAX_SEGMENT_BYTES
 from ironclaw_contract.records import Step, TurnEnd
-from ironclaw_contract.rpc import Bell, Cancel, Hello
+from ironclaw_contract.rpc import Bell, Cancel, Delta, Facts, Generate, Hello
 from ironclaw_contract.segment import read_records, seal_segment, write_records
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ pytestmark = pytest.mark.hostile
 
 FIRST = "0000000000000001.seg"
 SECOND = "0000000000000002.seg"
+ASK = Generate(call=1, turn="msg_a", system="", entries=(), tools=(), max_output_tokens=1)
+FACTS = Facts(
+    uid=1, gid=1, groups=(), cap_eff=0, cap_prm=0, cap_bnd=0, no_new_privs=True, seccomp=2,
+    interfaces=("x" * 400,) * 30, routes=0, root_writable=False, in_writable=False, kernel="",
+    processes=1, environment=(),
+)  # fmt: skip
+LONG_HELLO = pack(Hello(version=1, claimed=True, in_seq=0, out_seq=0, facts=FACTS))
 
 
 @pytest.fixture
@@ -276,6 +283,38 @@ async def test_a_bad_model_frame_is_tampering(slot: Slot, frame: bytes) -> None:
     sock.close()
 
 
+async def test_a_blank_box_that_asks_the_model_is_tampering() -> None:
+    async with slots() as (slot,):
+        await slot.start()
+        await asyncio.to_thread(slot.box.ask, ASK)
+        assert (await slot.expect(Tampered)).reason == "frame"
+
+
+async def test_a_bell_that_comes_and_goes_does_not_bury_a_core_that_does_not_listen(
+    slot: Slot,
+) -> None:
+    slot.box.close()
+
+    def flap() -> int:
+        sock = None
+        for count in range(20_000):
+            sock = slot.box.connect("bell.sock")
+            sock.settimeout(0.5)
+            with sock:
+                try:
+                    sock.sendall(LONG_HELLO)
+                    sock.shutdown(socket.SHUT_WR)
+                    if sock.recv(10) not in {b"", b"L"}:
+                        return count
+                except TimeoutError:
+                    return count
+                except ConnectionError:
+                    continue
+        return 20_000
+
+    assert await asyncio.to_thread(flap) < 20_000
+
+
 async def test_cancelling_what_was_never_asked_reaches_nobody(slot: Slot) -> None:
     await asyncio.to_thread(slot.box.ask, Cancel(call=5))
     await asyncio.to_thread(slot.box.write, end())
@@ -314,13 +353,7 @@ async def test_half_open_and_half_written_clients_hold_up_nobody(slot: Slot) -> 
 
 
 async def test_a_box_that_never_reads_its_model_socket_loses_it_and_no_more(slot: Slot) -> None:
-    from ironclaw.domain.ports import Asked
-    from ironclaw_contract.rpc import Delta, Generate
-
-    await asyncio.to_thread(
-        slot.box.ask,
-        Generate(call=1, turn="msg_a", system="", entries=(), tools=(), max_output_tokens=1),
-    )
+    await asyncio.to_thread(slot.box.ask, ASK)
     await slot.expect(Asked)
     for _ in range(60):
         await slot.link.tell(Delta(call=1, text="x" * 250_000))
@@ -337,11 +370,6 @@ async def test_a_flood_of_bells_is_one_look(slot: Slot) -> None:
 
 async def test_a_core_that_does_not_listen_is_not_buried(slot: Slot) -> None:
     """The airlock stops reading its box instead of growing."""
-    from ironclaw_contract.rpc import Generate
-
-    big = Generate(
-        call=1, turn="msg_a", system="x" * 250_000, entries=(), tools=(), max_output_tokens=1
-    )
     sock = await asyncio.to_thread(slot.box.connect, "model.sock")
     sock.settimeout(0.5)
 
@@ -349,17 +377,8 @@ async def test_a_core_that_does_not_listen_is_not_buried(slot: Slot) -> None:
         sent = 0
         with contextlib.suppress(TimeoutError):
             for call in range(1, 400):
-                frame = pack(
-                    Generate(
-                        call=call,
-                        turn=big.turn,
-                        system=big.system,
-                        entries=(),
-                        tools=(),
-                        max_output_tokens=1,
-                    )
-                )
-                sock.sendall(frame)
+                big = msgspec.structs.replace(ASK, call=call, system="x" * 250_000)
+                sock.sendall(pack(big))
                 sent += 1
         return sent
 

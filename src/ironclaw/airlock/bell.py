@@ -81,7 +81,9 @@ class BellSocket:
         self._is_pinged = False
         self.deadline: float | None = None
         """When `tick` wants to be called, on the monotonic clock."""
-        selector.register(listener, selectors.EVENT_READ, self._accept)
+        self._is_paused = False
+        self._is_listening = False
+        self._watch()
 
     def ring(self) -> None:
         """Tell the box to look. One unread byte is as good as many."""
@@ -108,20 +110,34 @@ class BellSocket:
             self._selector.unregister(self._connection.sock)
             self._connection.close()
             self._connection = None
-        else:
+        if self._is_listening:
             self._selector.unregister(self._listener)
         self._listener.close()
         self.deadline = None
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - one word, one meaning
+        """Stop or go on accepting, as the core can take it: each hello is told to it."""
+        if paused != self._is_paused:
+            self._is_paused = paused
+            self._watch()
+
+    def _watch(self) -> None:
+        wants = self._connection is None and not self._is_paused
+        if wants and not self._is_listening:
+            self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        elif self._is_listening and not wants:
+            self._selector.unregister(self._listener)
+        self._is_listening = wants
 
     def _accept(self, _events: int) -> None:
         try:
             sock, _ = self._listener.accept()
         except OSError:
             return
-        self._selector.unregister(self._listener)
         self._connection = Connection(
             sock, frame_bytes=MAX_HELLO_BYTES, unsent_bytes=_MAX_BELL_UNSENT
         )
+        self._watch()
         self._is_greeted = self._is_pinged = False
         self._after(_HELLO_S)
         self._selector.register(sock, selectors.EVENT_READ, self._read)
@@ -177,7 +193,7 @@ class BellSocket:
         self._selector.unregister(connection.sock)
         connection.close()
         self.deadline = None
-        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._watch()
         if self._is_greeted:
             self._is_greeted = False
             self._owner.on_gone()

@@ -83,7 +83,6 @@ class ModelSocket:
             self._interest(connection)
 
     def _interest(self, connection: Connection) -> None:
-        # A paused connection is watched for its end of file all the same: the kernel reports it.
         read = 0 if self._is_paused else selectors.EVENT_READ
         write = selectors.EVENT_WRITE if connection.unsent else 0
         key = self._selector.get_map().get(connection.sock)

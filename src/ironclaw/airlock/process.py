@@ -171,8 +171,13 @@ class _Airlock:
                 self._look()
         except SegmentError as error:
             self._refuse(error.reason)
-        if self._model is not None:
-            self._model.pause(self._link.unsent > _CONGESTED)
+        self._mind_the_core()
+
+    def _mind_the_core(self) -> None:
+        """Read the box only as fast as the core takes what is said."""
+        for part in (self._bell, self._model):
+            if part is not None:
+                part.pause(self._link.unsent > _CONGESTED)
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.unsent else 0)
         if self._selector.get_key(self._link.sock).events != wanted:
             self._selector.modify(self._link.sock, wanted, self._from_core)
@@ -261,6 +266,8 @@ class _Airlock:
         self.say(Hung())
 
     def _asked(self, ask: ModelAsk) -> None:
+        if self._bound is None:
+            raise SegmentError(Refusal.FRAME, "a blank box has nothing to ask")
         self.say(Ask(ask=ask))
 
     def _welcome(self) -> None:
