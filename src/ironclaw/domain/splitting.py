@@ -32,7 +32,8 @@ def split_text(text: str, limit: int) -> list[str]:
 def _cut(text: str, limit: int) -> int:
     for mark in _BREAKS:
         # A part that is nearly empty reads worse than a cut at a lesser break.
-        found = text.rfind(mark, limit // 2, limit)
+        kept = len(mark.rstrip())
+        found = text.rfind(mark, limit // 2, limit + len(mark) - kept)
         if found > 0:
-            return found + (1 if mark == ". " else 0)
+            return found + kept
     return limit

@@ -183,12 +183,25 @@ def write_new(path: Path, data: bytes) -> None:
             path.unlink(missing_ok=True)
             raise
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise HostError(
-            Code.DISK_FULL if full else Code.KEY_UNUSABLE,
-            f"The key file {path} cannot be written: {error.strerror}.",
-            hint="Free some space and try again." if full else f"Look at {path.parent}.",
-        ) from error
+        raise write_failed(path, error) from error
+
+
+def make_directory(path: Path) -> None:
+    """Make the private keys directory, if it is not there. Raises HostError."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_failed(path, error) from error
+
+
+def write_failed(path: Path, error: OSError) -> HostError:
+    """Say that something below the keys directory cannot be written, and what to do."""
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return HostError(
+        Code.DISK_FULL if full else Code.KEY_UNUSABLE,
+        f"{path} cannot be written: {error.strerror}.",
+        hint="Free some space and try again." if full else f"Look at {path.parent}.",
+    )
 
 
 def sync_directory(path: Path) -> None:

@@ -12,7 +12,15 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ironclaw.keys.master import MASTER_BYTES, read_private, sync_directory, unusable, write_new
+from ironclaw.keys.master import (
+    MASTER_BYTES,
+    make_directory,
+    read_private,
+    sync_directory,
+    unusable,
+    write_failed,
+    write_new,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +67,7 @@ class Ring:
             HostError: `KEY_UNUSABLE`: missing, readable by others, damaged, or of another
                 installation. Nothing is made or overwritten then.
         """
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(directory)
         path = directory / "ring.sealed"
         sealed = read_private(path)
         masters = source.load()
@@ -133,10 +141,13 @@ class Ring:
         plain = msgspec.msgpack.encode(body)
         sealed = _MAGIC + nonce + AESGCM(master).encrypt(nonce, plain, _MAGIC)
         temporary = self._path.with_name(".ring.next")
-        temporary.unlink(missing_ok=True)
-        write_new(temporary, sealed)
-        temporary.replace(self._path)
-        sync_directory(self._path.parent)
+        try:
+            temporary.unlink(missing_ok=True)
+            write_new(temporary, sealed)
+            temporary.replace(self._path)
+            sync_directory(self._path.parent)
+        except OSError as error:
+            raise write_failed(self._path, error) from error
 
 
 def _unseal(sealed: bytes, master: bytes) -> RingBody | None:

@@ -16,9 +16,14 @@ from ironclaw.store.migrations import MIGRATIONS
 from ironclaw.testing.fakes_store import open_core_store
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
 
 KEY = bytes(range(32))
+
+
+def files_below(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
 
 
 def put(value: str):
@@ -52,7 +57,7 @@ async def test_work_that_fails_undoes_itself_and_nothing_else_of_its_group(tmp_p
         assert await store.read(rows) == sorted(f"g{n}" for n in range(20))
 
 
-async def swallow(work) -> Exception | None:
+async def swallow(work: Awaitable[object]) -> Exception | None:
     try:
         await work
     except ValueError as error:
@@ -150,7 +155,7 @@ async def test_the_files_are_private_and_hold_no_plaintext(tmp_path: Path):
     async with open_core_store(tmp_path) as core:
         talk = await core.begin(name="plain-agent-name")
         await talk.hear(secret)
-        seen = [path for path in tmp_path.rglob("*") if path.is_file()]
+        seen = files_below(tmp_path)
         assert {"store.db", "store.db-wal"} <= {path.name for path in seen}
         for path in seen:
             assert path.stat().st_mode & 0o077 == 0, path

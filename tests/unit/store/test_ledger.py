@@ -8,7 +8,6 @@ import pytest
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
-from ironclaw.core.ids import MessageId
 from ironclaw.domain.model import MessageStatus, SessionState
 from ironclaw.store.chatlog import FORGOTTEN
 from ironclaw.testing.fakes_store import outbound
@@ -18,6 +17,7 @@ from ironclaw_contract.records import Say, Step, Trouble, TurnEnd
 
 if TYPE_CHECKING:
     from ironclaw.testing.fakes_store import Conversation, CoreStore
+    from ironclaw_contract.records import OutboundBody
 
 LIMIT = 512 * 1024
 
@@ -31,7 +31,7 @@ def end(turn: str, text: str = "hi", *, index: int = 0, to: str | None = None) -
     )
 
 
-async def commit(talk: Conversation, first: int, *bodies, epoch: int = 1):
+async def commit(talk: Conversation, first: int, *bodies: OutboundBody, epoch: int = 1):
     return await talk.core.ledger.commit(talk.session, epoch, outbound(first, *bodies))
 
 
@@ -191,10 +191,9 @@ async def test_quarantine_fails_what_waits_and_takes_nothing_more(talk: Conversa
 
 
 async def test_only_the_head_of_a_thread_is_due(talk: Conversation):
-    seq = 0
-    for text, thread in (("a", "x"), ("b", "x"), ("c", "y"), ("d", None)):
+    said = (("a", "x"), ("b", "x"), ("c", "y"), ("d", None))
+    for seq, (text, thread) in enumerate(said, start=1):
         heard = await talk.hear(text, thread=thread)
-        seq += 1
         await commit(talk, seq, end(heard.message.id, text.upper()))
     ledger, now = talk.core.ledger, talk.core.clock.now_ms()
     heads = await ledger.due(now_ms=now, limit=9)
@@ -270,4 +269,3 @@ async def test_statuses_are_kept(talk: Conversation, core: CoreStore):
     await commit(talk, 1, end(heard.message.id))
     assert await core.ledger.backlog(talk.session) == []
     assert await core.registry.waiting() == []
-    assert MessageId(heard.message.id)

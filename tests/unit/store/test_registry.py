@@ -8,7 +8,7 @@ import pytest
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.core.ids import ChatId, PrincipalId, SessionId, SlotId, WiringId, new_id
+from ironclaw.core.ids import ChatId, PrincipalId, SessionId, SlotId, new_id
 from ironclaw.domain.model import Partition, Role, UnknownSender
 from ironclaw.domain.ports import Receipt
 from ironclaw.domain.routing import Seat
@@ -178,4 +178,3 @@ async def test_keys_without_a_session_are_swept_at_start(tmp_path: Path):
         assert await core.store.read(
             lambda db: db.execute("SELECT count(*) FROM session_key").fetchone()
         ) == (0,)
-    assert WiringId("wir_x")
