@@ -171,3 +171,28 @@ async def test_a_unix_socket_that_others_could_open_is_never_made(api: Any, tmp_
     transport = httpx2.AsyncHTTPTransport(uds=str(tmp_path / "run" / "api.sock"))
     async with httpx2.AsyncClient(transport=transport, base_url="http://ironclaw") as client:
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_the_end_of_the_daemon_does_not_wait_for_a_stream(tmp_path: Any) -> None:
+    house = FakeHouse()
+    house.add_agent("demo")
+    tokens = FileTokenStore(tmp_path / "tokens.json", ManualClock())
+    secret = (await tokens.mint(name="bot", scopes=[Scope.CHAT], ttl_s=None)).secret
+    config = Settings(api=ApiSettings(port=0), paths=PathSettings(runtime_dir=tmp_path))
+    app = create_app(house, tokens, config)
+    started: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
+    async with Tasks("test", on_failure=lambda _name, error: started.set_exception(error)) as tasks:
+        serving = tasks.start(serve(app, config, ready=started.set_result), name="serve")
+        where = await started
+        async with httpx2.AsyncClient(
+            base_url=f"http://{where.host}:{where.port}",
+            headers={"authorization": f"Bearer {secret}"},
+            trust_env=False,
+        ) as client:
+            chat = (await client.post(SEND, json={"text": "hello"})).json()["chat"]
+            async with client.stream("GET", f"/v1/chats/{chat}/events") as stream:
+                assert stream.status_code == 200
+                serving.cancel()
+                done, _pending = await asyncio.wait({serving}, timeout=5)
+    assert done == {serving}
+    assert house.watchers == 0

@@ -46,7 +46,8 @@ class CreateAgent(_In, frozen=True):
     persona: Annotated[str, msgspec.Meta(max_length=65_536)] = ""
     model: Short = "scripted"
     tools: Annotated[tuple[Short, ...], msgspec.Meta(max_length=128)] = ()
-    pool_size: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
+    pool_size: Annotated[int, msgspec.Meta(ge=0, le=64)] | None = None
+    """Blank slots kept ready; null takes sandbox.pool_size of the configuration."""
 
 
 class CreateWiring(_In, frozen=True):

@@ -28,12 +28,13 @@ async def list_agents(call: Call) -> Response:
 async def create_agent(call: Call) -> Response:
     """Make an agent."""
     body: bodies.CreateAgent = call.body
+    default = call.parts.settings.sandbox.pool_size
     agent = await call.parts.house.create_agent(
         name=body.name,
         persona=body.persona,
         model=body.model,
         tools=body.tools,
-        pool_size=body.pool_size,
+        pool_size=default if body.pool_size is None else body.pool_size,
     )
     return encode(agent, status=201)
 

@@ -17,6 +17,8 @@ import uvicorn
 from ironclaw.api.gate import MAX_HEADER_BYTES
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
+from ironclaw.core.log import get_logger
+from ironclaw.core.tasks import Tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from ironclaw.config.settings import Settings
 
 MAX_REQUESTS: Final = 1024
-DRAIN_S: Final = 2
+DRAIN_S: Final = 1
 """Seconds that requests get to finish when the daemon ends."""
+
+_log = get_logger("api.server")
 
 
 class Listening(NamedTuple):
@@ -95,14 +99,32 @@ async def serve(app: ASGIApp, settings: Settings, *, ready: Callable[[Listening]
             h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         )
         server = _Server(config)
-        async with asyncio.TaskGroup() as group:
-            serving = group.create_task(server.serve(sockets=sockets), name="api/serve")
+        async with Tasks("api", on_failure=_failed) as tasks:
+            serving = tasks.start(server.serve(sockets=sockets), name="serve")
+            listening = tasks.start(server.listening.wait(), name="listening")
             try:
-                await server.listening.wait()
-                ready(Listening(settings.api_socket, host, port))
+                await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+                if listening.done():
+                    ready(Listening(settings.api_socket, host, port))
                 await asyncio.shield(serving)
             finally:
-                server.should_exit = True
+                await _end(server, serving)
+
+
+async def _end(server: _Server, serving: asyncio.Task[None]) -> None:
+    """Let requests finish for a moment, then cut off those that do not, streams mostly."""
+    requests = set(server.server_state.tasks)
+    server.should_exit = True
+    if not serving.done():
+        await asyncio.wait({serving}, timeout=2 * DRAIN_S)
+    for request in requests:
+        request.cancel()
+    if requests:
+        await asyncio.wait(requests, timeout=DRAIN_S)
+
+
+def _failed(name: str, error: BaseException) -> None:
+    _log.error("the API stopped", task=name, error=type(error).__name__)
 
 
 @contextlib.contextmanager

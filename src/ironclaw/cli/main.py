@@ -82,14 +82,15 @@ def load(name: str) -> Any:
     """Load one command."""
     row = COMMANDS[name]
     found = getattr(importlib.import_module(row.module), row.attribute)
-    if not isinstance(found, typer.Typer):
-        wrapper = typer.Typer(add_completion=False, rich_markup_mode=None)
-        wrapper.command(name)(found)
-        found = wrapper
-    found.info.no_args_is_help = bool(found.registered_groups or len(found.registered_commands) > 1)
-    command = get_command(found)
-    command.name = name
-    return command
+    parent = typer.Typer(add_completion=False, rich_markup_mode=None)
+    if isinstance(found, typer.Typer):
+        parent.add_typer(found, name=name, no_args_is_help=True)
+    else:
+        parent.command(name)(found)
+        # A second command keeps the first one from becoming the whole of its parent.
+        parent.command("-")(lambda: None)
+    group: Any = get_command(parent)
+    return group.commands[name]
 
 
 app = typer.Typer(

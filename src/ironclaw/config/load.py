@@ -12,7 +12,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -246,7 +246,7 @@ def type_name(annotation: Any) -> str:
     """A setting's type in words, for the reference page."""
     if get_origin(annotation) is tuple:
         return "list of text"
-    base, *rest = get_args(annotation) or (annotation,)
-    if annotation is not base and rest and not isinstance(rest[0], msgspec.Meta):
+    if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
-    return {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path"}[base]
+    names = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path"}
+    return names[annotation]

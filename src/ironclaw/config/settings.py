@@ -52,30 +52,19 @@ class ApiSettings(_Section, frozen=True):
     """Pause between comments on a silent event stream."""
 
 
-class ImageSettings(_Section, frozen=True):
-    """Which image boxes are made of."""
-
-    digest: Annotated[str, msgspec.Meta(pattern=r"\A(?:sha256:[0-9a-f]{64})?\Z")] = ""
-    """Pin: boxes start from this manifest digest and no other. Empty: the one built here."""
-    trusted_keys: tuple[Word, ...] = ()
-    """Files with ed25519 public keys whose signatures are believed."""
-
-
 class SandboxSettings(_Section, frozen=True):
     """The wall and what stands behind it."""
 
     runsc: Word = "runsc"
     """The runsc program: a name on PATH or an absolute path."""
-    platform: Literal["systrap", "ptrace", "kvm"] = "systrap"
-    """gVisor platform."""
+    platform: Literal["systrap"] = "systrap"
+    """gVisor platform. There is one to choose: kvm hangs on some machines, ptrace is obsolete."""
     max_boxes: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
     """Boxes that may run at once, blank slots included."""
     pool_size: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
-    """Blank slots kept ready for each active agent that does not say otherwise."""
+    """Blank slots kept ready for each new agent that does not say otherwise."""
     idle_stop_s: Annotated[float, msgspec.Meta(ge=1.0, le=7 * 86_400.0)] = 900.0
     """A box without work for this long is stopped; its session goes on in a fresh one."""
-    launch_timeout_s: Seconds = 30.0
-    """How long a box may take from launch to hello."""
 
 
 class LogSettings(_Section, frozen=True):
@@ -92,7 +81,6 @@ class Settings(_Section, frozen=True):
 
     paths: PathSettings = PathSettings()
     api: ApiSettings = ApiSettings()
-    image: ImageSettings = ImageSettings()
     sandbox: SandboxSettings = SandboxSettings()
     log: LogSettings = LogSettings()
 
@@ -130,7 +118,6 @@ class Settings(_Section, frozen=True):
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "paths": PathSettings,
     "api": ApiSettings,
-    "image": ImageSettings,
     "sandbox": SandboxSettings,
     "log": LogSettings,
 }

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+import ironclaw
 from ironclaw.config.load import load_settings, variable_names
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def refusal(path: Path, text: str) -> UserError:
@@ -67,7 +65,6 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("[api]\nport = 70000\n", ":2:", "configuration.md"),
         ("[api]\ntcp = 1\n", ":2:", "configuration.md"),
         ("[sandbox]\nplatform = 'kvmm'\n", ":2:", "configuration.md"),
-        ("[image]\ndigest = 'sha256:12\\n'\n", ":2:", "configuration.md"),
         ("[api\nport = 3\n", ":1:", "line"),
         ("api = 3\n", ":1:", "[api]"),
     ],
@@ -124,3 +121,14 @@ def test_no_setting_holds_a_secret() -> None:
     words = ("token", "secret", "password", "credential")
 
     assert [name for name in variable_names() for word in words if word in name.lower()] == []
+
+
+def test_every_setting_has_an_effect_somewhere() -> None:
+    """A setting that nobody reads would be a lie."""
+    root = Path(ironclaw.__file__).parent
+    sources = "\n".join(
+        path.read_text() for path in root.rglob("*.py") if path.parent.name != "testing"
+    )
+
+    for section, name in variable_names().values():
+        assert f".{name}" in sources.replace(f"{section}.{name}.", ""), f"{section}.{name}"

@@ -9,6 +9,7 @@ the seccomp filter, the network namespace and the id map. The answer is one JSON
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import platform
@@ -55,29 +56,22 @@ s.sendall("\\0".join(parts).encode())
 
 def main() -> int:
     """Try, print what came of it, return 0 whatever that is."""
-    try:
-        told = {"facts": _try()}
-    except IronClawError as error:
-        told = {
-            "error": {
-                "code": error.code,
-                "message": error.message,
-                "hint": error.hint,
-                "detail": error.detail,
-            }
-        }
-    sys.stdout.write(json.dumps(told))
-    return 0
-
-
-def _try() -> dict[str, Any]:
-    runsc = sys.argv[1]
+    told: dict[str, Any] = {}
     place = Path(tempfile.mkdtemp(prefix="ironclaw-doctor-"))
     try:
-        view = nest.enter(avoid=[place, Path(runsc)])
-        return {"view": str(view)} | asyncio.run(_launch(runsc, place))
+        told["view"] = str(nest.enter(avoid=[place, Path(sys.argv[1]).absolute()]))
+        told["facts"] = asyncio.run(_launch(sys.argv[1], place))
+    except IronClawError as error:
+        told["error"] = {
+            "code": error.code,
+            "message": error.message,
+            "hint": error.hint,
+            "detail": error.detail,
+        }
     finally:
         shutil.rmtree(place, ignore_errors=True)
+    sys.stdout.write(json.dumps(told))
+    return 0
 
 
 def _prepare(place: Path) -> Path:
@@ -134,8 +128,9 @@ async def _launch(runsc: str, place: Path) -> dict[str, Any]:
         ) from error
     finally:
         server.close()
-        await run((*base, "delete", "-force", name), timeout_s=BOX_S)
-    return _facts(raw) | {"took_ms": took_ms, "cgroup": groups.version}
+        with contextlib.suppress(HostError):
+            await run((*base, "delete", "-force", name), timeout_s=BOX_S)
+    return _facts(raw) | {"took_ms": took_ms}
 
 
 async def _bounded(reader: asyncio.StreamReader) -> bytes:

@@ -63,12 +63,10 @@ def _has_capability(path: Path) -> bool:
 
 def user_namespaces(machine: Machine) -> Finding:
     """Whether the nest could be made: the box is launched in one."""
-    error = machine.probe.get("error")
-    if error and error["code"] == Code.HOST_UNSUITED:
-        return fail("nest", error["message"], fix=error["hint"])
-    if error:
-        return warn("nest", "Not known: the box failed for another reason.", fix="See `box`.")
-    return ok("nest", f"namespaces can be made; the view is at {machine.probe['facts']['view']}")
+    if view := machine.probe.get("view"):
+        return ok("nest", f"namespaces can be made; the view is at {view}")
+    error = machine.probe["error"]
+    return fail("nest", error["message"], fix=error["hint"], code=error["code"])
 
 
 def directories(machine: Machine) -> Finding:

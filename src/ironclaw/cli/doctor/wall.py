@@ -11,6 +11,7 @@ from typing import Any
 
 from ironclaw.cli.doctor.check import Finding, Machine, fail, ok, warn
 from ironclaw.core.errors import IronClawError
+from ironclaw.sandbox import cgroups
 from ironclaw.sandbox.process import run
 from ironclaw.sandbox.runsc import Runsc
 
@@ -32,9 +33,8 @@ def runsc_version(machine: Machine) -> Finding:
 
 def launch(program: str) -> dict[str, Any]:
     """Launch the tiny box; the answer is `facts` or `error` of `ironclaw.cli.doctor.box`."""
-    path = shutil.which(program)
-    if path is None:
-        return _error("runtime_missing", f"{program} is not installed.", "See the check `runsc`.")
+    # A missing program is tried too: the nest comes first, and is worth knowing about.
+    path = shutil.which(program) or program
     argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.doctor.box", path]
     try:
         done = asyncio.run(run(argv, timeout_s=PROBE_S))
@@ -117,9 +117,7 @@ def sealed(machine: Machine) -> Finding:
 
 def limits(machine: Machine) -> Finding:
     """Whether boxes can be limited by cgroups."""
-    if "facts" not in machine.probe:
-        return _unknown("cgroups")
-    version = machine.probe["facts"]["cgroup"]
+    version = cgroups.detect().version
     if version:
         return ok("cgroups", f"version {version}: memory, processor and processes are limited")
     fix = (

@@ -42,7 +42,7 @@ def agent_create(
     persona: Annotated[str, typer.Option(help="Who the agent is, in words.")] = "",
     model: Annotated[str, typer.Option(help="Which model answers.")] = "scripted",
     tool: Annotated[list[str] | None, typer.Option(help="A tool it may use; repeat.")] = None,
-    pool_size: Annotated[int, typer.Option(help="Blank slots kept ready.")] = 1,
+    pool_size: Annotated[int | None, typer.Option(help="Blank slots kept ready.")] = None,
     as_json: Json = False,
 ) -> None:
     """Create an agent."""
