@@ -1,4 +1,4 @@
-# ruff: noqa: ANN, BLE001, PTH, SIM115, UP015, PLW1514, C416 - short-lived, typed by its readers
+# ruff: noqa: ANN001, ANN002, BLE001, PTH101, PTH103, PTH108, PTH123, PTH208, S103, S606, SIM115, SIM223 - an attacker
 """Runs inside a box, in place of /sandbox: says what it sees and what it could do. Stdlib only.
 
 It connects to the bell, sends one JSON line, then obeys single-letter commands: `o` eats memory,

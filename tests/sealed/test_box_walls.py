@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.sealed, pytest.mark.timeout(300)]
 
+_NO_WRITE = frozenset({"EACCES", "EROFS", "EPERM"})
+_NEVER = frozenset({"EPERM"})
 REFUSED = {
-    **dict.fromkeys(("write_root", "write_in", "write_run", "write_shared"), {"EACCES", "EROFS"}),
-    "kcore": {"ENOENT", "EACCES"},
-    "sysctl": {"EACCES", "EROFS", "EPERM"},
+    **dict.fromkeys(("write_root", "write_in", "write_run", "write_shared"), _NO_WRITE),
+    "kcore": frozenset({"ENOENT", "EACCES"}),
+    "sysctl": _NO_WRITE,
     **dict.fromkeys(
         (
             *("mount", "umount", "unshare_user", "unshare_net", "ptrace", "chroot", "setuid"),
@@ -22,9 +24,9 @@ REFUSED = {
             *("inet", "inet6", "netlink", "packet"),
             *("signal_init", "keyctl", "bpf", "io_uring", "userfaultfd"),
         ),
-        {"EPERM"},
+        _NEVER,
     ),
-    "open_files": {"EMFILE"},
+    "open_files": frozenset({"EMFILE"}),
 }
 TWINS = (
     "inside.seccomp",

@@ -15,7 +15,6 @@ import os
 import shlex
 import signal
 import subprocess  # noqa: TID251 - this is the place
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.codes import Code
@@ -80,8 +79,7 @@ async def run(
         )
         try:
             child = await _start(
-                partial(
-                    subprocess.Popen[bytes],
+                lambda: subprocess.Popen(  # noqa: S603 - no shell
                     argv,
                     stdin=subprocess.DEVNULL,
                     stdout=out,

@@ -28,7 +28,7 @@ def test_a_box_is_never_id_0_and_never_beyond_what_is_mapped(mapped: int, lane: 
         ids = id_range(mapped, lane)
     except HostError as error:
         assert mapped <= 65533
-        assert error.hint
+        assert error.hint  # noqa: PT017 - raised or not, both are right here
         return
     assert ids.base > 0
     assert ids.base + ids.size <= mapped

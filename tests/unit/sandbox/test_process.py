@@ -55,7 +55,9 @@ async def test_cancelling_kills_the_program() -> None:
         task.cancel()
 
     assert task.cancelled()
-    found = subprocess.run(["pgrep", "-fx", " ".join(argv)], capture_output=True, check=False)
+    found = subprocess.run(  # noqa: ASYNC221 - milliseconds
+        ["pgrep", "-fx", " ".join(argv)], capture_output=True, check=False
+    )
     assert found.stdout == b""
 
 
@@ -64,7 +66,7 @@ def test_secrets_are_not_replayed() -> None:
 
 
 async def test_waiting_for_one_that_is_gone_returns_at_once() -> None:
-    child = subprocess.Popen(["true"])
+    child = subprocess.Popen(["true"])  # noqa: ASYNC220 - milliseconds
     child.wait()
     async with asyncio.timeout(1):
         await process.gone(child.pid)
