@@ -36,7 +36,7 @@ class Somebody(NamedTuple):
         settings = {
             f"IRONCLAW_PATHS_{name.upper()}_DIR": str(self.place / name)
             for name in ("state", "runtime", "image")
-        }
+        } | {"IRONCLAW_API_TCP": "false"}  # the port may be somebody's; the socket is theirs
         words = ["env", *(f"{name}={value}" for name, value in settings.items())]
         words += shlex.split(line)
         return subprocess.run(
