@@ -1,0 +1,74 @@
+"""The nest's decisions: where the view may be, and which subordinate ids there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError
+from ironclaw.sandbox.nest import choose_place, require, subordinate
+from ironclaw.sandbox.reaper import back_off
+from ironclaw.sandbox.slotdir import checked_name
+
+
+def test_the_view_hides_nothing_that_is_needed() -> None:
+    first = choose_place([Path("/var/lib/x")])
+    second = choose_place([first / "state"])
+
+    assert second != first
+
+
+def test_no_place_at_all_is_an_error_with_a_way_out() -> None:
+    with pytest.raises(HostError) as caught:
+        choose_place([Path(name) / "x" for name in ("/mnt", "/media", "/srv", "/opt")])
+
+    assert caught.value.hint
+
+
+def test_outside_a_nest_nothing_is_mounted(tmp_path: Path) -> None:
+    with pytest.raises(HostError) as caught:
+        require(tmp_path)
+
+    assert caught.value.code is Code.HOST_UNSUITED
+    assert "ironclaw up" in caught.value.hint
+
+
+def test_the_widest_range_of_the_user_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "subuid"
+    file.write_text("ann:100000:65536\nbob:1:2\n1001:200000:131072\nbroken\nann:x:y\n")
+
+    assert subordinate(file, "ann", 1001) == (200000, 131072)
+    assert subordinate(file, "ann", 7) == (100000, 65536)
+
+
+@pytest.mark.parametrize("text", ["", "bob:100000:65536\n", "ann:100000:1000\n"])
+def test_too_few_ids_say_how_to_give_more(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "subuid"
+    file.write_text(text)
+
+    with pytest.raises(HostError) as caught:
+        subordinate(file, "ann", 1001)
+
+    assert caught.value.code is Code.HOST_UNSUITED
+    assert "usermod --add-subuids" in caught.value.hint
+
+
+def test_a_missing_file_is_the_same_as_no_ids(tmp_path: Path) -> None:
+    with pytest.raises(HostError):
+        subordinate(tmp_path / "none", "ann", 1001)
+
+
+def test_restarts_wait_longer_each_time_up_to_a_bound() -> None:
+    waits = [back_off(crashes) for crashes in range(1, 20)]
+
+    assert waits[0] == pytest.approx(0.1)
+    assert waits == sorted(waits)
+    assert waits[-1] == 30.0
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\n", "a\0", ".a", "-a", "a" * 200])
+def test_names_are_one_safe_path_component(name: str) -> None:
+    with pytest.raises(ValueError, match="not a name"):
+        checked_name(name)
