@@ -53,6 +53,7 @@ def demo(*, as_json: Json = False) -> None:
         client = Client(private)
         try:
             _have_agent(client)
+            render.note("Saying something to an agent that has no box yet …")
             cold = _ask(client, FIRST)
             receipt = client.get("v1", "sessions", cold.session, "receipt")
             warm = _ask(client, SECOND)
@@ -106,7 +107,6 @@ def _have_agent(client: Client) -> None:
 
 def _ask(client: Client, text: str) -> _Heard:
     """Say something and wait for the reply. Raises HostError, PeerError."""
-    render.note(f"you>  {text}")
     began = time.perf_counter()
     sent: dict[str, Any] = client.call(
         "POST",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -26,9 +27,7 @@ def session_list(
 ) -> None:
     """List sessions, newest activity first."""
     with daemon() as client:
-        query = f"agent={agent}" if agent and agent.replace("-", "").isalnum() else ""
-        if agent and not query:
-            client.get("v1", "agents", agent)  # not a name: this says so
+        query = f"agent={quote(agent, safe='')}" if agent else ""
         found = client.get("v1", "sessions", query=query)
     if as_json:
         render.data(found)
