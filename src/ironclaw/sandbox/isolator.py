@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ironclaw.sandbox.runsc import Version
     from ironclaw_contract.rpc import Facts
 
+_ALL_IDS: Final = 2**32 - 1
 _MOUNT_POINTS: Final = ("queue/in", "queue/out", "run/ironclaw", "workspace", "memory", "shared")
 
 
@@ -74,7 +75,8 @@ class RunscIsolator:
         self._mapped = mapped
         self._clock = clock
         self._expected = Expected(profile(platform.machine()), program)
-        self._rootless = mapped < 2**32 - 1
+        self.rootless = mapped < _ALL_IDS
+        """Whether this is an ordinary user's nest, or a container: not all ids are at hand."""
         self._discarded: set[SlotId] = set()
 
     @property
@@ -85,6 +87,11 @@ class RunscIsolator:
     @property
     def version(self) -> str:
         """The version of runsc."""
+        return self._version.text
+
+    @property
+    def version(self) -> str:
+        """runsc's version, as text."""
         return self._version.text
 
     async def prepare(self, slot: SlotId, *, lane: int) -> SlotDir:
@@ -163,7 +170,7 @@ class RunscIsolator:
             platform="systrap",
             network="none",
             uid=inside.uid,
-            rootless=self._rootless,
+            rootless=self.rootless,
             image_digest=spec.rootfs.digest,
             spec_digest=box.spec_digest,
             inside=inside,
