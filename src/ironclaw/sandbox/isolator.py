@@ -75,8 +75,7 @@ class RunscIsolator:
         self._mapped = mapped
         self._clock = clock
         self._expected = Expected(profile(platform.machine()), program)
-        self.rootless = mapped < _ALL_IDS
-        """Whether this is an ordinary user's nest, or a container: not all ids are at hand."""
+        self._rootless = mapped < _ALL_IDS
         self._discarded: set[SlotId] = set()
 
     @property
@@ -87,11 +86,6 @@ class RunscIsolator:
     @property
     def version(self) -> str:
         """The version of runsc."""
-        return self._version.text
-
-    @property
-    def version(self) -> str:
-        """runsc's version, as text."""
         return self._version.text
 
     async def prepare(self, slot: SlotId, *, lane: int) -> SlotDir:
