@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 (build scripts, run by path)
 """Put the final root file system together, file by file, as one deterministic tar.
 
     python3 -I -B assemble.py --base DIR --sealed DIR --tar FILE
@@ -14,7 +15,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import subprocess  # noqa: TID251  (a build script; it runs beside no daemon)
 import tarfile
 from pathlib import Path
@@ -84,7 +84,7 @@ class Base:
                 continue
             here = self.root / done / part
             if here.is_symlink():
-                target = os.readlink(here)
+                target = str(here.readlink())
                 if target.startswith("/"):
                     done = Path()
                 todo = [piece for piece in target.split("/") if piece not in ("", ".")] + todo

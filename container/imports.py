@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 (build scripts, run by path)
 """Which modules the sealed program needs: what is not in this list does not exist in a box.
 
 Every import written in the program's own packages counts, those inside functions too; a clean

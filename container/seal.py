@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 (build scripts, run by path)
 """Make the sealed program: contract and agent frozen into one CPython without anything else.
 
     python3 -I -B seal.py --source SRC --tools DIR --work DIR --out DIR
@@ -14,7 +15,6 @@ bytes: hash seed, order, file names and section contents are fixed.
 from __future__ import annotations
 
 import argparse
-import ast
 import marshal  # noqa: TID251  (written here, read by the interpreter that is linked in)
 import os
 import re
@@ -87,7 +87,7 @@ def _frozen(modules: list[Module], work: Path) -> tuple[str, str]:
 
 def _builtins(modules: list[Module], config: Path) -> str:
     """Write the table of built-in modules, for just those that are used."""
-    known = dict(re.findall(r'^\s*\{"(\w+)",\s*(\w+)\}', config.read_text("utf-8"), re.M))
+    known = dict(re.findall(r'^\s*\{"(\w+)",\s*(\w+)\}', config.read_text("utf-8"), re.MULTILINE))
     known |= {"marshal": "PyMarshal_Init", "_imp": "PyInit__imp"}
     used = {m.name for m in modules if m.origin == "built-in"} | CORE
     rows = {name: known[name] for name in sorted(used) if known.get(name, "NULL") != "NULL"}
@@ -176,7 +176,9 @@ def main() -> None:
         target = work / f"lib{library_name}.so"
         shutil.copyfile(found, target)
         soname = f"{LIBRARY_DIR}/{target.name}"
-        subprocess.run(["patchelf", "--set-soname", soname, target], check=True)
+        subprocess.run(  # noqa: S603  (a build script: a fixed program)
+            ["/usr/bin/patchelf", "--set-soname", soname, str(target)], check=True
+        )
     table, assembly = _frozen(frozen, work)
     (work / "seal_tables.h").write_text(table, "utf-8")
     (work / "frozen.S").write_text(assembly, "utf-8")

@@ -1,3 +1,4 @@
+# ruff: noqa: F401, ANN001, ANN201, E402 (laid over the library's own in the sealed program)
 """The part of msgspec that the sealed program uses: structs and msgpack, and JSON.
 
 The library's own `__init__` also imports its schema inspector, which pulls in `inspect`, `ast`,
@@ -7,12 +8,12 @@ The library's own `__init__` also imports its schema inspector, which pulls in `
 import sys
 
 if "_msgspec_core" in sys.builtin_module_names:
-    # Linked into the program. The interpreter's importer knows built-in modules by plain names only.
+    # Linked into the program. The importer knows built-in modules by plain names only.
     import _msgspec_core
 
     sys.modules[f"{__name__}._core"] = _msgspec_core
 
-from ._core import (  # noqa: E402
+from ._core import (
     NODEFAULT,
     UNSET,
     DecodeError,
@@ -28,7 +29,7 @@ from ._core import (  # noqa: E402
     defstruct,
     to_builtins,
 )
-from ._core import Field as _Field  # noqa: E402
+from ._core import Field as _Field
 
 
 def field(*, default=NODEFAULT, default_factory=NODEFAULT, name=None):
@@ -36,4 +37,4 @@ def field(*, default=NODEFAULT, default_factory=NODEFAULT, name=None):
     return _Field(default=default, default_factory=default_factory, name=name)
 
 
-from . import json, msgpack, structs  # noqa: E402  (they import this package's names)
+from . import json, msgpack, structs

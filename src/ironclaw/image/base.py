@@ -2,7 +2,7 @@
 
 mmdebstrap fetches and checks the packages (apt verifies the archive's signatures) and unpacks them
 without running anything of theirs. Works as root and as an ordinary user. No mirror's name gets
-into the image: the image is put together from single files, and lists of sources are not among them.
+into the image: it is put together from single files, and lists of sources are not among them.
 """
 
 from __future__ import annotations

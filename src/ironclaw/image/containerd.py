@@ -50,8 +50,7 @@ class ContainerdProvisioner:
         Args:
             reference: `host/repository@sha256:…`, `host/repository:tag`, or the path of an archive.
         """
-        path = Path(reference)
-        if path.is_file():
+        if await asyncio.to_thread(Path(reference).is_file):
             # A name of our own for the archive's index: the names inside are the archive's affair.
             name = f"import.ironclaw.invalid/{secrets.token_hex(8)}:latest"
             arguments = ["--base-name", name.rpartition(":")[0], "--index-name", name]

@@ -150,6 +150,14 @@ class ImageStore:
         if size != descriptor.size or f"sha256:{hasher.hexdigest()}" != descriptor.digest:
             raise oci.broken("A stored layer does not match its digest.", detail=descriptor.digest)
 
+    def remove_blobs(self, *, keep: set[str]) -> None:
+        """Remove every blob but those of `keep`, and what unfinished writers left."""
+        if not self.blobs.is_dir():
+            return
+        for path in self.blobs.iterdir():
+            if f"sha256:{path.name}" not in keep:
+                path.unlink(missing_ok=True)
+
     def index(self) -> oci.Index:
         """Read the names of the images here."""
         path = self.root / "index.json"

@@ -36,7 +36,7 @@ _REFERENCE: Final = re.compile(
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?\Z"
 )
-_ACCEPT: Final = ", ".join((oci.MANIFEST, oci.INDEX, oci.DOCKER_MANIFEST, oci.DOCKER_INDEX))
+_ACCEPT: Final = f"{oci.MANIFEST}, {oci.INDEX}, {oci.DOCKER_MANIFEST}, {oci.DOCKER_INDEX}"
 _CHALLENGE: Final = re.compile(r'(\w+)="([^"]*)"')
 _TIMEOUT_S: Final = 30.0
 """Seconds without a byte."""

@@ -13,6 +13,7 @@ re-hashed, (4) each layer's content compared with its diffID, (5) unpacked, (6) 
 from __future__ import annotations
 
 import fcntl
+import filecmp
 import os
 import secrets
 import shutil
@@ -112,13 +113,40 @@ class RootfsStore:
         found = (self.find(f"sha256:{name}") for name in names)
         return [rootfs for rootfs in found if rootfs is not None]
 
+    def verify(self, digest: str) -> str:
+        """Check an image again: documents, trust, layers, and every unpacked file's content.
+
+        Returns:
+            Why it is trusted.
+
+        Raises:
+            PolicyError: `IMAGE_UNTRUSTED`.
+            HostError: `IMAGE_MISSING` or `IMAGE_BROKEN`.
+        """
+        manifest, config = self.read(digest)
+        trusted = self.trust.check(digest, config.rootfs.diff_ids)
+        for layer in manifest.layers:
+            self.images.check_blob(layer)
+        found = self.find(digest)
+        if found is None:
+            raise missing(digest)
+        with self._lock(), tempfile.TemporaryDirectory(dir=self.root, prefix=".verify-") as name:
+            again = Path(name) / "tree"
+            again.mkdir()
+            self._fill(again, Path(name), manifest, config)
+            different = difference(found.path, again)
+            remove_tree(again)
+        if different is not None:
+            raise oci.broken("The unpacked image was changed on disk.", detail=different)
+        return trusted
+
     def collect(self, keep: set[str]) -> list[str]:
-        """Remove every rootfs but those of `keep`; return the digests that went.
+        """Remove every image that has no name and is not in `keep`; return what went.
 
         The caller says what is in use: a running box needs the files it was started from.
         """
-        if not self.root.is_dir():
-            return []
+        named = {row.digest for row in self.images.index().manifests}
+        keep = keep | named
         gone = []
         with self._lock():
             self._sweep()
@@ -130,7 +158,17 @@ class RootfsStore:
                 path.rename(doomed)  # from here on nobody finds it
                 remove_tree(doomed)
                 gone.append(digest)
+            self._collect_blobs(keep)
         return gone
+
+    def _collect_blobs(self, keep: set[str]) -> None:
+        used: set[str] = set()
+        for digest in keep:
+            if self.images.has(digest):
+                manifest, _ = self.read(digest)
+                used |= {digest, manifest.config.digest}
+                used |= {layer.digest for layer in manifest.layers}
+        self.images.remove_blobs(keep=used)
 
     def _unpack(
         self, digest: str, manifest: oci.Manifest, config: oci.Config, trusted: str
@@ -144,18 +182,7 @@ class RootfsStore:
         # Above the tree, too: the box's id must be able to walk down to it.
         building.chmod(0o755)
         try:
-            unpacker = Unpacker(tree, limits=self._limits, owner=os.geteuid() == 0)
-            limit = self._limits.total_bytes
-            with tempfile.TemporaryDirectory(dir=building) as scratch:
-                for layer, diff_id in zip(manifest.layers, config.rootfs.diff_ids, strict=True):
-                    blob = self.images.path(layer.digest)
-                    with open_layer(
-                        blob, layer, diff_id, scratch=Path(scratch), limit=limit
-                    ) as plain:
-                        unpacker.layer(plain)  # (4) (5)
-            unpacker.finish()
-            sync_directory(tree)  # (6)
-            tree.chmod(0o555)
+            self._fill(tree, building, manifest, config)  # (4) (5) (6)
             marker = Marker(digest, oci.rootfs_digest(config.rootfs.diff_ids), RECIPE, trusted)
             content = msgspec.json.encode(marker)
             write_durable(building / "complete.json", content, mode=0o444)  # (7)
@@ -169,6 +196,18 @@ class RootfsStore:
             remove_tree(building)
             raise
         return Rootfs(digest=digest, path=place / "tree")
+
+    def _fill(self, tree: Path, scratch: Path, manifest: oci.Manifest, config: oci.Config) -> None:
+        """Unpack all layers into an empty directory and make it durable and read-only."""
+        unpacker = Unpacker(tree, limits=self._limits, owner=os.geteuid() == 0)
+        limit = self._limits.total_bytes
+        for layer, diff_id in zip(manifest.layers, config.rootfs.diff_ids, strict=True):
+            blob = self.images.path(layer.digest)
+            with open_layer(blob, layer, diff_id, scratch=scratch, limit=limit) as plain:
+                unpacker.layer(plain)
+        unpacker.finish()
+        sync_directory(tree)
+        tree.chmod(0o555)
 
     def _place(self, digest: str) -> Path:
         return self.root / self.images.path(digest).name
@@ -190,6 +229,26 @@ class RootfsStore:
             yield
         finally:
             os.close(descriptor)
+
+
+def difference(left: Path, right: Path) -> str | None:
+    """Name the first path at which two trees differ in type, mode or content; None if none."""
+    names = {str(path.relative_to(root)) for root in (left, right) for path in root.rglob("*")}
+    for name in sorted(names):
+        first, second = left / name, right / name
+        try:
+            one, two = first.lstat(), second.lstat()
+        except FileNotFoundError:
+            return name
+        if one.st_mode != two.st_mode:
+            return name
+        if first.is_symlink():
+            same = first.readlink() == second.readlink()
+        else:
+            same = not first.is_file() or filecmp.cmp(first, second, shallow=False)
+        if not same:
+            return name
+    return None
 
 
 def remove_tree(path: Path) -> None:
