@@ -208,7 +208,7 @@ async def run(settings: Settings) -> None:
         tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
         await ensure_first_token(tokens, settings.token_file)
         app = create_app(core.house, tokens, settings)
-        serving = core.tasks.start(serve(app, settings, ready=_say_ready), name="api")
+        serving = core.tasks.start(serve(app, settings, ready=say_ready), name="api")
         ending = core.tasks.start(stopping.wait(), name="signals")
         await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
@@ -239,7 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _say_ready(listening: Listening) -> None:
+def say_ready(listening: Listening) -> None:
+    """Tell the keeper, and through it `ironclaw up`, that messages are taken."""
     _log.info("ready", socket=str(listening.socket), host=listening.host, port=listening.port)
     descriptor = os.environ.pop(READY_VARIABLE, "")
     if descriptor:

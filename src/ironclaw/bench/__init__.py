@@ -1,1 +1,1 @@
-"""`ironclaw bench`: the budgets of the design, measured, with the floor measured in the same run."""
+"""`ironclaw bench`: the budgets of the design, measured beside their floor."""

@@ -166,7 +166,7 @@ class Slots:
                 link = await self._airlocks.start(directory)
                 spec = await self._spec(agent, directory, workspace or name)
                 box = await self._isolator.launch(spec)
-                receipt = await self._isolator.prove(box, spec, await _first_facts(link))
+                receipt = await self._isolator.prove(box, spec, await self._facts(box, link))
             except BaseException:
                 await self._isolator.discard(name)
                 if link is not None:
@@ -179,6 +179,37 @@ class Slots:
                 receipt=receipt,
                 workspace=workspace or name,
             )
+
+    async def _facts(self, box: Box, link: AirlockLink) -> Facts:
+        """Wait for the hello, but no longer than the box lives.
+
+        Raises:
+            HostError: No hello in time, or the airlock ended.
+            PeerError: The box ended, or did something else first.
+        """
+        hello = self._tasks.start(_first_facts(link), name=f"hello {box.slot}")
+        ended = self._tasks.start(self._isolator.ended(box), name=f"starting {box.slot}")
+        try:
+            async with asyncio.timeout(HELLO_TIMEOUT_S):
+                await asyncio.wait({hello, ended}, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            raise HostError(
+                Code.LAUNCH_TIMEOUT,
+                f"the box did not say hello within {HELLO_TIMEOUT_S:.0f} s",
+                hint="run `ironclaw doctor`; the machine may be overloaded",
+            ) from None
+        finally:
+            hello.cancel()
+            ended.cancel()
+        if not hello.done():
+            raise PeerError(
+                Code.BOX_BROKEN,
+                f"the box ended before it said hello ({ended.result()})",
+                hint="run `ironclaw doctor`; rebuild the image with `ironclaw image build`",
+            )
+        if (facts := hello.result()) is None:
+            raise HostError(Code.AIRLOCK_FAILED, "the airlock ended while the box was starting")
+        return facts
 
     async def _spec(self, agent: Agent, directory: SlotDir, workspace: str) -> LaunchSpec:
         durable = self._isolator.durable
@@ -229,24 +260,16 @@ class Slots:
             self._refill(agent)
 
 
-async def _first_facts(link: AirlockLink) -> Facts:
-    """Wait for a blank box's hello: what it sees of its own walls."""
-    try:
-        async with asyncio.timeout(HELLO_TIMEOUT_S):
-            while (event := await link.receive()) is not None:
-                match event:
-                    case BoxArrived(hello) if hello.facts is not None:
-                        return hello.facts
-                    case BoxGone():
-                        continue
-                    case _:
-                        raise PeerError(
-                            Code.TAMPER, "a blank box did more than say hello", detail=repr(event)
-                        )
-    except TimeoutError:
-        raise HostError(
-            Code.LAUNCH_TIMEOUT,
-            f"the box did not say hello within {HELLO_TIMEOUT_S:.0f} s",
-            hint="run `ironclaw doctor`; the machine may be overloaded",
-        ) from None
-    raise HostError(Code.AIRLOCK_FAILED, "the airlock ended while the box was starting")
+async def _first_facts(link: AirlockLink) -> Facts | None:
+    """Wait for a blank box's hello: what it sees of its own walls. None: the airlock ended."""
+    while (event := await link.receive()) is not None:
+        match event:
+            case BoxArrived(hello) if hello.facts is not None:
+                return hello.facts
+            case BoxGone():
+                continue
+            case _:
+                raise PeerError(
+                    Code.TAMPER, "a blank box did more than say hello", detail=repr(event)
+                )
+    return None

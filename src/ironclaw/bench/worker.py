@@ -1,0 +1,271 @@
+"""The benchmark's core: the same parts as the daemon's, with a clock on both ends of a message.
+
+    python -s -P -m ironclaw.bench.worker RESULT     (started by a keeper, inside its nest)
+
+One phase after the other, each a method; the result is one JSON file. Nothing here is a mock: the
+boxes, airlocks, store and API are those of the daemon, the model is the scripted one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ironclaw.api.app import create_app
+from ironclaw.api.server import serve
+from ironclaw.api.tokens import FileTokenStore, ensure_first_token
+from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
+from ironclaw.config.load import load_settings
+from ironclaw.core.clock import SystemClock
+from ironclaw.core.ids import PrincipalId
+from ironclaw.daemon import open_core, say_ready
+from ironclaw.domain.model import (
+    Engage,
+    Event,
+    Ignored,
+    Partition,
+    Role,
+    SenderScope,
+    UnknownSender,
+)
+
+if TYPE_CHECKING:
+    from ironclaw.core.ids import MessageId, SessionId
+    from ironclaw.daemon import Core
+    from ironclaw.domain.model import Agent, Delivery
+
+CHANNEL: Final = "bench"
+OWNER: Final = PrincipalId("bench:owner")
+
+
+class Sizes(NamedTuple):
+    """How much is measured."""
+
+    warm: int
+    claims: int
+    colds: int
+    sessions: int
+    messages: int
+    """Of each session, in the throughput phase."""
+    idle_s: float
+    registered: int
+    """Sessions registered for the flatness row."""
+
+
+QUICK: Final = Sizes(
+    warm=300, claims=8, colds=5, sessions=50, messages=24, idle_s=3.0, registered=0
+)
+FULL: Final = Sizes(
+    warm=2000, claims=40, colds=20, sessions=100, messages=60, idle_s=20.0, registered=10_000
+)
+
+
+class BenchChannel:
+    """Notes when each reply is handed over."""
+
+    name = CHANNEL
+
+    def __init__(self) -> None:
+        self.handed: dict[MessageId, list[float]] = {}
+        self._waiting: dict[MessageId, asyncio.Future[float]] = {}
+
+    async def deliver(self, delivery: Delivery) -> str:
+        """Take a reply; a second one for the same message is kept as such."""
+        now = time.perf_counter()
+        self.handed.setdefault(delivery.message, []).append(now)
+        waiting = self._waiting.pop(delivery.message, None)
+        if waiting is not None:
+            waiting.set_result(now)
+        return delivery.id
+
+    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
+        """Nobody watches."""
+
+    async def reply(self, message: MessageId) -> float:
+        """Wait for the reply to a message; when it was handed over."""
+        if message in self.handed:
+            return self.handed[message][0]
+        self._waiting[message] = asyncio.get_running_loop().create_future()
+        return await self._waiting[message]
+
+
+class Bench:
+    """Runs the phases on an open core."""
+
+    def __init__(self, core: Core, channel: BenchChannel, sizes: Sizes) -> None:
+        self._core = core
+        self._channel = channel
+        self._sizes = sizes
+        self._sent: list[MessageId] = []
+
+    async def run(self) -> dict[str, object]:
+        """All phases."""
+        core, sizes = self._core, self._sizes
+        await core.registry.give(OWNER, Role.OWNER, None)
+        cold_agent = await self._agent("bench-cold", pool_size=0)
+        warm_agent = await self._agent("bench-warm", pool_size=1)
+        result: dict[str, object] = {}
+        _note("warm round trips")
+        await self._wire(cold_agent, "warm")
+        await self._timed("warm")
+        warm = [await self._timed("warm") for _ in range(sizes.warm)]
+        result["roundtrip_ms"] = spread(warm)._asdict()
+        _note("claims of warm slots")
+        result["claim_ms"] = spread(await self._claims(warm_agent))._asdict()
+        _note("cold starts")
+        result["cold_ms"] = spread(await self._colds(cold_agent))._asdict()
+        await core.slots.drop(warm_agent.id)
+        _note(f"{sizes.sessions} idle sessions")
+        result |= await self._idle(cold_agent)
+        _note("throughput")
+        result |= await self._throughput()
+        if sizes.registered:
+            _note(f"{sizes.registered} registered sessions")
+            await self._register(cold_agent)
+            again = [await self._timed("warm") for _ in range(sizes.warm)]
+            result["roundtrip_many_registered_ms"] = spread(again)._asdict()
+        handed = self._channel.handed
+        result["lost"] = sum(message not in handed for message in self._sent)
+        result["doubled"] = sum(len(times) > 1 for times in handed.values())
+        result["core_rss_mb"] = round(rss_bytes(os.getpid()) / 1e6, 1)
+        return result
+
+    async def _claims(self, agent: Agent) -> list[float]:
+        taken = []
+        for number in range(self._sizes.claims):
+            while not self._core.slots.blank:  # noqa: ASYNC110 - the pool tells nobody
+                await asyncio.sleep(0.02)
+            # A slot that has just said hello still warms up; people do not come that fast.
+            await asyncio.sleep(0.3)
+            name = f"claim-{number}"
+            await self._wire(agent, name)
+            taken.append(await self._timed(name))
+            await self._stop(name)
+        return taken
+
+    async def _colds(self, agent: Agent) -> list[float]:
+        taken = []
+        for _ in range(self._sizes.colds):
+            began = time.perf_counter()
+            slot = await self._core.slots.take(agent, workspace="")
+            taken.append(time.perf_counter() - began)
+            await self._core.slots.release(slot)
+        return taken
+
+    async def _idle(self, agent: Agent) -> dict[str, object]:
+        names = [f"idle-{number}" for number in range(self._sizes.sessions)]
+        for name in names:
+            await self._wire(agent, name)
+        before = mem_available_bytes()
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(self._timed(name))
+        await asyncio.sleep(1.0)
+        each = (before - mem_available_bytes()) / len(names) / 1e6
+        pids = family(os.getppid())
+        used = cpu_seconds(pids)
+        await asyncio.sleep(self._sizes.idle_s)
+        used = cpu_seconds(pids) - used
+        return {
+            "memory_mb_per_idle_session": round(each, 1),
+            "idle_sessions": len(names),
+            "idle_cpu_percent": round(100 * used / self._sizes.idle_s, 2),
+        }
+
+    async def _throughput(self) -> dict[str, object]:
+        names = [f"idle-{number}" for number in range(50)]
+        began = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(self._stream(name))
+        taken = time.perf_counter() - began
+        count = len(names) * self._sizes.messages
+        return {"messages_per_s": round(count / taken, 1), "messages": count}
+
+    async def _stream(self, name: str) -> None:
+        for _ in range(self._sizes.messages):
+            await self._timed(name)
+
+    async def _register(self, agent: Agent) -> None:
+        for number in range(self._sizes.registered):
+            name = f"registered-{number}"
+            await self._wire(agent, name)
+            # Registered and at rest: a message that does not engage begins the session.
+            await self._core.house.hear(_event(name, "(context)", mentioned=False))
+
+    async def _agent(self, name: str, *, pool_size: int) -> Agent:
+        return await self._core.house.create_agent(
+            name=name, persona="", model="scripted", tools=(), pool_size=pool_size
+        )
+
+    async def _wire(self, agent: Agent, name: str) -> None:
+        await self._core.house.create_wiring(
+            channel=CHANNEL,
+            platform_id=name,
+            agent=agent.id,
+            engage=Engage.MENTION,
+            pattern=".",
+            sender_scope=SenderScope.KNOWN,
+            ignored=Ignored.ACCUMULATE,
+            partition=Partition.SHARED,
+            priority=0,
+            unknown_sender=UnknownSender.DROP,
+        )
+
+    async def _timed(self, name: str) -> float:
+        """Send one message; seconds from its acceptance to the hand-over of the reply."""
+        began = time.perf_counter()
+        (routed,) = await self._core.house.hear(_event(name, "measure"))
+        if routed.message is None:
+            raise RuntimeError(f"not accepted: {routed.reason}")
+        self._sent.append(routed.message)
+        return await self._channel.reply(routed.message) - began
+
+    async def _stop(self, name: str) -> None:
+        for view in await self._core.house.sessions(agent=None):
+            chat = view.session.chat
+            if chat is not None and (await self._core.registry.chat(chat)).platform_id == name:
+                await self._core.house.stop_session(view.session.id)
+
+
+def _event(name: str, text: str, *, mentioned: bool = True) -> Event:
+    return Event(
+        channel=CHANNEL,
+        platform_id=name,
+        handle="owner",
+        sender="Owner",
+        text=text,
+        external_id=secrets.token_hex(8),
+        mentioned=mentioned,
+    )
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"bench: {text}\n")
+    sys.stderr.flush()
+
+
+async def _main(target: Path, sizes: Sizes) -> None:
+    settings = load_settings()
+    channel = BenchChannel()
+    async with open_core(settings, channels=[channel]) as core:
+        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
+        await ensure_first_token(tokens, settings.token_file)
+        app = create_app(core.house, tokens, settings)
+        core.tasks.start(serve(app, settings, ready=say_ready), name="api")
+        result = await Bench(core, channel, sizes).run()
+        draft = target.with_suffix(".draft")
+        draft.write_text(json.dumps(result), encoding="utf-8")
+        draft.replace(target)
+        # The API stays up for the client's own measurement until the keeper ends us.
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(Path(sys.argv[1]), FULL if "--full" in sys.argv else QUICK))
