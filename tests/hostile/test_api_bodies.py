@@ -39,6 +39,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(raw=st.binary(max_size=2000))
 @pytest.mark.parametrize("body", BODIES)
 def test_bytes_are_a_body_or_a_refusal(body: Any, raw: Any):
@@ -125,7 +126,9 @@ async def test_ten_megabytes_without_a_length_are_refused_too(api: Any):
     assert answer.status_code == 413
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(value=JSON)
 async def test_any_json_is_a_message_or_a_clear_refusal(api: Any, value: Any):
     async with api() as client:

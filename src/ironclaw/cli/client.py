@@ -12,7 +12,7 @@ import socket
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-from ironclaw.api.tokens import read_private
+from ironclaw.api.secret_file import read_private
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, IronClawError, PeerError, PolicyError, UserError
 

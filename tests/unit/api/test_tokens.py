@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from ironclaw.api.scopes import Scope
-from ironclaw.api.tokens import FileTokenStore, ensure_first_token, read_private
+from ironclaw.api.secret_file import read_private
+from ironclaw.api.tokens import FileTokenStore, ensure_first_token
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError

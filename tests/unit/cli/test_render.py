@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ironclaw.cli
@@ -16,6 +16,7 @@ from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError
 
 
+@settings(deadline=None)
 @given(text=st.text(), lines=st.booleans())
 def test_nothing_that_acts_on_a_terminal_gets_through(text: str, *, lines: bool) -> None:
     for character in sanitize(text, lines=lines):

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.api.tokens import read_private
+from ironclaw.api.secret_file import read_private
 from ironclaw.cli.doctor.check import Finding, Machine, fail, ok, warn
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
