@@ -70,6 +70,7 @@ def shut_in(tmp_path: Path) -> Callable[..., str]:
 def call(number: int, *arguments: int) -> Callable[[], None]:
     def go() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
+        libc.syscall.restype = ctypes.c_long  # an address does not fit an int
         words = [ctypes.c_long(argument) for argument in (number, *arguments)]
         if libc.syscall(*words) < 0:
             raise OSError(ctypes.get_errno(), "refused")
