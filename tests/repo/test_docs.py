@@ -20,7 +20,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 WORDS = (
     *("core", "sandbox", "airlock", "slot", "claim", "agent", "chat", "wiring", "session"),
     *("segment", "ledger", "turn", "transcript", "channel", "delivery", "principal", "scope"),
-    *("image", "layer", "digest", "bundle", "rootfs"),
+    *("image", "digest", "rootfs"),
 )
 
 
