@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.api.app import create_app
+from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
 from ironclaw.api.tokens import FileTokenStore, ensure_first_token
 from ironclaw.channels.api_channel import ApiChannel
@@ -79,11 +80,14 @@ class Core(NamedTuple):
 
 
 @contextlib.asynccontextmanager
-async def open_core(settings: Settings, *, channels: Sequence[Channel] = ()) -> AsyncIterator[Core]:
+async def open_core(
+    settings: Settings, *, metrics: Metrics, channels: Sequence[Channel] = ()
+) -> AsyncIterator[Core]:
     """Open everything but the API. Leaving it stops every box and closes the store.
 
     Args:
         settings: Checked settings.
+        metrics: Where durations are counted.
         channels: Channels beside `api`.
 
     Raises:
@@ -112,7 +116,12 @@ async def open_core(settings: Settings, *, channels: Sequence[Channel] = ()) -> 
         delivery = DeliveryService(outbox=ledger, channels=by_name, hub=hub, clock=clock)
         tasks.start(delivery.run(), name="delivery")
         slots = Slots(
-            isolator=isolator, airlocks=airlocks, rootfs=lambda: rootfs, clock=clock, tasks=tasks
+            isolator=isolator,
+            airlocks=airlocks,
+            rootfs=lambda: rootfs,
+            meters=metrics,
+            clock=clock,
+            tasks=tasks,
         )
         sessions = Sessions(
             SessionParts(
@@ -123,6 +132,7 @@ async def open_core(settings: Settings, *, channels: Sequence[Channel] = ()) -> 
                 slots=slots,
                 models=ModelService(Providers({"scripted": Scripted()})),
                 announce=delivery,
+                meters=metrics,
                 clock=clock,
                 limits=SessionLimits(
                     idle_stop_s=settings.sandbox.idle_stop_s, max_boxes=settings.sandbox.max_boxes
@@ -169,11 +179,11 @@ async def open_core(settings: Settings, *, channels: Sequence[Channel] = ()) -> 
             custodian=custodian,
             tasks=tasks,
         )
-        await _resume(core)
+        await _resume(core, pool_size=settings.sandbox.pool_size)
         yield core
 
 
-async def _resume(core: Core) -> None:
+async def _resume(core: Core, *, pool_size: int) -> None:
     """Take over what a former core left, clear what nobody needs, wake what waits."""
     boxes = await core.isolator.survivors()
     await core.sessions.adopt(boxes)
@@ -186,6 +196,7 @@ async def _resume(core: Core) -> None:
             name=DEMO_AGENT,
             persona="You are the demo agent: you show that a sealed round trip works.",
             tools=("clock", "list_files", "read_file", "write_file"),
+            pool_size=pool_size,
         )
     for agent in await core.registry.agents():
         core.slots.keep(agent)
@@ -204,10 +215,11 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    async with open_core(settings) as core:
+    metrics = Metrics()
+    async with open_core(settings, metrics=metrics) as core:
         tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
         await ensure_first_token(tokens, settings.token_file)
-        app = create_app(core.house, tokens, settings)
+        app = create_app(core.house, tokens, settings, metrics=metrics)
         serving = core.tasks.start(serve(app, settings, ready=say_ready), name="api")
         ending = core.tasks.start(stopping.wait(), name="signals")
         await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.api.app import create_app
+from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
 from ironclaw.api.tokens import FileTokenStore, ensure_first_token
 from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
@@ -254,10 +255,11 @@ def _note(text: str) -> None:
 async def _main(target: Path, sizes: Sizes) -> None:
     settings = load_settings()
     channel = BenchChannel()
-    async with open_core(settings, channels=[channel]) as core:
+    metrics = Metrics()
+    async with open_core(settings, metrics=metrics, channels=[channel]) as core:
         tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
         await ensure_first_token(tokens, settings.token_file)
-        app = create_app(core.house, tokens, settings)
+        app = create_app(core.house, tokens, settings, metrics=metrics)
         core.tasks.start(serve(app, settings, ready=say_ready), name="api")
         result = await Bench(core, channel, sizes).run()
         draft = target.with_suffix(".draft")

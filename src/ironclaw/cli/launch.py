@@ -10,7 +10,7 @@ from ironclaw.cli import render
 from ironclaw.cli.client import Client
 from ironclaw.config.paths import claim_directory
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import IronClawError
+from ironclaw.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,18 +49,31 @@ def claim_directories(settings: Settings) -> None:
 
 
 async def have_image(settings: Settings) -> str:
-    """Provide the image; build it when there is none. Returns its digest. Raises IronClawError."""
+    """Provide the image; build it when there is none or its sources have changed.
+
+    An image that an operator has imported or pulled is taken as it is: without sources beside the
+    package there is nothing to build from.
+
+    Returns:
+        Its digest.
+
+    Raises:
+        IronClawError: It is not there and cannot be built, or is not trusted.
+    """
     from ironclaw.image.build import build_image  # noqa: PLC0415 - heavy
     from ironclaw.image.provision import current_rootfs  # noqa: PLC0415 - heavy
 
     try:
-        return (await current_rootfs(settings.image_dir)).digest
-    except IronClawError as error:
-        if error.code is not Code.IMAGE_MISSING:
+        await build_image(settings.image_dir, progress=_build_step)
+    except UserError as error:
+        if error.code is not Code.INVALID:
             raise
-    render.note("No image yet: building it (two to three minutes, once) …", tone="plain")
-    await build_image(settings.image_dir, progress=lambda text: render.note(f"  {text}"))
     return (await current_rootfs(settings.image_dir)).digest
+
+
+def _build_step(text: str) -> None:
+    if not text.startswith("nothing changed"):
+        render.note(f"image: {text}", tone="plain")
 
 
 def start(settings: Settings, environment: Mapping[str, str]) -> KeeperStatus:

@@ -100,6 +100,7 @@ class DeliveryService:
         self._bell = asyncio.Event()
         self._bell.set()
         self._busy: set[_Lane] = set()
+        self._ended: set[_Lane] = set()
         self._at_once: collections.Counter[str] = collections.Counter()
         # Handed over, but the ledger could not be told yet: never to be handed over again.
         self._handed: dict[DeliveryId, str] = {}
@@ -142,9 +143,14 @@ class DeliveryService:
     async def _start_due(self, tasks: Tasks) -> None:
         # Busy lanes are due as well until they are done: they must not fill the batch.
         limit = BATCH + len(self._busy)
+        self._ended.clear()
         for delivery in await self._outbox.due(now_ms=self._clock.now_ms(), limit=limit):
             lane = (delivery.chat, delivery.thread)
-            if lane in self._busy or self._at_once[delivery.channel] >= PER_CHANNEL:
+            # What was read may be older than the end of a lane's last hand-over: it would be
+            # handed over twice. The end has rung the bell, so the next look sees what is next.
+            if lane in self._busy or lane in self._ended:
+                continue
+            if self._at_once[delivery.channel] >= PER_CHANNEL:
                 continue
             self._busy.add(lane)
             self._at_once[delivery.channel] += 1
@@ -167,6 +173,7 @@ class DeliveryService:
             await asyncio.sleep(STORE_RETRY_S)
         finally:
             self._busy.discard(lane)
+            self._ended.add(lane)
             self._at_once[delivery.channel] -= 1
             self._bell.set()
 

@@ -110,6 +110,7 @@ class Life:
             await self._claim()
             if not adopted:
                 await self._brief()
+                self._parts.meters.claim(self._parts.clock.monotonic_s() - self.idle_since)
             tasks.start(self._pump(), name="pump")
             tasks.start(self._feed(), name="feed")
             self._rest()
@@ -218,8 +219,10 @@ class Life:
         self._progressed = True
         if committed.deliveries:
             self._parts.announce.due()
-        for message in committed.answered:
-            self._sent.pop(message, None)
+        for name in committed.answered:
+            if (message := self._sent.pop(name, None)) is not None:
+                taken_ms = self._parts.clock.now_ms() - message.at_ms
+                self._parts.meters.round_trip(max(0, taken_ms) / 1000)
         self._rest()
         await self._slot.link.ack(out.last_seq)
         for body in out.bodies:

@@ -57,6 +57,22 @@ class Announce(Protocol):
         ...
 
 
+class Meters(Protocol):
+    """Where durations are counted; `ironclaw.api.metrics.Metrics` is the real one."""
+
+    def round_trip(self, seconds: float) -> None:
+        """From acceptance of a message to the commit of its answer."""
+        ...
+
+    def claim(self, seconds: float) -> None:
+        """From the wish for a box to a briefed one."""
+        ...
+
+    def launch(self, seconds: float, *, outcome: str = "ok") -> None:
+        """From nothing to a proven blank slot; `outcome` is `ok` or an error code."""
+        ...
+
+
 class SessionLimits(NamedTuple):
     """How long and how many."""
 
@@ -78,5 +94,6 @@ class SessionParts(NamedTuple):
     slots: Slots
     models: Models
     announce: Announce
+    meters: Meters
     clock: Clock
     limits: SessionLimits

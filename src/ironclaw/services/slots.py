@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Rootfs,
         SlotDir,
     )
+    from ironclaw.services.parts import Meters
     from ironclaw_contract.rpc import Facts
 
 HELLO_TIMEOUT_S: Final = 20.0
@@ -76,12 +77,14 @@ class Slots:
         isolator: Isolator,
         airlocks: Airlocks,
         rootfs: Callable[[], Rootfs],
+        meters: Meters,
         clock: Clock,
         tasks: Tasks,
     ) -> None:
         self._isolator = isolator
         self._airlocks = airlocks
         self._rootfs = rootfs
+        self._meters = meters
         self._clock = clock
         self._tasks = tasks
         self._blank: dict[AgentId, deque[Slot]] = {}
@@ -159,6 +162,7 @@ class Slots:
 
     async def _make(self, agent: Agent, *, workspace: str) -> Slot:
         async with self._making:
+            began = self._clock.monotonic_s()
             name = SlotId(new_id("slt"))
             link: AirlockLink | None = None
             try:
@@ -167,11 +171,14 @@ class Slots:
                 spec = await self._spec(agent, directory, workspace or name)
                 box = await self._isolator.launch(spec)
                 receipt = await self._isolator.prove(box, spec, await self._facts(box, link))
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, IronClawError):
+                    self._meters.launch(self._clock.monotonic_s() - began, outcome=error.code)
                 await self._isolator.discard(name)
                 if link is not None:
                     await link.close()
                 raise
+            self._meters.launch(self._clock.monotonic_s() - began)
             return Slot(
                 directory=directory,
                 box=box,
