@@ -27,7 +27,7 @@ MAY_START_PROGRAMS = (
 )
 MAY_PRINT = (
     "src/ironclaw/cli/render.py",
-    "src/ironclaw/cli/doctor/box.py",  # a child's one JSON object, for the doctor and not for people
+    "src/ironclaw/cli/doctor/box.py",  # a child's one JSON object, for its parent
 )
 PRINTERS = {"print", "typer.echo", "click.echo", "rich.print", "sys.stdout.write"}
 NEVER = {"eval", "exec", "__import__", "breakpoint"}
