@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
 
+from ironclaw.cli import render
+from ironclaw.cli.options import Json, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, UserError
 from ironclaw.image.build import build_image, rebuild_digest
@@ -33,9 +32,8 @@ image_app = typer.Typer(
 )
 
 StateDir = Annotated[
-    Path, typer.Option("--state-dir", help="State directory.", envvar="IRONCLAW_STATE_DIR")
+    Path, typer.Option("--state-dir", help="Keep images here, not where the settings say.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Pin = Annotated[
     str | None, typer.Option("--pin", help="Trust this manifest digest, and take only it.")
 ]
@@ -46,9 +44,6 @@ Key = Annotated[
     str | None, typer.Option("--trust-key", help="Trust this ed25519 public key (base64).")
 ]
 
-_ERR = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
-_OUT = Console(soft_wrap=True, markup=False, highlight=False)
-
 
 class _Trust(NamedTuple):
     """What the caller vouches for, on the command line."""
@@ -58,12 +53,9 @@ class _Trust(NamedTuple):
     key: str | None
 
 
-def default_state_dir() -> Path:
-    """Where state is kept: as root under /var/lib, otherwise in the user's state directory."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/ironclaw")
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "ironclaw"
+def _state(given: Path | None) -> Path:
+    """Where images are kept: as given, or as the settings say."""
+    return given if given is not None else settings().image_dir
 
 
 @image_app.command()
@@ -74,10 +66,10 @@ def build(
         Path | None, typer.Option("--source", help="Repository root; found by itself.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Build though nothing changed.")] = False,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Build the image from these sources and this machine's package mirror."""
-    state = state_dir or default_state_dir()
+    state = _state(state_dir)
     digest = _run(build_image(state, progress=_progress, source=source, fresh=fresh), as_json)
     _say(as_json, {"digest": digest}, f"built {digest}")
 
@@ -93,10 +85,10 @@ def import_(
     containerd: Annotated[
         Path | None, typer.Option("--containerd", help="Go through containerd at this socket.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Take an image from a file or a directory, if it is trusted."""
-    state = state_dir or default_state_dir()
+    state = _state(state_dir)
     source: Provisioner = OciLayoutProvisioner(state)
     if containerd is not None:
         source = ContainerdProvisioner(state, address=containerd)
@@ -119,10 +111,10 @@ def pull(
     containerd: Annotated[
         Path | None, typer.Option("--containerd", help="Go through containerd at this socket.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Fetch an image from a registry, if it is trusted."""
-    state = state_dir or default_state_dir()
+    state = _state(state_dir)
     source: Provisioner = RegistryProvisioner(state, progress=_progress)
     if containerd is not None:
         source = ContainerdProvisioner(state, address=containerd)
@@ -136,10 +128,10 @@ def verify(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Build again and compare the digests.")
     ] = False,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Hash the default image and its files again, and check that it is still trusted."""
-    state = state_dir or default_state_dir()
+    state = _state(state_dir)
 
     async def work() -> dict[str, str | bool]:
         store = RootfsStore(state)
@@ -163,9 +155,9 @@ def verify(
 
 
 @image_app.command("ls")
-def list_images(*, state_dir: StateDir | None = None, as_json: AsJson = False) -> None:
+def list_images(*, state_dir: StateDir | None = None, as_json: Json = False) -> None:
     """List the images that are here."""
-    store = RootfsStore(state_dir or default_state_dir())
+    store = RootfsStore(_state(state_dir))
     try:
         named = {row.digest: (row.annotations or {}) for row in store.images.index().manifests}
         unpacked = {rootfs.digest for rootfs in store.complete()}
@@ -188,10 +180,10 @@ def gc(
     *,
     state_dir: StateDir | None = None,
     keep: Annotated[list[str] | None, typer.Option("--keep", help="A digest to keep.")] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Remove images that no name refers to. Running boxes keep the files they have open."""
-    store = RootfsStore(state_dir or default_state_dir())
+    store = RootfsStore(_state(state_dir))
 
     async def work() -> list[str]:
         return await asyncio.to_thread(store.collect, set(keep or []))
@@ -254,22 +246,15 @@ def _run(work: Coroutine[object, object, _T], as_json: bool) -> _T:  # noqa: FBT
 
 
 def _fail(error: IronClawError, as_json: bool) -> NoReturn:  # noqa: FBT001  (the option)
-    if as_json:
-        body = {"code": error.code.value, "message": error.message, "hint": error.hint}
-        _OUT.print(json.dumps({"error": body}))
-    else:
-        _ERR.print(f"{error.message}\n  next: {error.hint}")
-        if error.detail:
-            _ERR.print(error.detail)
-    raise typer.Exit(error.row.exit_code)
+    raise typer.Exit(render.error(error, as_json=as_json))
 
 
 def _progress(line: str) -> None:
-    _ERR.print(f"image: {line}")
+    render.note(f"image: {line}")
 
 
 def _say(as_json: bool, row: Mapping[str, object], text: str) -> None:  # noqa: FBT001  (the option)
     if as_json:
-        _OUT.print(json.dumps(row))
+        render.data(row)
     else:
-        _OUT.print(text)
+        render.block(text)

@@ -7,6 +7,7 @@ into the image: it is put together from single files, and lists of sources are n
 
 from __future__ import annotations
 
+import asyncio
 import re
 import tarfile
 from pathlib import Path
@@ -54,9 +55,7 @@ async def fetch_base(work: Path) -> BaseTree:
     Raises:
         HostError: `UNAVAILABLE`, the mirror could not be reached or failed a signature check.
     """
-    codename = _codename()
-    sources = work / "sources.list"
-    sources.write_text("".join(_sources(codename)), encoding="utf-8")
+    codename, sources = await asyncio.to_thread(_prepare, work)
     options = [f"--aptopt={line}" for line in await _apt_options()]
     archive = work / "base.tar"
     await run(
@@ -76,7 +75,7 @@ async def fetch_base(work: Path) -> BaseTree:
         code=Code.UNAVAILABLE,
         hint=_HINT,
     )
-    return extract_base(archive, work / "base")
+    return await asyncio.to_thread(extract_base, archive, work / "base")
 
 
 def extract_base(archive: Path, root: Path) -> BaseTree:
@@ -103,6 +102,13 @@ def extract_base(archive: Path, root: Path) -> BaseTree:
                 place.write_bytes(source.read() if source is not None else b"")
     archive.unlink()
     return BaseTree(root, tuple(sorted(parts)))
+
+
+def _prepare(work: Path) -> tuple[str, Path]:
+    codename = _codename()
+    sources = work / "sources.list"
+    sources.write_text("".join(_sources(codename)), encoding="utf-8")
+    return codename, sources
 
 
 def _codename() -> str:

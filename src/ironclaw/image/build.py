@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import shutil
-import tempfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -28,7 +27,7 @@ from ironclaw.image import oci
 from ironclaw.image.base import BaseTree, candidate_versions, fetch_base
 from ironclaw.image.layout import ImageStore, write_durable
 from ironclaw.image.platform import this_machine
-from ironclaw.image.process import run
+from ironclaw.image.process import run, scratch
 from ironclaw.image.provision import admit_default
 from ironclaw.image.rootfs import RootfsStore
 from ironclaw.image.toolchain import HINT, Toolchain, find_toolchain
@@ -101,13 +100,13 @@ async def build_image(
 async def rebuild_digest(state_dir: Path, *, progress: Callable[[str], None]) -> str:
     """Build again from nothing, keep nothing, and return the digest that came out."""
     inputs = await read_inputs(None)
-    with tempfile.TemporaryDirectory(prefix="ironclaw-rebuild-", dir=_scratch(state_dir)) as name:
-        return await make_image(ImageStore(Path(name)), inputs, progress=progress)
+    async with scratch(state_dir, prefix=".rebuild-") as work:
+        return await make_image(ImageStore(work), inputs, progress=progress)
 
 
 async def read_inputs(source: Path | None) -> Inputs:
     """Find sources and toolchain and reduce them to a key. Changes nothing."""
-    root = find_source(source)
+    root = await asyncio.to_thread(find_source, source)
     toolchain = await asyncio.to_thread(find_toolchain)
     versions = await candidate_versions()
 
@@ -142,9 +141,8 @@ def find_source(source: Path | None) -> Path:
 async def make_image(images: ImageStore, inputs: Inputs, *, progress: Callable[[str], None]) -> str:
     """Build into a store, without looking at what is there; return the manifest's digest."""
     clock = SystemClock()
-    images.prepare()
-    with tempfile.TemporaryDirectory(prefix=".build-", dir=images.root) as name:
-        work = Path(name)
+    await asyncio.to_thread(images.prepare)
+    async with scratch(images.root, prefix=".build-") as work:
         started = clock.monotonic_s()
         progress("seal the agent; fetch the base from this machine's package mirror")
         try:
@@ -245,11 +243,6 @@ def _reuse(store: RootfsStore, note: Path) -> str | None:
 def _source_files(root: Path) -> list[Path]:
     files = [path for name in _SEALED for path in (root / name).rglob("*") if path.is_file()]
     return sorted(path for path in files if "__pycache__" not in path.parts)
-
-
-def _scratch(state_dir: Path) -> Path:
-    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return state_dir
 
 
 def _first(errors: BaseExceptionGroup[IronClawError]) -> BaseException:

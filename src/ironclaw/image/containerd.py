@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.image.oci_layout import import_layout
 from ironclaw.image.platform import this_machine
-from ironclaw.image.process import run
+from ironclaw.image.process import run, scratch
 from ironclaw.image.provision import admit_default
 from ironclaw.image.registry import parse_reference
 from ironclaw.image.rootfs import RootfsStore
@@ -57,18 +56,19 @@ class ContainerdProvisioner:
             await self._ctr("images", "import", "--no-unpack", *arguments, reference)
         else:
             parsed = parse_reference(reference)
+            known = parsed.digest
+            if known is not None and await asyncio.to_thread(self._store.images.has, known):
+                return await asyncio.to_thread(admit_default, self._store, known)
             plain = ["--plain-http"] if self._plain_http else []
             await self._ctr("content", "fetch", *plain, reference, timeout_s=_FETCH_S)
             name = reference
-            if parsed.digest is not None and self._store.images.has(parsed.digest):
-                return await asyncio.to_thread(admit_default, self._store, parsed.digest)
         digest = await self._take(name)
         return await asyncio.to_thread(admit_default, self._store, digest)
 
     async def _take(self, name: str) -> str:
         await asyncio.to_thread(self._store.images.prepare)
-        with tempfile.TemporaryDirectory(dir=self._store.images.root, prefix=".ctr-") as scratch:
-            archive = Path(scratch) / "image.tar"
+        async with scratch(self._store.images.root, prefix=".ctr-") as work:
+            archive = work / "image.tar"
             platform = f"linux/{this_machine().oci}"
             await self._ctr("images", "export", "--platform", platform, str(archive), name)
             return await asyncio.to_thread(import_layout, self._store.images, archive)

@@ -1,20 +1,33 @@
-"""Runs the few outside programs that images need: bounded in time and output, never a shell."""
+"""Outside programs and scratch directories: bounded in time and output, never a shell."""
 
 from __future__ import annotations
 
 import asyncio
 import shlex
+import shutil
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
 _MAX_OUTPUT: Final = 8 * 1024 * 1024
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@asynccontextmanager
+async def scratch(parent: Path, *, prefix: str) -> AsyncIterator[Path]:
+    """Make a private directory for a while, without blocking the loop."""
+    path = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=prefix, dir=parent))
+    try:
+        yield path
+    finally:
+        await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
 
 
 class Output(NamedTuple):

@@ -90,7 +90,7 @@ class RegistryProvisioner:
         """Pull an image and unpack it; an image that is here already is not fetched again."""
         parsed = parse_reference(reference)
         digest = parsed.digest
-        if digest is None or not self._store.images.has(digest):
+        if digest is None or not await asyncio.to_thread(self._store.images.has, digest):
             digest = await pull(self._store.images, parsed, progress=self._progress)
         return await asyncio.to_thread(admit_default, self._store, digest)
 
@@ -123,7 +123,7 @@ async def pull(
             for number, blob in enumerate((manifest.config, *manifest.layers)):
                 if progress is not None:
                     progress(f"blob {number + 1} of {len(manifest.layers) + 1}, {blob.size} bytes")
-                if not store.has(blob.digest):
+                if not await asyncio.to_thread(store.has, blob.digest):
                     await session.blob(store, blob)
     except (httpx2.HTTPError, TimeoutError) as error:
         raise HostError(
@@ -158,9 +158,16 @@ class _Session:
         """Stream one blob into the store."""
         url = f"{self._reference.base}/blobs/{descriptor.digest}"
         async with await self._open(url, accept="*/*") as response:
-            with store.writer(digest=descriptor.digest, limit=descriptor.size) as writer:
+            context = store.writer(digest=descriptor.digest, limit=descriptor.size)
+            writer = await asyncio.to_thread(context.__enter__)
+            try:
                 async for chunk in response.aiter_raw():
                     await asyncio.to_thread(writer.write, chunk)
+            except BaseException as error:
+                trace = error.__traceback__
+                await asyncio.to_thread(context.__exit__, type(error), error, trace)
+                raise
+            await asyncio.to_thread(context.__exit__, None, None, None)
 
     async def _open(self, url: str, *, accept: str) -> _Stream:
         headers = {"Accept": accept, "Accept-Encoding": "identity", **self._headers}
