@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +15,12 @@ from tests.unit.image.layers import HONEST, Item, layer, put_image
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PolicyError
-from ironclaw.image import oci
+from ironclaw.image import oci, rootfs
 from ironclaw.image.rootfs import RootfsStore, remove_tree
 from ironclaw.image.trust import Statement, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -251,7 +251,11 @@ rootfs.RootfsStore(Path(sys.argv[1])).admit(sys.argv[2])
 
 def admit_elsewhere(state: Path, digest: str, *, stop_at: str = "") -> subprocess.Popen[bytes]:
     """Start a process that admits the image, and that is killed where it is told."""
-    return subprocess.Popen([sys.executable, "-c", _ADMIT, str(state), digest, stop_at])
+    source = Path(rootfs.__file__).parents[2]
+    return subprocess.Popen(
+        [sys.executable, "-c", _ADMIT, str(state), digest, stop_at],
+        env={"PYTHONPATH": str(source), "PATH": "/usr/bin:/bin"},
+    )
 
 
 @pytest.mark.crash

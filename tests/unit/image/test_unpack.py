@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import stat
 import tarfile
 from typing import TYPE_CHECKING
@@ -90,13 +89,13 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_entry_is_refused_and_nothing_outside_changes(name: str, tree: Path) -> None:
     """The directory around the tree looks the same afterwards."""
-    before = sorted(os.listdir(tree.parent))
+    before = sorted(tree.parent.iterdir())
 
     with pytest.raises(HostError) as caught:
         unpack(tree, layer(*HOSTILE[name]))
 
     assert caught.value.code is Code.IMAGE_BROKEN
-    assert sorted(os.listdir(tree.parent)) == before
+    assert sorted(tree.parent.iterdir()) == before
 
 
 def test_a_link_inside_the_tree_stays(tree: Path) -> None:
