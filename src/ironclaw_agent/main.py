@@ -6,6 +6,7 @@ as it must be.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -33,6 +34,8 @@ def run(root: str = "") -> int:
         root: Put before every path; only tests say anything but the empty text.
     """
     signal.signal(signal.SIGTERM, _end)
+    # Segments are read by the airlock through their group.
+    os.umask(0o007)
     _keep_heap()
     where = places(root)
     try:

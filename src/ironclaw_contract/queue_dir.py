@@ -56,8 +56,9 @@ def publish(dir_fd: int, name: str, data: bytes, *, fsync: bool, mode: int = 0o6
         dir_fd: The open directory.
         name: Final name; what stands there is replaced.
         data: The whole content.
-        fsync: Make content and name durable before this returns.
-        mode: Permission bits, whatever the umask is.
+        fsync: Sync the content before it gets its name. The name itself is not synced: queue
+            directories are tmpfs, and every call through the wall costs.
+        mode: Permission bits; the caller's umask must let them through.
 
     Raises:
         OSError: The directory is full or gone; no temporary file is left.
@@ -75,7 +76,6 @@ def publish(dir_fd: int, name: str, data: bytes, *, fsync: bool, mode: int = 0o6
             view = memoryview(data)
             while view:
                 view = view[os.write(fd, view) :]
-            os.fchmod(fd, mode)
             if fsync:
                 os.fsync(fd)
         finally:
@@ -84,5 +84,3 @@ def publish(dir_fd: int, name: str, data: bytes, *, fsync: bool, mode: int = 0o6
     except OSError:
         os.unlink(temporary, dir_fd=dir_fd)
         raise
-    if fsync:
-        os.fsync(dir_fd)

@@ -1,9 +1,11 @@
 """Delivery: hands each reply to its channel, in order, until the channel has it or never will.
 
-due() -> heads of the ledger's lanes -> one task each -> delivered | postpone (back-off | dead)
+committed(deliveries) -> a task for each lane ─┐
+due() -> heads of the ledger's lanes ──────────┴-> delivered | postpone (back-off | dead)
 
-A lane is one thread of one chat: within it order is kept, and nothing waits for another lane. The
-only timer is the next retry; without one the service sleeps until `due` is called.
+A lane is one thread of one chat: within it order is kept, and nothing waits for another lane. As
+long as a lane is in step with the ledger its deliveries are handed over as they are committed; one
+that was put off is read again from the ledger. The only timer is the next retry.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from ironclaw.domain.splitting import split_text
 from ironclaw.services.house import ChatEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import ChatId, DeliveryId
@@ -41,6 +43,8 @@ TIMEOUT_S: Final = 30.0
 PER_CHANNEL: Final = 16
 """Hand-overs to one channel at once: a channel that hangs holds up no other."""
 BATCH: Final = 128
+RECENT: Final = 4096
+"""Deliveries remembered as done."""
 STORE_RETRY_S: Final = 2.0
 
 _log = get_logger("delivery")
@@ -99,15 +103,36 @@ class DeliveryService:
         self._timeout_s = timeout_s
         self._bell = asyncio.Event()
         self._bell.set()
-        self._busy: set[_Lane] = set()
+        self._busy: dict[_Lane, collections.deque[Delivery]] = {}
         self._ended: set[_Lane] = set()
+        # Lanes whose order only the ledger knows: something was put off, or is older than us.
+        self._lagging: set[_Lane] = set()
+        self._caught_up = False
+        self._recent: dict[DeliveryId, None] = {}
+        self._tasks: Tasks | None = None
         self._at_once: collections.Counter[str] = collections.Counter()
         # Handed over, but the ledger could not be told yet: never to be handed over again.
         self._handed: dict[DeliveryId, str] = {}
 
     def due(self) -> None:
         """There are new deliveries in the ledger."""
+        self._caught_up = False
         self._bell.set()
+
+    def committed(self, deliveries: Sequence[Delivery]) -> None:
+        """Hand these over at once where their lane is in step, without reading them again."""
+        for delivery in deliveries:
+            lane = (delivery.chat, delivery.thread)
+            waiting = self._busy.get(lane)
+            if not self._caught_up or self._tasks is None or lane in self._lagging:
+                self._bell.set()
+            elif waiting is not None:
+                waiting.append(delivery)
+            elif self._at_once[delivery.channel] >= PER_CHANNEL:
+                self._lagging.add(lane)
+                self._bell.set()
+            else:
+                self._start(self._tasks, delivery)
 
     def progress(self, message: Message, text: str) -> None:
         """Show a piece of the answer to those who watch the chat now."""
@@ -128,6 +153,7 @@ class DeliveryService:
     async def run(self) -> None:
         """Deliver until cancelled. A failing store is waited for."""
         async with Tasks("delivery", on_failure=self._failed) as tasks:
+            self._tasks = tasks
             while True:
                 self._bell.clear()
                 try:
@@ -152,32 +178,52 @@ class DeliveryService:
                 continue
             if self._at_once[delivery.channel] >= PER_CHANNEL:
                 continue
-            self._busy.add(lane)
-            self._at_once[delivery.channel] += 1
-            tasks.start(self._one(delivery, lane), name=delivery.id)
+            self._start(tasks, delivery)
+
+    def _start(self, tasks: Tasks, delivery: Delivery) -> None:
+        lane = (delivery.chat, delivery.thread)
+        self._busy[lane] = collections.deque((delivery,))
+        self._at_once[delivery.channel] += 1
+        tasks.start(self._lane(lane, delivery.channel), name=delivery.id)
 
     async def _wait_s(self) -> float | None:
+        was_asked = not self._bell.is_set()
         next_ms = await self._outbox.next_due_ms()
         if next_ms is None:
+            if was_asked and not self._bell.is_set():
+                self._caught_up = True
+                self._lagging.clear()
             return None
         wait_s = (next_ms - self._clock.now_ms()) / 1000 + 0.001
         # What is due in a busy lane waits for that lane, whose end rings the bell.
         return max(wait_s, STORE_RETRY_S) if self._busy and wait_s <= 0 else max(wait_s, 0.0)
 
-    async def _one(self, delivery: Delivery, lane: _Lane) -> None:
+    async def _lane(self, lane: _Lane, channel: str) -> None:
+        """Hand over what waits in a lane, one after the other."""
         try:
-            await self._attempt(delivery)
+            while waiting := self._busy[lane]:
+                if not await self._attempt(waiting[0]):
+                    # The order is the ledger's from here on.
+                    self._lagging.add(lane)
+                    break
+                waiting.popleft()
         except HostError as error:
             # The ledger could not be told. The lane stays busy for a moment, so nothing spins.
             _log.error("outbox_failed", code=error.code, detail=error.detail)
+            self._lagging.add(lane)
             await asyncio.sleep(STORE_RETRY_S)
         finally:
-            self._busy.discard(lane)
+            del self._busy[lane]
             self._ended.add(lane)
-            self._at_once[delivery.channel] -= 1
-            self._bell.set()
+            self._at_once[channel] -= 1
+            if not self._caught_up or lane in self._lagging:
+                self._bell.set()
 
-    async def _attempt(self, delivery: Delivery) -> None:
+    async def _attempt(self, delivery: Delivery) -> bool:
+        """Try once; False when it was put off."""
+        if delivery.id in self._recent:
+            # Told of it twice: by its commit and by a look at the ledger at the same time.
+            return True
         known = self._handed.get(delivery.id)
         if known is None:
             error, final = "", False
@@ -195,10 +241,14 @@ class DeliveryService:
                 error = f"bug: {type(bug).__name__}"
             if known is None:
                 await self._put_off(delivery, error=error, final=final)
-                return
+                return False
             self._handed[delivery.id] = known
         await self._outbox.delivered(delivery.id, platform_id=known)
         del self._handed[delivery.id]
+        self._recent[delivery.id] = None
+        if len(self._recent) > RECENT:
+            del self._recent[next(iter(self._recent))]
+        return True
 
     async def _hand_over(self, delivery: Delivery) -> str:
         channel = self._channels.get(delivery.channel)

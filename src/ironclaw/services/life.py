@@ -74,6 +74,11 @@ class Life:
         self._fed = asyncio.Event()
         """Set while the box has its setup, so that messages may follow."""
         self._sent: dict[MessageId, Message] = {}
+        self._answered: set[MessageId] = set()
+        """Of this life: what is read of the ledger may be older than an answer."""
+        self._fresh: list[Message] = []
+        self._behind = False
+        """The ledger has more than `_fresh`, or something that comes before it."""
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.TimerHandle | None = None
@@ -86,8 +91,20 @@ class Life:
         """Whether messages that want an answer are with the box."""
         return any(message.engage for message in self._sent.values())
 
-    def wake(self) -> None:
-        """The ledger has something new for this session."""
+    def wake(self, message: Message | None) -> None:
+        """The ledger has something new for this session.
+
+        Args:
+            message: What it is, so that nobody need read it again; None when that is not known.
+        """
+        if message is None:
+            self._behind = True
+        elif message.engage:
+            self._fresh.append(message)
+        else:
+            # Context starts nothing, but it comes before the next message that does.
+            self._behind = True
+            return
         self._work.set()
 
     def end(self, reason: Reason, detail: str = "") -> None:
@@ -140,8 +157,7 @@ class Life:
         past = await self._parts.ledger.resume(
             self._session.id, limit_bytes=self._parts.limits.context_bytes
         )
-        self._work.clear()
-        messages = await self._unsent()
+        messages = await self._backlog()
         await self._publish(
             [*first_records(self._agent, past, self._parts.limits), *map(message_record, messages)]
         )
@@ -152,16 +168,29 @@ class Life:
         while True:
             await self._work.wait()
             await self._fed.wait()
-            self._work.clear()
-            messages = await self._unsent()
-            if messages:
+            if messages := await self._backlog() if self._behind else self._unsent(self._fresh):
                 # Marked first: the answer may be back before `publish` returns.
                 self._mark(messages)
                 await self._publish([message_record(message) for message in messages])
 
-    async def _unsent(self) -> list[Message]:
-        backlog = await self._parts.ledger.backlog(self._session.id)
-        return [message for message in backlog if message.id not in self._sent]
+    async def _backlog(self) -> list[Message]:
+        """What the ledger has and the box has not."""
+        self._behind = False
+        self._forget_fresh()
+        return self._unsent(await self._parts.ledger.backlog(self._session.id))
+
+    def _unsent(self, messages: list[Message]) -> list[Message]:
+        unsent = [
+            message
+            for message in messages
+            if message.id not in self._sent and message.id not in self._answered
+        ]
+        self._forget_fresh()
+        return unsent
+
+    def _forget_fresh(self) -> None:
+        self._fresh.clear()
+        self._work.clear()
 
     async def _publish(self, bodies: Sequence[InboundBody]) -> None:
         for batch in batches(bodies):
@@ -217,8 +246,8 @@ class Life:
             await self._quarantine(error.detail or error.message)
             return
         self._progressed = True
-        if committed.deliveries:
-            self._parts.announce.due()
+        self._parts.announce.committed(committed.deliveries)
+        self._answered.update(committed.answered)
         for name in committed.answered:
             if (message := self._sent.pop(name, None)) is not None:
                 taken_ms = self._parts.clock.now_ms() - message.at_ms
@@ -248,7 +277,7 @@ class Life:
             self.end("gone", "the box was lost between claim and briefing")
         else:
             self._fed.set()
-            self._work.set()
+            self.wake(None)
 
     async def _relink(self) -> None:
         """The airlock died: start another where the ledger stands."""
@@ -281,9 +310,11 @@ class Life:
             stream = self._parts.models.generate(self._agent, self._session.id, ask)
             async with contextlib.aclosing(stream) as events:
                 async for event in events:
-                    if isinstance(event, Delta) and shown is not None:
+                    if not isinstance(event, Delta):
+                        await link.tell(event)
+                    elif shown is not None:
+                        # For people's eyes; the box waits for the whole answer.
                         self._parts.announce.progress(shown, event.text)
-                    await link.tell(event)
         except asyncio.CancelledError:
             # On a Cancel frame the box waits for an end; on the end of this life nobody listens.
             if not self._ended.done() and ask.call in self._calls:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ironclaw.core.ids import AgentId, SessionId
-    from ironclaw.domain.model import Session
+    from ironclaw.domain.model import Message, Session
     from ironclaw.domain.ports import Box
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.sessions import BoxState
@@ -87,11 +87,11 @@ class Owner:
         """Monotonic seconds at which the box last had work."""
         return 0.0 if self._life is None else self._life.idle_since
 
-    def wake(self) -> None:
-        """The ledger has something new."""
+    def wake(self, message: Message | None) -> None:
+        """The ledger has something new: `message`, or whatever it is."""
         self.woken = True
         if self._life is not None:
-            self._life.wake()
+            self._life.wake(message)
 
     async def stop(self) -> None:
         """Kill the box now and fail what it was working on; returns when it is dead."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import AgentId, SessionId, SlotId
-    from ironclaw.domain.model import Agent, Message, Session
+    from ironclaw.domain.model import Agent, Delivery, Message, Session
     from ironclaw.domain.ports import Custodian, Isolator, Ledger, Receipt
     from ironclaw.services.slots import Slots
     from ironclaw_contract.rpc import Generate, ModelTell
@@ -47,6 +47,10 @@ class Models(Protocol):
 
 class Announce(Protocol):
     """Who hears of what happened."""
+
+    def committed(self, deliveries: Sequence[Delivery]) -> None:
+        """These are new in the ledger, and due at once."""
+        ...
 
     def due(self) -> None:
         """There are new deliveries in the ledger."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ironclaw.core.ids import ChatId, WiringId
-    from ironclaw.domain.model import Event, Standing, Wiring
+    from ironclaw.domain.model import Event, Message, Standing, Wiring
     from ironclaw.domain.routing import Accepted, Place, Seat
     from ironclaw.services.hub import Hub
 
@@ -108,7 +108,7 @@ class Router:
         refusals: Refusals,
         keys: Keys,
         hub: Hub,
-        wake: Callable[[SessionId], None],
+        wake: Callable[[SessionId, Message | None], None],
     ) -> None:
         self._directory = directory
         self._intake = intake
@@ -172,9 +172,8 @@ class Router:
                     at_ms=message.at_ms,
                 )
             )
-        if message.engage:
-            # A repeat wakes too: the first time may have been cut off before the wake.
-            self._wake(session)
+        # A repeat wakes too: the first time may have been cut off before the wake.
+        self._wake(session, message if accepted.new else None)
         return Routed(
             wiring.agent, session, message.id, message.engage, not accepted.new, verdict.reason
         )

@@ -17,7 +17,7 @@ from ironclaw.services.owner import Owner
 if TYPE_CHECKING:
     from ironclaw.core.ids import SessionId
     from ironclaw.core.tasks import Tasks
-    from ironclaw.domain.model import Agent
+    from ironclaw.domain.model import Agent, Message
     from ironclaw.domain.ports import Box
     from ironclaw.services.parts import SessionParts
 
@@ -45,14 +45,21 @@ class Sessions:
         owner = self._owners.get(session)
         return "none" if owner is None else owner.state
 
-    def wake(self, session: SessionId) -> None:
-        """Something durable waits for this session. Joins the work that is under way."""
+    def wake(self, session: SessionId, message: Message | None = None) -> None:
+        """Something durable waits for this session. Joins the work that is under way.
+
+        Args:
+            session: Whose it is.
+            message: What it is, when it is one new message. Context alone starts no box.
+        """
         if self._closed:
             return
         owner = self._owners.get(session)
         if owner is None:
+            if message is not None and not message.engage:
+                return
             owner = self._start(session, adopted=None)
-        owner.wake()
+        owner.wake(message)
 
     async def adopt(self, boxes: list[Box]) -> None:
         """After a restart: take over the boxes that still run, end those nobody needs."""
@@ -62,7 +69,7 @@ class Sessions:
                 await self._parts.isolator.discard(box.slot)
                 continue
             _log.info("box_adopted", session=session.id, slot=box.slot)
-            self._start(session.id, adopted=box).wake()
+            self._start(session.id, adopted=box).wake(None)
 
     async def stop(self, session: SessionId) -> None:
         """Kill the session's box now. Messages it was working on fail with a word."""

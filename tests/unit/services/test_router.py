@@ -80,7 +80,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             refusals=core.chatlog,
             keys=core.custodian,
             hub=hub,
-            wake=woken.append,
+            wake=lambda session, message: (
+                woken.append(session) if message is None or message.engage else None
+            ),
         )
         yield Desk(core, router, hub, woken)
 
