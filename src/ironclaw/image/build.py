@@ -108,6 +108,10 @@ async def read_inputs(source: Path | None) -> Inputs:
     """Find sources and toolchain and reduce them to a key. Changes nothing."""
     root = await asyncio.to_thread(find_source, source)
     toolchain = await asyncio.to_thread(find_toolchain)
+    package = f"lib{toolchain.python.name}-dev"
+    query = ["dpkg-query", "--show", "--showformat", "${Version}", package]
+    version = (await run(query, timeout_s=30, code=Code.HOST_UNSUITED, hint=HINT)).stdout.decode()
+    toolchain = toolchain._replace(parts=(*toolchain.parts, f"{package}={version}"))
     versions = await candidate_versions()
 
     def key() -> str:
@@ -115,7 +119,9 @@ async def read_inputs(source: Path | None) -> Inputs:
         for path in _source_files(root):
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             hasher.update(f"{path.relative_to(root)}\0{content}\n".encode())
-        hasher.update(f"{toolchain.fingerprint}\n{versions}\n{this_machine().oci}".encode())
+        hasher.update(
+            f"{toolchain.fingerprint}\n{version}\n{versions}\n{this_machine().oci}".encode()
+        )
         return hasher.hexdigest()
 
     return Inputs(root, toolchain, await asyncio.to_thread(key))

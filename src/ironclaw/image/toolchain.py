@@ -53,7 +53,7 @@ def find_toolchain() -> Toolchain:
     if not archive.is_file() or not (config / "config.c").is_file():
         raise _unsuited(f"The static library of python{version} is not installed.")
     libraries = {name: _package(name) for name in LIBRARIES}
-    parts = [f"python={sys.version_info.major}.{sys.version_info.minor}"]
+    parts: list[str] = []
     hasher = hashlib.sha256()
     for name, distribution in LIBRARIES.items():
         parts.append(f"{distribution}={importlib.metadata.version(distribution)}")
