@@ -191,6 +191,7 @@ async def _resume(core: Core, *, pool_size: int) -> None:
     for slot in await core.isolator.slots():
         if slot not in alive:
             await core.isolator.discard(slot)
+    await core.isolator.clear_workspaces(keep=await core.registry.workspaces())
     if not await core.registry.agents():
         await core.registry.create_agent(
             name=DEMO_AGENT,

@@ -117,6 +117,10 @@ class Isolator(Protocol):
         """The directory of that kind and name, made with the right owner if it is not there."""
         ...
 
+    async def remove_empty(self, kind: Durable, name: str) -> None:
+        """Remove that directory if nothing is in it. Never looks into it, never raises."""
+        ...
+
     async def launch(self, spec: LaunchSpec) -> Box:
         """Start a blank box; returns when runsc has started it, before its hello.
 

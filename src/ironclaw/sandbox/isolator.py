@@ -29,6 +29,7 @@ from ironclaw.sandbox.record import BoxRecord, SlotRecord, read_record, write_re
 from ironclaw.sandbox.runsc import KIND_PREFIX, Runsc
 from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
 from ironclaw.sandbox.slotdir import (
+    checked_name,
     is_slot,
     make_durable,
     make_slot,
@@ -40,6 +41,8 @@ from ironclaw.sandbox.spec import PROGRAM, Spec, build_spec, encode_spec, spec_d
 from ironclaw.sandbox.spec_check import Expected, check_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from ironclaw.core.clock import Clock
     from ironclaw.domain.ports import LaunchSpec, SlotDir
     from ironclaw.sandbox.ids import IdRange
@@ -109,6 +112,23 @@ class RunscIsolator:
     async def durable(self, kind: Durable, name: str, *, lane: int) -> Path:
         """The directory of that kind and name, made with the right owner if it is not there."""
         return make_durable(self._state_dir / kind, kind, name, self._ids(lane))
+
+    async def remove_empty(self, kind: Durable, name: str) -> None:
+        """Remove that directory if nothing is in it."""
+        with contextlib.suppress(OSError):
+            (self._state_dir / kind / checked_name(name)).rmdir()
+
+    async def clear_workspaces(self, *, keep: AbstractSet[str]) -> None:
+        """Remove the empty workspaces that nobody has, left by blank slots of a killed core.
+
+        Args:
+            keep: Names of those that sessions have, empty or not.
+        """
+        with contextlib.suppress(OSError):
+            for entry in sorted((self._state_dir / Durable.WORKSPACE).iterdir()):
+                if entry.name not in keep:
+                    with contextlib.suppress(OSError):
+                        entry.rmdir()
 
     async def launch(self, spec: LaunchSpec) -> Box:
         """Start a blank box; returns when runsc has started it, before its hello."""

@@ -30,16 +30,35 @@ EARLY_S: Final = 10.0
 STOP_S: Final = 15.0
 """Seconds the core has to end in good order."""
 EARLY_CRASHES: Final = 3
-"""Crashes in the first seconds of a core, one after another, until the keeper gives up."""
-STEADY_S: Final = 60.0
-"""Seconds after which a core counts as healthy: the next crash is the first again."""
+"""Crashes in the first second of a core, one after another, until the keeper gives up."""
+AT_ONCE_S: Final = 1.0
+FORGIVEN_S: Final = 2.0
+"""Seconds for which a core must live to have one earlier crash forgiven."""
 _LEAST_WAIT_S: Final = 0.1
 _MOST_WAIT_S: Final = 30.0
 
 
 def back_off(crashes: int) -> float:
-    """Seconds to wait before the next start, after so many crashes in a row."""
-    return float(min(_MOST_WAIT_S, _LEAST_WAIT_S * 2 ** max(0, crashes - 1)))
+    """Seconds to wait before the next start, after so many crashes in a row.
+
+    None after the first: whoever talks to the core waits for it. A core that dies again soon is
+    waited for longer each time.
+    """
+    return 0.0 if crashes <= 1 else float(min(_MOST_WAIT_S, _LEAST_WAIT_S * 2 ** (crashes - 2)))
+
+
+class Crashes:
+    """How often the core has crashed lately."""
+
+    def __init__(self) -> None:
+        self._lately = 0
+        self._at_once = 0
+
+    def add(self, lived_s: float) -> float | None:
+        """Count a crash after so many seconds; return those to wait, None to give up."""
+        self._at_once = self._at_once + 1 if lived_s < AT_ONCE_S else 0
+        self._lately = max(0, self._lately - int(lived_s / FORGIVEN_S)) + 1
+        return None if self._at_once >= EARLY_CRASHES else back_off(self._lately)
 
 
 class Reaper:
@@ -70,7 +89,7 @@ class Reaper:
             end_children()
 
     def _supervise(self) -> int:
-        crashes = 0
+        crashes = Crashes()
         while True:
             begun = time.monotonic()
             self._start()
@@ -81,11 +100,10 @@ class Reaper:
             if status in FINAL_CODES and lived < EARLY_S:
                 self._say(f"the core ended with status {status} and is not started again")
                 return status
-            crashes = 1 if lived > STEADY_S else crashes + 1
-            if crashes >= EARLY_CRASHES and lived < 1.0:
-                self._say(f"the core crashed {crashes} times at once (status {status}); giving up")
+            wait = crashes.add(lived)
+            if wait is None:
+                self._say(f"the core keeps crashing at once (status {status}); giving up")
                 return 1
-            wait = back_off(crashes)
             self._say(f"the core ended with status {status}; starting it again in {wait:.1f} s")
             if self._pause(wait):
                 return 0

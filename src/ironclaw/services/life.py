@@ -32,10 +32,10 @@ from ironclaw_contract.records import Trouble
 from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ironclaw.domain.model import Agent, Message, Session
-    from ironclaw.domain.ports import LinkEvent
+    from ironclaw.domain.ports import AirlockLink, LinkEvent
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.slots import Slot
     from ironclaw_contract.records import InboundBody
@@ -58,17 +58,34 @@ class End(NamedTuple):
     reason: Reason
     detail: str
     progressed: bool
-    """At least one record was committed."""
+    """At least one record of a turn was committed."""
 
 
 class Life:
-    """One claimed slot. `run` once; `wake` whenever the ledger has something new."""
+    """One claimed slot. `run` once; `wake` whenever the ledger has something new.
 
-    def __init__(self, *, slot: Slot, session: Session, agent: Agent, parts: SessionParts) -> None:
+    Args:
+        slot: Proven, and of this session alone.
+        session: As it is in the ledger now.
+        agent: Whose session it is.
+        parts: What it works with.
+        changed: Called when nothing is with the box any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        slot: Slot,
+        session: Session,
+        agent: Agent,
+        parts: SessionParts,
+        changed: Callable[[], None],
+    ) -> None:
         self._slot = slot
         self._session = session
         self._agent = agent
         self._parts = parts
+        self._changed = changed
         self._ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._work = asyncio.Event()
         self._fed = asyncio.Event()
@@ -88,8 +105,8 @@ class Life:
 
     @property
     def busy(self) -> bool:
-        """Whether messages that want an answer are with the box."""
-        return any(message.engage for message in self._sent.values())
+        """Whether the box is being briefed or messages that want an answer are with it."""
+        return not self._fed.is_set() or any(message.engage for message in self._sent.values())
 
     def wake(self, message: Message | None) -> None:
         """The ledger has something new for this session.
@@ -119,24 +136,30 @@ class Life:
             adopted: The box ran before this core: ask it where it is before briefing it.
 
         Raises:
-            IronClawError: The claim itself failed.
+            HostError: The session's key cannot be had.
         """
+        self._parts.custodian.key(self._session.id)
         async with Tasks(f"life {self._session.id}", on_failure=self._broken) as tasks:
             self._tasks = tasks
             tasks.start(self._watch(), name="watch")
-            await self._claim()
-            if not adopted:
-                await self._brief()
-                self._parts.meters.claim(self._parts.clock.monotonic_s() - self.idle_since)
-            tasks.start(self._pump(), name="pump")
-            tasks.start(self._feed(), name="feed")
-            self._rest()
+            # A task of its own: an airlock that hangs must not hold up the end.
+            tasks.start(self._begin(adopted=adopted), name="begin")
             try:
                 return await self._ended
             finally:
                 for timer in (self._timer, self._gone):
                     if timer is not None:
                         timer.cancel()
+
+    async def _begin(self, *, adopted: bool) -> None:
+        await self._claim()
+        if adopted:
+            self._await_bell()
+        else:
+            await self._brief()
+            self._parts.meters.claim(self._parts.clock.monotonic_s() - self.idle_since)
+        self._tasks.start(self._pump(), name="pump")
+        self._tasks.start(self._feed(), name="feed")
 
     # --- towards the box --------------------------------------------------------------------------
 
@@ -158,46 +181,52 @@ class Life:
             self._session.id, limit_bytes=self._parts.limits.context_bytes
         )
         messages = await self._backlog()
-        await self._publish(
-            [*first_records(self._agent, past, self._parts.limits), *map(message_record, messages)]
-        )
+        bodies = [*first_records(self._agent, past, self._parts.limits)]
+        await _publish(self._slot.link, [*bodies, *map(message_record, messages)])
         self._mark(messages)
-        self._fed.set()
+        self._now_fed()
 
     async def _feed(self) -> None:
         while True:
             await self._work.wait()
             await self._fed.wait()
-            if messages := await self._backlog() if self._behind else self._unsent(self._fresh):
-                # Marked first: the answer may be back before `publish` returns.
+            link = self._slot.link
+            messages = await self._backlog() if self._behind else self._take_fresh()
+            if link is not self._slot.link or not self._fed.is_set():
+                # The airlock died meanwhile: look again once its successor has been told.
+                self.wake(None)
+            elif messages:
+                # Marked first: the answer may be back before `_publish` returns.
                 self._mark(messages)
-                await self._publish([message_record(message) for message in messages])
+                await _publish(link, [message_record(message) for message in messages])
 
     async def _backlog(self) -> list[Message]:
         """What the ledger has and the box has not."""
+        # Forgotten before the read: what comes during it may not be in it.
         self._behind = False
-        self._forget_fresh()
+        self._fresh.clear()
+        self._work.clear()
         return self._unsent(await self._parts.ledger.backlog(self._session.id))
 
+    def _take_fresh(self) -> list[Message]:
+        messages = self._unsent(self._fresh)
+        self._fresh.clear()
+        self._work.clear()
+        return messages
+
     def _unsent(self, messages: list[Message]) -> list[Message]:
-        unsent = [
+        return [
             message
             for message in messages
             if message.id not in self._sent and message.id not in self._answered
         ]
-        self._forget_fresh()
-        return unsent
-
-    def _forget_fresh(self) -> None:
-        self._fresh.clear()
-        self._work.clear()
-
-    async def _publish(self, bodies: Sequence[InboundBody]) -> None:
-        for batch in batches(bodies):
-            await self._slot.link.publish(batch)
 
     def _mark(self, messages: list[Message]) -> None:
         self._sent.update((message.id, message) for message in messages)
+        self._rest()
+
+    def _now_fed(self) -> None:
+        self._fed.set()
         self._rest()
 
     # --- from the box -----------------------------------------------------------------------------
@@ -234,6 +263,9 @@ class Life:
 
     def _lost_bell(self) -> None:
         self._drop_calls()
+        self._await_bell()
+
+    def _await_bell(self) -> None:
         if self._gone is None:
             self._gone = asyncio.get_running_loop().call_later(
                 RECONNECT_S, self.end, "gone", "the bell stayed closed"
@@ -245,7 +277,8 @@ class Life:
         except PeerError as error:
             await self._quarantine(error.detail or error.message)
             return
-        self._progressed = True
+        # A box that only says that it cannot go on has got nothing done.
+        self._progressed |= any(not isinstance(body, Trouble) for body in out.bodies)
         self._parts.announce.committed(committed.deliveries)
         self._answered.update(committed.answered)
         for name in committed.answered:
@@ -276,7 +309,7 @@ class Life:
             # It has a key, but nobody can say whether its briefing was ever published.
             self.end("gone", "the box was lost between claim and briefing")
         else:
-            self._fed.set()
+            self._now_fed()
             self.wake(None)
 
     async def _relink(self) -> None:
@@ -293,39 +326,43 @@ class Life:
         self._session = session
         await self._parts.slots.relink(self._slot)
         await self._claim()
+        self._await_bell()
 
     # --- models -----------------------------------------------------------------------------------
 
     def _ask(self, ask: Generate) -> None:
         if len(self._calls) >= MAX_CALLS or ask.call in self._calls:
-            refusal = Failed(ask.call, WireCode.BUSY, "too many model calls at once")
-            self._tasks.start(self._slot.link.tell(refusal), name="refuse")
+            self._refuse(ask.call, WireCode.BUSY, "too many model calls at once")
             return
-        self._calls[ask.call] = self._tasks.start(self._generate(ask), name=f"model {ask.call}")
+        task = self._tasks.start(self._generate(ask), name=f"model {ask.call}")
+        self._calls[ask.call] = task
+        # Not in the task itself: one that is cancelled before its first step runs no `finally`.
+        task.add_done_callback(lambda done: self._forget_call(ask.call, done))
 
     async def _generate(self, ask: Generate) -> None:
         link = self._slot.link
         shown = self._sent.get(MessageId(ask.turn))
-        try:
-            stream = self._parts.models.generate(self._agent, self._session.id, ask)
-            async with contextlib.aclosing(stream) as events:
-                async for event in events:
-                    if not isinstance(event, Delta):
-                        await link.tell(event)
-                    elif shown is not None:
-                        # For people's eyes; the box waits for the whole answer.
-                        self._parts.announce.progress(shown, event.text)
-        except asyncio.CancelledError:
-            # On a Cancel frame the box waits for an end; on the end of this life nobody listens.
-            if not self._ended.done() and ask.call in self._calls:
-                await link.tell(Failed(ask.call, WireCode.CANCELLED, "the call was cancelled"))
-            raise
-        finally:
-            self._calls.pop(ask.call, None)
+        stream = self._parts.models.generate(self._agent, self._session.id, ask)
+        async with contextlib.aclosing(stream) as events:
+            async for event in events:
+                if not isinstance(event, Delta):
+                    await link.tell(event)
+                elif shown is not None:
+                    # For people's eyes; the box waits for the whole answer.
+                    self._parts.announce.progress(shown, event.text)
+
+    def _forget_call(self, call: int, task: asyncio.Task[None]) -> None:
+        if self._calls.get(call) is task:
+            del self._calls[call]
 
     def _cancel(self, call: int) -> None:
-        if (task := self._calls.get(call)) is not None:
+        """The box does not want the answer any more; it waits for an end all the same."""
+        if (task := self._calls.pop(call, None)) is not None:
             task.cancel()
+            self._refuse(call, WireCode.CANCELLED, "the call was cancelled")
+
+    def _refuse(self, call: int, code: WireCode, text: str) -> None:
+        self._tasks.start(self._slot.link.tell(Failed(call, code, text)), name=f"refuse {call}")
 
     def _drop_calls(self) -> None:
         calls, self._calls = self._calls, {}
@@ -344,6 +381,7 @@ class Life:
             self._timer = asyncio.get_running_loop().call_later(
                 self._parts.limits.idle_stop_s, self.end, "idle"
             )
+            self._changed()
 
     def _broken(self, name: str, error: BaseException) -> None:
         if isinstance(error, IronClawError):
@@ -352,3 +390,8 @@ class Life:
         else:
             _log.error("life_bug", task=name, exc_info=error)
             self.end("bug", type(error).__name__)
+
+
+async def _publish(link: AirlockLink, bodies: Sequence[InboundBody]) -> None:
+    for batch in batches(bodies):
+        await link.publish(batch)

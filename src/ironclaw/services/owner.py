@@ -1,6 +1,9 @@
 """The owner of one session: brings boxes for it, one after the other, while there is work.
 
-run: backlog? -> slot (adopted, warm or cold) -> epoch, receipt -> Life.run -> what next?
+run: backlog? -> room -> slot (adopted, warm or cold) -> epoch, receipt -> Life.run -> what next?
+
+Whatever a person sent stays pending in the ledger until it is answered or failed with a word; an
+owner that ends while something waits leaves `woken` set, and the table starts another one.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, PeerError, PolicyError
 from ironclaw.core.log import get_logger
-from ironclaw.domain.lifecycle import Park, Rest, Retry, after_end
+from ironclaw.domain.lifecycle import MAX_DELAY_S, Park, Rest, Retry, after_end
 from ironclaw.domain.model import SessionState
 from ironclaw.services.life import End, Life
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from ironclaw.core.ids import AgentId, SessionId
-    from ironclaw.domain.model import Message, Session
+    from ironclaw.domain.model import Agent, Message, Session
     from ironclaw.domain.ports import Box
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.sessions import BoxState
@@ -41,11 +44,22 @@ _FINAL: Final = frozenset(
     }
 )
 
+STORE_RETRY_S: Final = 1.0
+"""Before the ledger is tried again after it failed; doubles."""
+
 _log = get_logger("owner")
 
 
 class Owner:
-    """Runs a session until there is nothing left to do."""
+    """Runs a session until there is nothing left to do.
+
+    Args:
+        session: Whose owner.
+        parts: What it works with.
+        adopted: A box of this session that a former core left running.
+        make_room: Waits until one more box may run.
+        changed: Called when this box becomes idle or is gone: somebody may wait for its place.
+    """
 
     def __init__(
         self,
@@ -54,17 +68,21 @@ class Owner:
         *,
         adopted: Box | None,
         make_room: Callable[[], Awaitable[None]],
+        changed: Callable[[], None],
     ) -> None:
         self._id = session
         self._parts = parts
         self._adopted = adopted
         self._make_room = make_room
+        self._changed = changed
         self._life: Life | None = None
         self._done = asyncio.Event()
         self._leaving = False
         self._stopped = False
         self._delay = asyncio.Event()
-        self._starting = False
+        self._starting: asyncio.Timeout | None = None
+        """While a box is being made: what ends that at once."""
+        self._has_place = False
         self.agent_id: AgentId | None = None
         self.woken = False
 
@@ -72,15 +90,15 @@ class Owner:
     def state(self) -> BoxState:
         """What the box does now."""
         if self._life is None:
-            return "starting" if self._starting else "none"
+            return "none" if self._starting is None else "starting"
         if self._leaving:
             return "stopping"
         return "busy" if self._life.busy else "ready"
 
     @property
     def has_box(self) -> bool:
-        """Whether a box is there or under way."""
-        return self._life is not None or self._starting
+        """Whether a box is there or under way; one that waits for room is not."""
+        return self._has_place
 
     @property
     def idle_since(self) -> float:
@@ -101,32 +119,46 @@ class Owner:
     async def retire(self) -> None:
         """Let the box go; what it was working on stays pending."""
         self._leaving = True
+        # Something may wait that no wake has told of; the next owner looks.
+        self.woken = True
         self._delay.set()
         if self._life is not None:
             self._life.end("stopped" if self._stopped else "retired")
+        elif self._starting is not None:
+            self._starting.reschedule(0)
         await self._done.wait()
 
     async def run(self) -> None:
-        """Work until nothing is left. Raises IronClawError when the ledger itself fails."""
+        """Work until nothing is left; a ledger that fails is tried again after a while."""
+        delay_s = STORE_RETRY_S
         try:
-            await self._run()
+            while True:
+                try:
+                    return await self._run()
+                except HostError as error:
+                    _log.error("session_stuck", session=self._id, code=error.code)
+                    if self._leaving:
+                        return None
+                    await self._wait(delay_s)
+                    delay_s = min(delay_s * 2, MAX_DELAY_S)
         finally:
+            await self._give_up_adopted()
             self._done.set()
 
     async def _run(self) -> None:
         failures = 0
         while not self._leaving:
             self.woken = False
-            session = await self._parts.registry.session(self._id)
-            if session.state is not SessionState.ACTIVE:
-                await self._fail(f"This conversation is closed: {session.reason}.")
+            if (work := await self._look()) is None:
                 break
-            if self._adopted is None and not await self._has_pending():
-                return
-            end = await self._one_life(session)
-            if end is None or self._leaving:
+            end = await self._one_life(*work)
+            if end is None:
                 break
             _log.info("box_ended", session=self._id, reason=end.reason, detail=end.detail)
+            if end.reason in {"idle", "retired", "stopped"}:
+                # No failure of the box; a message may have come at this very moment.
+                failures = 0
+                continue
             pending = await self._has_pending()
             match after_end(failures=failures, progressed=end.progressed, pending=pending):
                 case Rest():
@@ -138,45 +170,80 @@ class Owner:
                         f"The agent's sandbox failed {failures} times in a row ({end.reason}). "
                         "It starts again with your next message."
                     )
-                    return
+                    break
                 case other:
                     assert_never(other)
         if self._stopped:
             await self._fail("Stopped on request.")
 
-    async def _one_life(self, session: Session) -> End | None:
+    async def _look(self) -> tuple[Session, Agent] | None:
+        """What there is to work on; None when there is nothing, or nothing may be done."""
+        session = await self._parts.registry.session(self._id)
+        agent = await self._parts.registry.agent(session.agent)
+        self.agent_id = agent.id
+        if session.state is not SessionState.ACTIVE:
+            await self._fail(f"This conversation is closed: {session.reason}.")
+            return None
+        if agent.archived:
+            await self._fail(f"The agent {agent.name} is archived.")
+            return None
+        has_work = self._adopted is not None or await self._has_pending()
+        return (session, agent) if has_work else None
+
+    async def _one_life(self, session: Session, agent: Agent) -> End | None:
         """One box from start to end; None when a failure has been told to people already."""
         slot: Slot | None = None
-        self._starting = True
+        if self._leaving:
+            return None
+        adopted, self._adopted = self._adopted, None
         try:
-            agent = await self._parts.registry.agent(session.agent)
-            self.agent_id = agent.id
-            adopted, self._adopted = self._adopted, None
-            if adopted is not None:
-                slot = await self._parts.slots.adopt(adopted, workspace=session.workspace)
-            else:
-                await self._make_room()
-                slot = await self._parts.slots.take(agent, workspace=session.workspace)
-                session = await self._bind(session, slot)
-            if self._leaving:
-                return None
-            life = Life(slot=slot, session=session, agent=agent, parts=self._parts)
-            self._life = life
-            self._starting = False
-            return await life.run(adopted=adopted is not None)
+            # `retire` ends this at once: making a box may take long, and undoes itself.
+            async with asyncio.timeout(None) as self._starting:
+                if adopted is not None:
+                    self._has_place = True
+                    slot = await self._parts.slots.adopt(adopted, workspace=session.workspace)
+                else:
+                    await self._make_room()
+                    self._has_place = True
+                    slot = await self._parts.slots.take(agent, workspace=session.workspace)
+                    session = await self._bind(session, slot)
+            self._starting = None
+            self._life = Life(
+                slot=slot,
+                session=session,
+                agent=agent,
+                parts=self._parts,
+                changed=self._changed,
+            )
+            return await self._life.run(adopted=adopted is not None)
+        except TimeoutError:
+            # Let go while it was starting.
+            return None
         except (HostError, PeerError, PolicyError) as error:
             return await self._explain(error)
         finally:
-            self._starting = False
-            if slot is not None:
-                await self._parts.slots.release(slot)
-            self._life = None
+            self._starting = None
+            try:
+                if slot is not None:
+                    await self._parts.slots.release(slot)
+            finally:
+                self._life = None
+                self._has_place = False
+                self._changed()
+
+    async def _give_up_adopted(self) -> None:
+        """An adopted box that was never looked at has nobody else who would end it."""
+        adopted, self._adopted = self._adopted, None
+        if adopted is not None:
+            await self._parts.isolator.discard(adopted.slot)
 
     async def _bind(self, session: Session, slot: Slot) -> Session:
-        # The receipt first: no key enters a slot whose proof is not stored.
+        # The epoch first: after a crash in between nobody adopts the slot, so no box of an old
+        # epoch is taken for one of the new. Both before the claim: no key without a stored proof.
+        session = await self._parts.ledger.begin_epoch(session.id, workspace=slot.workspace)
         if slot.receipt is not None:
             await self._parts.registry.save_receipt(session.id, slot.receipt)
-        return await self._parts.ledger.begin_epoch(session.id, workspace=slot.workspace)
+        return session
 
     async def _explain(self, error: IronClawError) -> End | None:
         _log.error(

@@ -7,6 +7,7 @@ without an owner costs nothing.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Literal
 
 from ironclaw.core.errors import IronClawError
@@ -15,7 +16,9 @@ from ironclaw.domain.model import SessionState
 from ironclaw.services.owner import Owner
 
 if TYPE_CHECKING:
-    from ironclaw.core.ids import SessionId
+    from collections.abc import Coroutine, Iterable
+
+    from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.core.tasks import Tasks
     from ironclaw.domain.model import Agent, Message
     from ironclaw.domain.ports import Box
@@ -34,6 +37,8 @@ class Sessions:
         self._tasks = tasks
         self._owners: dict[SessionId, Owner] = {}
         self._closed = False
+        # Pulsed whenever a box becomes idle or ends: all who wait for room look again.
+        self._changed = asyncio.Event()
 
     @property
     def boxes(self) -> int:
@@ -79,26 +84,42 @@ class Sessions:
 
     async def stop_agent(self, agent: Agent) -> None:
         """Kill every box of an agent."""
-        for owner in [owner for owner in self._owners.values() if owner.agent_id == agent.id]:
-            await owner.stop()
+        await self._end(owner.stop() for owner in self._of(agent.id))
 
     async def make_room(self) -> None:
-        """Let the longest idle box go when all places are taken."""
-        with_box = [owner for owner in self._owners.values() if owner.has_box]
-        if len(with_box) < self._parts.limits.max_boxes:
-            return
-        idle = [owner for owner in with_box if owner.state == "ready"]
-        if idle:
-            await min(idle, key=lambda owner: owner.idle_since).retire()
+        """Wait until one more box may run; the longest idle one is let go for it."""
+        while self.boxes >= self._parts.limits.max_boxes:
+            idle = [owner for owner in self._owners.values() if owner.state == "ready"]
+            if idle:
+                await min(idle, key=lambda owner: owner.idle_since).retire()
+            else:
+                await self._changed.wait()
 
     async def close(self) -> None:
-        """Stop every box; nothing is lost, the ledger has it all."""
+        """Stop every box, all at once; nothing is lost, the ledger has it all."""
         self._closed = True
-        for owner in list(self._owners.values()):
-            await owner.retire()
+        await self._end(owner.retire() for owner in self._owners.values())
+
+    async def _end(self, endings: Iterable[Coroutine[None, None, None]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for number, ending in enumerate(list(endings)):
+                group.create_task(ending, name=f"sessions/end {number}")
+
+    def _of(self, agent: AgentId) -> list[Owner]:
+        return [owner for owner in self._owners.values() if owner.agent_id == agent]
+
+    def _pulse(self) -> None:
+        self._changed.set()
+        self._changed.clear()
 
     def _start(self, session: SessionId, *, adopted: Box | None) -> Owner:
-        owner = Owner(session, self._parts, adopted=adopted, make_room=self.make_room)
+        owner = Owner(
+            session,
+            self._parts,
+            adopted=adopted,
+            make_room=self.make_room,
+            changed=self._pulse,
+        )
         self._owners[session] = owner
         self._tasks.start(self._own(session, owner), name=f"session {session}")
         return owner

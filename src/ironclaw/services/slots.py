@@ -54,6 +54,7 @@ class Slot:
         link: AirlockLink,
         receipt: Receipt | None,
         workspace: str,
+        made_of: object = None,
     ) -> None:
         self.directory = directory
         self.box = box
@@ -61,6 +62,8 @@ class Slot:
         self.receipt = receipt
         """None for an adopted slot: its receipt is stored already."""
         self.workspace = workspace
+        self.made_of = made_of
+        """Image and limits it was launched with: a blank slot of others is stale."""
 
     @property
     def id(self) -> SlotId:
@@ -90,8 +93,10 @@ class Slots:
         self._blank: dict[AgentId, deque[Slot]] = {}
         self._targets: dict[AgentId, Agent] = {}
         self._refilling: set[AgentId] = set()
-        # Starting boxes is CPU work of the machine: more at once makes each slower.
+        # Starting boxes is CPU work of the machine: more at once makes each slower. Refills take
+        # one of the two places at most, so that no person waits for the pool.
         self._making = asyncio.Semaphore(2)
+        self._refills = asyncio.Semaphore(1)
         self._closed = False
 
     @property
@@ -108,7 +113,7 @@ class Slots:
         """Stop keeping slots of this agent and end its blank ones: its spec has changed."""
         self._targets.pop(agent, None)
         for slot in self._blank.pop(agent, deque()):
-            await self.release(slot)
+            await self._release_blank(slot)
 
     async def take(self, agent: Agent, *, workspace: str) -> Slot:
         """Hand out a blank slot: a warm one for a new session, else a fresh one.
@@ -121,21 +126,26 @@ class Slots:
             HostError: runsc, the image or the airlock failed; nothing is left behind.
             PeerError: The box did not say hello or its posture is wrong.
         """
-        waiting = self._blank.get(agent.id)
-        if not workspace and waiting:
-            slot = waiting.popleft()
+        if not workspace and (slot := self._pop(agent)) is not None:
             self._refill(agent.id)
             return slot
-        return await self._make(agent, workspace=workspace)
+        slot = await self._make(agent, workspace=workspace)
+        # It works (again): so would a refill that has failed.
+        self._refill(agent.id)
+        return slot
 
     async def adopt(self, box: Box, *, workspace: str) -> Slot:
         """Start an airlock on a slot that a former core made; its box runs on.
 
         Raises:
-            HostError: The slot's directories or the airlock failed.
+            HostError: The slot's directories or the airlock failed; the box is gone then.
         """
-        directory = await self._isolator.reopen(box.slot)
-        link = await self._airlocks.start(directory)
+        try:
+            directory = await self._isolator.reopen(box.slot)
+            link = await self._airlocks.start(directory)
+        except BaseException:
+            await self._isolator.discard(box.slot)
+            raise
         return Slot(
             directory=directory,
             box=box,
@@ -151,8 +161,10 @@ class Slots:
 
     async def release(self, slot: Slot) -> None:
         """End a slot: its box, its airlock, its directories. Durable files stay."""
-        await self._isolator.discard(slot.id)
-        await slot.link.close()
+        try:
+            await self._isolator.discard(slot.id)
+        finally:
+            await slot.link.close()
 
     async def close(self) -> None:
         """End every blank slot."""
@@ -174,9 +186,13 @@ class Slots:
             except BaseException as error:
                 if isinstance(error, IronClawError):
                     self._meters.launch(self._clock.monotonic_s() - began, outcome=error.code)
-                await self._isolator.discard(name)
-                if link is not None:
-                    await link.close()
+                try:
+                    await self._isolator.discard(name)
+                    if not workspace:
+                        await self._isolator.remove_empty(Durable.WORKSPACE, name)
+                finally:
+                    if link is not None:
+                        await link.close()
                 raise
             self._meters.launch(self._clock.monotonic_s() - began)
             return Slot(
@@ -185,7 +201,26 @@ class Slots:
                 link=link,
                 receipt=receipt,
                 workspace=workspace or name,
+                made_of=(spec.rootfs.digest, spec.limits),
             )
+
+    def _pop(self, agent: Agent) -> Slot | None:
+        """The oldest blank slot that is what would be launched now; stale ones are ended."""
+        waiting = self._blank.get(agent.id)
+        while waiting:
+            slot = waiting.popleft()
+            if slot.made_of == (self._rootfs().digest, agent.limits):
+                return slot
+            _log.info("stale_slot_ended", agent=agent.id, slot=slot.id)
+            self._tasks.start(self._release_blank(slot), name=f"stale {slot.id}")
+        return None
+
+    async def _release_blank(self, slot: Slot) -> None:
+        """End a slot that no session ever had, and its workspace if nothing is in it."""
+        try:
+            await self.release(slot)
+        finally:
+            await self._isolator.remove_empty(Durable.WORKSPACE, slot.workspace)
 
     async def _facts(self, box: Box, link: AirlockLink) -> Facts:
         """Wait for the hello, but no longer than the box lives.
@@ -239,14 +274,15 @@ class Slots:
         try:
             while self._wanted(agent_id):
                 agent = self._targets[agent_id]
-                waiting = self._blank.setdefault(agent_id, deque())
-                if len(waiting) >= agent.pool_size:
+                if len(self._blank.get(agent_id, ())) >= agent.pool_size:
                     return
-                slot = await self._make(agent, workspace="")
+                async with self._refills:
+                    slot = await self._make(agent, workspace="")
                 if not self._wanted(agent_id):
-                    await self.release(slot)
+                    await self._release_blank(slot)
                     return
-                waiting.append(slot)
+                # Asked for again: `drop` may have taken the former queue away meanwhile.
+                self._blank.setdefault(agent_id, deque()).append(slot)
                 self._tasks.start(self._guard(agent_id, slot), name=f"guard {slot.id}")
         except IronClawError as error:
             # The next message of this agent will meet the same error and tell somebody.
@@ -263,7 +299,7 @@ class Slots:
         waiting = self._blank.get(agent)
         if waiting is not None and slot in waiting:
             waiting.remove(slot)
-            await self.release(slot)
+            await self._release_blank(slot)
             self._refill(agent)
 
 

@@ -130,6 +130,13 @@ class SessionRows(Rows):
         )
         return [SessionId(row[0]) for row in rows]
 
+    async def workspaces(self) -> set[str]:
+        """Names of the workspaces that sessions have. Raises HostError."""
+        rows = await self._store.read(
+            lambda db: list(db.execute("SELECT workspace FROM session WHERE workspace <> ''"))
+        )
+        return {row[0] for row in rows}
+
     # --- receipts ---------------------------------------------------------------------------------
 
     async def save_receipt(self, session: SessionId, receipt: Receipt) -> None:

@@ -8,6 +8,7 @@ runsc and the kernel's answers are made up. Tests end boxes with `crash` and see
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 from typing import TYPE_CHECKING, Final
@@ -73,6 +74,8 @@ class FakeIsolator:
         self.discarded: list[SlotId] = []
         self.launch_error: HostError | None = None
         """Raised by the next launches, if set."""
+        self.is_frozen = False
+        """When true `discard` does nothing: the core that asks for it is being killed."""
 
     async def prepare(self, slot: SlotId, *, lane: int) -> SlotDir:
         """Make the slot's directories."""
@@ -88,6 +91,11 @@ class FakeIsolator:
         path = self._root / kind / checked_name(name)
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+    async def remove_empty(self, kind: Durable, name: str) -> None:
+        """Remove that directory if nothing is in it."""
+        with contextlib.suppress(OSError):
+            (self._root / kind / checked_name(name)).rmdir()
 
     async def launch(self, spec: LaunchSpec) -> Box:
         """Record a blank box as running."""
@@ -132,6 +140,8 @@ class FakeIsolator:
 
     async def discard(self, slot: SlotId) -> None:
         """End the box and remove its directories."""
+        if self.is_frozen:
+            return
         self.discarded.append(slot)
         self.crash(slot, "killed")
         self._lanes.pop(slot, None)

@@ -1,7 +1,9 @@
 """A wall without a sandbox: airlocks whose box is a few lines in memory, for tests of services.
 
-`FakeAirlocks.start` gives a `FakeLink`. Its box remembers what it was told, asks the model once per
-message and answers with what the model said, so every port method of the sessions service is used.
+`FakeAirlocks.start` gives a `FakeLink`. Its box remembers what it was told, deals with one message
+after the other, asks the model once for each and answers with what the model said, so every port
+method of the sessions service is used. Like the real one it asks again when its airlock was
+replaced.
 """
 
 from __future__ import annotations
@@ -20,14 +22,15 @@ from ironclaw.domain.ports import (
 from ironclaw_contract.entries import Answered, Said
 from ironclaw_contract.hashing import sha256
 from ironclaw_contract.records import History, Message, Say, Setup, TurnEnd
-from ironclaw_contract.rpc import Facts, Failed, Generate, Generated, Hello
+from ironclaw_contract.rpc import Cancel, Facts, Failed, Generate, Generated, Hello
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ironclaw.core.ids import SlotId
     from ironclaw.domain.ports import Claim, LinkEvent, SlotDir
-    from ironclaw_contract.records import InboundBody
+    from ironclaw_contract.entries import Entry
+    from ironclaw_contract.records import InboundBody, OutboundBody
     from ironclaw_contract.rpc import ModelTell
 
 GOOD_FACTS = Facts(
@@ -59,25 +62,52 @@ class FakeBox:
         self.setups: list[Setup] = []
         self.history: list[History] = []
         self.messages: list[Message] = []
+        self.todo: list[Message] = []
+        """Messages to answer; the first one is being worked on."""
+        self.calls = 0
+        self.past: list[Entry] = []
         self.published: list[Outbound] = []
         self.deaf = False
         """When true the box takes messages and never answers."""
+
+    @property
+    def known(self) -> set[str]:
+        """Ids of messages that the box was told, now or as its past."""
+        former = (
+            entry.message
+            for body in self.history
+            for entry in body.entries
+            if isinstance(entry, Said)
+        )
+        return {message.message for message in self.messages} | set(former)
 
 
 class FakeLink:
     """One airlock with its box."""
 
-    def __init__(self, box: FakeBox) -> None:
+    def __init__(
+        self,
+        box: FakeBox,
+        *,
+        is_silent: bool = False,
+        keeps_key: bool = False,
+        loses_records: bool = False,
+    ) -> None:
         self.box = box
+        self._keeps_key = keeps_key
+        self._loses_records = loses_records
         self.acked = 0
         self.told: list[ModelTell] = []
         self._events: asyncio.Queue[LinkEvent | None] = asyncio.Queue()
         self._asking: dict[int, Message] = {}
         self._dead = False
-        self._events.put_nowait(BoxArrived(self._hello()))
+        if not is_silent:
+            self.arrive()
 
     async def claim(self, claim: Claim) -> None:
         """Bind; a box that has its key already keeps it."""
+        if self._keeps_key:
+            return
         if self.box.claim is None:
             self.box.claim = claim
             self._events.put_nowait(KeyRead())
@@ -85,9 +115,12 @@ class FakeLink:
         for out in self.box.published:
             if out.last_seq > claim.out_seq:
                 self._events.put_nowait(out)
+        self._ask()
 
     async def publish(self, bodies: Sequence[InboundBody]) -> None:
         """Hand records to the box; it acts at once."""
+        if self._dead or self._keeps_key or self._loses_records:
+            return
         for body in bodies:
             self.box.in_seq += 1
             match body:
@@ -95,12 +128,15 @@ class FakeLink:
                     self.box.setups.append(body)
                 case History():
                     self.box.history.append(body)
-                case Message() if body.message not in {m.message for m in self.box.messages}:
+                    self.box.past += body.entries
+                case Message() if body.message not in self.box.known:
                     self.box.messages.append(body)
-                    if body.engage and not self.box.deaf:
-                        self._ask(body)
+                    if body.engage:
+                        self.box.todo.append(body)
                 case Message():
                     pass
+        if not self._asking:
+            self._ask()
 
     async def ack(self, seq: int) -> None:
         """Forget what is committed."""
@@ -113,12 +149,16 @@ class FakeLink:
         match event:
             case Generated(call=call, entries=entries):
                 words = "".join(entry.text for entry in entries if isinstance(entry, Answered))
-                self.answer(self._asking.pop(call), words)
+                if message := self._asking.pop(call, None):
+                    self.answer(message, words)
             case Failed(call=call, code=code) if call in self._asking:
                 message = self._asking.pop(call)
+                self._close(message)
                 self.emit(TurnEnd(message.message, 0, (), failed=code))
             case _:
                 pass
+        if not self._asking:
+            self._ask()
 
     async def receive(self) -> LinkEvent | None:
         """Next event; None once the airlock is dead."""
@@ -130,11 +170,12 @@ class FakeLink:
 
     def answer(self, message: Message, words: str) -> None:
         """Publish the end of a turn that says `words`."""
-        said = Said(message.message, message.sender, message.text, message.at_ms)
+        said = _said(message)
         say = Say(words, message.message)
+        self._close(message)
         self.emit(TurnEnd(message.message, 0, (said, Answered(words)), (say,)))
 
-    def emit(self, *bodies: TurnEnd) -> None:
+    def emit(self, *bodies: OutboundBody) -> None:
         """Publish one segment."""
         out = Outbound(self.box.out_seq + 1, bodies, sha256(repr(bodies).encode()))
         self.box.out_seq = out.last_seq
@@ -149,16 +190,39 @@ class FakeLink:
         """The box closes its bell."""
         self._events.put_nowait(BoxGone())
 
+    def arrive(self) -> None:
+        """The box opens its bell and says where it is."""
+        self._events.put_nowait(BoxArrived(self._hello()))
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether the airlock has ended."""
+        return self._dead
+
     def die(self) -> None:
         """The airlock process is gone."""
         self._dead = True
         self._events.put_nowait(None)
 
-    def _ask(self, message: Message) -> None:
-        call = len(self.box.messages)
+    def ask(self, call: int, message: Message) -> None:
+        """Ask the model for the answer to `message`."""
         self._asking[call] = message
-        said = tuple(Said(m.message, m.sender, m.text, m.at_ms) for m in self.box.messages)
-        self._events.put_nowait(Asked(Generate(call, message.message, "be kind", said, (), 1024)))
+        entries = (*self.box.past, _said(message))
+        ask = Generate(call, message.message, "be kind", entries, (), 1024)
+        self._events.put_nowait(Asked(ask))
+
+    def cancel(self, call: int) -> None:
+        """Want the answer no more."""
+        self._events.put_nowait(Asked(Cancel(call)))
+
+    def _ask(self) -> None:
+        if self.box.todo and not self.box.deaf:
+            self.box.calls += 1
+            self.ask(self.box.calls, self.box.todo[0])
+
+    def _close(self, message: Message) -> None:
+        self.box.todo = [each for each in self.box.todo if each.message != message.message]
+        self.box.past.append(_said(message))
 
     def _hello(self) -> Hello:
         claimed = self.box.claim is not None
@@ -177,12 +241,27 @@ class FakeAirlocks:
     def __init__(self) -> None:
         self.boxes: dict[SlotId, FakeBox] = {}
         self.links: list[FakeLink] = []
+        self.are_silent = False
+        """When true boxes say no hello by themselves."""
+        self.keep_keys = False
+        """When true no box is given its key, nor anything else."""
+        self.lose_records = False
+        """When true boxes are given nothing but the key."""
 
     async def start(self, directory: SlotDir) -> FakeLink:
         """Start an airlock on a slot."""
-        link = FakeLink(self.boxes.setdefault(directory.slot, FakeBox()))
+        link = FakeLink(
+            self.boxes.setdefault(directory.slot, FakeBox()),
+            is_silent=self.are_silent,
+            keeps_key=self.keep_keys,
+            loses_records=self.lose_records,
+        )
         self.links.append(link)
         return link
 
     async def sweep(self, directory: SlotDir) -> None:
         """Nothing to sweep."""
+
+
+def _said(message: Message) -> Said:
+    return Said(message.message, message.sender, message.text, message.at_ms)

@@ -9,7 +9,7 @@ import pytest
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.sandbox.nest import choose_place, require, subordinate
-from ironclaw.sandbox.reaper import back_off
+from ironclaw.sandbox.reaper import Crashes, back_off
 from ironclaw.sandbox.slotdir import checked_name
 
 
@@ -63,9 +63,24 @@ def test_a_missing_file_is_the_same_as_no_ids(tmp_path: Path) -> None:
 def test_restarts_wait_longer_each_time_up_to_a_bound() -> None:
     waits = [back_off(crashes) for crashes in range(1, 20)]
 
-    assert waits[0] == pytest.approx(0.1)
+    assert waits[:2] == [0.0, pytest.approx(0.1)]
     assert waits == sorted(waits)
     assert waits[-1] == 30.0
+
+
+def test_a_core_that_lived_is_started_again_at_once() -> None:
+    crashes = Crashes()
+
+    assert [crashes.add(lived) for lived in (0.5, 2.5, 9.0, 0.5, 1.5, 600.0)] == [
+        *(0.0, 0.0, 0.0, pytest.approx(0.1), pytest.approx(0.2), 0.0),
+    ]
+
+
+def test_a_core_that_keeps_crashing_at_once_is_given_up() -> None:
+    crashes = Crashes()
+
+    assert [crashes.add(lived) for lived in (0.5, 0.5, 1.5, 0.5, 0.5)][-1] is not None
+    assert crashes.add(0.5) is None
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\n", "a\0", ".a", "-a", "a" * 200])
