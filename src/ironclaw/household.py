@@ -13,6 +13,7 @@ from ironclaw.bench.stats import rss_bytes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.core.log import get_logger
+from ironclaw.domain.access import Rank, rank
 from ironclaw.domain.model import Engage, Partition, Role, SenderScope
 from ironclaw.services.house import ChatEvent, Health, SessionView
 
@@ -111,7 +112,8 @@ class Household:
             )
         else:
             chat = place.chat
-        if not await self._registry.standings_of(principal):
+        standings = await self._registry.standings_of(principal)
+        if rank(standings, found.id) is Rank.UNKNOWN:
             await self._registry.give(principal, Role.MEMBER, found.id)
         return chat
 
