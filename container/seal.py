@@ -37,8 +37,11 @@ LINKED = {
     "msgspec._core": ("_msgspec_core", "msgspec_core", "PyInit__core"),
 }
 """Extension modules that the program is linked to: (name inside, library, init function)."""
-PROVIDED = {"_ctypes": "PyInit__ctypes"}
-"""Modules that `seal.c` itself has a small form of."""
+PROVIDED = {"_ctypes": "PyInit__ctypes", "_sha2": "PyInit__sha2"}
+"""Modules that the C files beside this one have a small form of."""
+OWN_C = ("seal.c", "sha256.c")
+SUPERSEDED = {"_sha256"}
+"""What Python 3.11 has under the name that `ironclaw_contract.hashing` asks for second."""
 ALWAYS = ("encodings.ascii", "encodings.latin_1", "encodings.utf_8")
 """Codecs that are looked up by name at run time."""
 CORE = {"marshal", "_imp", "_ast", "_tokenize", "builtins", "sys", "gc", "_warnings", "_string"}
@@ -89,7 +92,7 @@ def _builtins(modules: list[Module], config: Path) -> str:
     """Write the table of built-in modules, for just those that are used."""
     known = dict(re.findall(r'^\s*\{"(\w+)",\s*(\w+)\}', config.read_text("utf-8"), re.MULTILINE))
     known |= {"marshal": "PyMarshal_Init", "_imp": "PyInit__imp"}
-    used = {m.name for m in modules if m.origin == "built-in"} | CORE
+    used = ({m.name for m in modules if m.origin == "built-in"} | CORE) - SUPERSEDED
     rows = {name: known[name] for name in sorted(used) if known.get(name, "NULL") != "NULL"}
     rows |= {name: init for name, _, init in LINKED.values()} | PROVIDED
     null = [f'    {{"{name}", NULL}},' for name in ("builtins", "sys")]
@@ -118,7 +121,7 @@ def _link(work: Path, libpl: Path, include: str) -> None:
             "-D_FORTIFY_SOURCE=2",
             f"-I{include}",
             "-I.",
-            str(here / "seal.c"),
+            *(str(here / name) for name in OWN_C),
             "builtins.c",
             "frozen.S",
             str(libpl / f"libpython{version}.a"),
