@@ -34,6 +34,8 @@ class Target(NamedTuple):
     status: str
     next_index: int
     engage: bool
+    agent: str
+    """The agent's name."""
 
 
 def seal_words(
@@ -74,15 +76,17 @@ def as_message(
 def find_target(db: apsw.Connection, message: str) -> Target | None:
     """The message of that id, whosever it is."""
     row = db.execute(
-        "SELECT id, n, session, chat, thread, status, next_index, engage FROM message WHERE id = ?",
+        "SELECT m.id, m.n, m.session, m.chat, m.thread, m.status, m.next_index, m.engage, a.name"
+        " FROM message m JOIN session s ON s.id = m.session JOIN agent a ON a.id = s.agent"
+        " WHERE m.id = ?",
         (message,),
     ).fetchone()
     if row is None:
         return None
-    id_, n, session, chat, thread, status, next_index, engage = row
+    id_, n, session, chat, thread, status, next_index, engage, agent = row
     return Target(
         MessageId(id_), n, SessionId(session), ChatId(chat), thread, status, next_index,
-        bool(engage),
+        bool(engage), agent,
     )  # fmt: skip
 
 
@@ -164,6 +168,7 @@ def add_delivery(
         status=DeliveryStatus.DUE,
         next_ms=now_ms,
         event=number,
+        said_by=HOST if is_error else target.agent,
     )
 
 

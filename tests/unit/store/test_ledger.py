@@ -53,6 +53,18 @@ async def test_a_turn_answers_its_message_in_its_own_chat_and_thread(talk: Conve
     assert await talk.core.ledger.backlog(talk.session) == []
 
 
+@pytest.mark.parametrize("is_failure", [False, True])
+async def test_a_delivery_at_commit_is_the_one_that_is_kept(talk: Conversation, is_failure: bool):
+    """What is shown live and what is read again later do not differ, its sender included."""
+    heard = await talk.hear("a", thread="t1")
+    body = end(heard.message.id, "yes")
+    if is_failure:
+        body = TurnEnd(turn=heard.message.id, index=0, entries=(), failed=WireCode.INTERNAL)
+    (delivery,) = (await commit(talk, 1, body)).deliveries
+    assert await talk.core.ledger.due(now_ms=delivery.at_ms, limit=9) == [delivery]
+    assert delivery.said_by == ("ironclaw" if is_failure else "helper")
+
+
 async def test_committing_twice_changes_nothing(talk: Conversation):
     heard = await talk.hear("a")
     await commit(talk, 1, end(heard.message.id))
