@@ -109,7 +109,7 @@ class Ledger(Outbox):
             )  # fmt: skip
             target = Target(
                 message.id, db.last_insert_rowid(), session, chat, event.thread,
-                message.status.value, 0, engage,
+                message.status.value, 0, engage, agent="",  # a person speaks
             )  # fmt: skip
             add_event(db, number=number, kind="message", target=target, delivery=None, now_ms=now)
             db.execute("UPDATE session SET active_ms = ? WHERE id = ?", (now, session))
