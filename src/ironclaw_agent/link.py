@@ -59,6 +59,7 @@ class Link:
         self._rescan_at = 0.0
         self._quiet_until = 0.0
         self._owes_ring = False
+        self._owes_look = False
 
     def serve(self) -> None:
         """Serve until the process is told to end.
@@ -118,6 +119,8 @@ class Link:
                 self._ring()
             else:
                 return now + _FULL_S
+        if self._owes_look and not self._loop.waits_for_model:
+            self._look()
         if now >= self._rescan_at:
             self._rescan_at = now + RESCAN_S
             self._look()
@@ -191,12 +194,20 @@ class Link:
     # --- the queue ------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Take what has come; an open turn, which may be told in several segments, all of it."""
+        """Take what has come; an open turn, which may be told in several segments, all of it.
+
+        A look that finds nothing costs a call through the wall. So none is made while the model is
+        asked: what came meanwhile waits for the end of the turn anyway, and is looked for then.
+        """
+        self._owes_look = False
         while self._segments is not None and (bodies := self._segments.take()):
             for body in bodies:
                 self._loop.take(body)
             if not self._loop.is_told_of_open_turn:
                 self._carry_out(self._loop.settle())
+            if self._loop.waits_for_model:
+                self._owes_look = True
+                return
         self._carry_out(self._loop.settle())
 
     def _carry_out(self, commands: list[Command]) -> None:

@@ -1,9 +1,10 @@
 """The benchmark's core: the same parts as the daemon's, with a clock on both ends of a message.
 
-    python -s -P -m ironclaw.bench.worker RESULT     (started by a keeper, inside its nest)
+    python -s -P -m ironclaw.bench.worker [--full]     (started by a keeper, inside its nest)
 
-One phase after the other, each a method; the result is one JSON file. Nothing here is a mock: the
-boxes, airlocks, store and API are those of the daemon, the model is the scripted one.
+One phase after the other, each a method; the result is `bench.json` in the runtime directory.
+Nothing here is a mock: the boxes, airlocks, store and API are those of the daemon, the model is the
+scripted one.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import os
 import secrets
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.api.app import create_app
 from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
 from ironclaw.api.tokens import FileTokenStore, ensure_first_token
+from ironclaw.bench.floor import bare_runs, echoes
 from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
 from ironclaw.config.load import load_settings
 from ironclaw.core.clock import SystemClock
@@ -37,6 +38,8 @@ from ironclaw.domain.model import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ironclaw.core.ids import MessageId, SessionId
     from ironclaw.daemon import Core
     from ironclaw.domain.model import Agent, Delivery
@@ -99,10 +102,11 @@ class BenchChannel:
 class Bench:
     """Runs the phases on an open core."""
 
-    def __init__(self, core: Core, channel: BenchChannel, sizes: Sizes) -> None:
+    def __init__(self, core: Core, channel: BenchChannel, sizes: Sizes, work: Path) -> None:
         self._core = core
         self._channel = channel
         self._sizes = sizes
+        self._work = work
         self._sent: list[MessageId] = []
 
     async def run(self) -> dict[str, object]:
@@ -112,6 +116,9 @@ class Bench:
         cold_agent = await self._agent("bench-cold", pool_size=0)
         warm_agent = await self._agent("bench-warm", pool_size=1)
         result: dict[str, object] = {}
+        _note("the floor: bare sandboxes, a bare echo through the wall")
+        result["floor_ms"] = spread(await bare_runs(sizes.colds + 3, self._work))._asdict()
+        result["echo_floor_ms"] = spread(await echoes(400, self._work))._asdict()
         _note("warm round trips")
         await self._wire(cold_agent, "warm")
         await self._timed("warm")
@@ -252,8 +259,9 @@ def _note(text: str) -> None:
     sys.stderr.flush()
 
 
-async def _main(target: Path, sizes: Sizes) -> None:
+async def _main(sizes: Sizes) -> None:
     settings = load_settings()
+    target = settings.runtime_dir / "bench.json"
     channel = BenchChannel()
     metrics = Metrics()
     async with open_core(settings, metrics=metrics, channels=[channel]) as core:
@@ -261,7 +269,7 @@ async def _main(target: Path, sizes: Sizes) -> None:
         await ensure_first_token(tokens, settings.token_file)
         app = create_app(core.house, tokens, settings, metrics=metrics)
         core.tasks.start(serve(app, settings, ready=say_ready), name="api")
-        result = await Bench(core, channel, sizes).run()
+        result = await Bench(core, channel, sizes, settings.runtime_dir / "floor").run()
         draft = target.with_suffix(".draft")
         draft.write_text(json.dumps(result), encoding="utf-8")
         draft.replace(target)
@@ -270,4 +278,4 @@ async def _main(target: Path, sizes: Sizes) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(Path(sys.argv[1]), FULL if "--full" in sys.argv else QUICK))
+    asyncio.run(_main(FULL if "--full" in sys.argv else QUICK))

@@ -7,27 +7,15 @@ first one's box warm. Whatever is said about the wall is taken from the launch's
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import secrets
-import shutil
-import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
-
-import msgspec
+from typing import Any, Final, NamedTuple
 
 from ironclaw.cli import launch, render
 from ironclaw.cli.client import Client
 from ironclaw.cli.options import Json, chosen
+from ironclaw.cli.private_house import private_house
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError, UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ironclaw.config.settings import Settings
 
 AGENT: Final = "guide"
 FIRST: Final = "Hello! Who are you, and where do you run?"
@@ -49,7 +37,7 @@ def demo(*, as_json: Json = False) -> None:
     began = time.monotonic()
     launch.claim_directories(mine)
     asyncio.run(launch.have_image(mine))
-    with _house(mine, config) as private:
+    with private_house(mine, config, purpose="demo") as private:
         client = Client(private)
         try:
             _have_agent(client)
@@ -67,33 +55,6 @@ def demo(*, as_json: Json = False) -> None:
         return
     render.note(f"Everything is down again; {time.monotonic() - began:.1f} s in all.")
     render.note("Your own house: ironclaw up")
-
-
-@contextlib.contextmanager
-def _house(mine: Settings, config: Path | None) -> Iterator[Settings]:
-    """A running house of its own, with the image of the real one."""
-    name = f"demo-{secrets.token_hex(4)}"
-    run = mine.runtime_dir
-    paths = msgspec.structs.replace(
-        mine.paths,
-        state_dir=mine.state_dir.with_name(f"{mine.state_dir.name}-{name}"),
-        runtime_dir=run.with_name(f"{run.name}-{name}"),
-    )
-    # No TCP: the demo must not need the port of a house that runs already.
-    api = msgspec.structs.replace(mine.api, tcp=False)
-    private = msgspec.structs.replace(mine, paths=paths, api=api)
-    environment = launch.core_environment(private, config)
-    environment["IRONCLAW_API_TCP"] = "false"
-    environment["IRONCLAW_SANDBOX_POOL_SIZE"] = "0"
-    try:
-        launch.claim_directories(private)
-        render.note("Starting a private house …")
-        launch.start(private, environment)
-        yield private
-    finally:
-        launch.stop(private)
-        for directory in (paths.state_dir, paths.runtime_dir):
-            _remove(directory)
 
 
 def _have_agent(client: Client) -> None:
@@ -164,21 +125,3 @@ def _show(told: dict[str, Any], receipt: dict[str, Any], cold: _Heard, warm: _He
             "weaker here": "; ".join(told["weaker"]) or "nothing",
         }
     )
-
-
-def _remove(directory: Path) -> None:
-    """Remove a directory of the private house, with what boxes left in it.
-
-    An ordinary user does not own what a box wrote: ids of the nest do, so a helper goes in there.
-    """
-    if not directory.exists():
-        return
-    if os.geteuid() == 0:
-        shutil.rmtree(directory, ignore_errors=True)
-        return
-    from ironclaw.sandbox.process import run  # noqa: PLC0415 - heavy
-
-    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.demo_remove", str(directory)]
-    done = asyncio.run(run(argv, timeout_s=30.0))
-    if done.status:
-        render.note(f"{directory} could not be removed.", tone="warn")

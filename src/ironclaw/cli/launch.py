@@ -13,7 +13,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -76,12 +76,23 @@ def _build_step(text: str) -> None:
         render.note(f"image: {text}", tone="plain")
 
 
-def start(settings: Settings, environment: Mapping[str, str]) -> KeeperStatus:
-    """Start keeper and core in the background; returns when messages are taken."""
+def start(
+    settings: Settings, environment: Mapping[str, str], *, core: Sequence[str] = ()
+) -> KeeperStatus:
+    """Start keeper and core in the background; returns when messages are taken.
+
+    Args:
+        settings: Whose directories.
+        environment: The core's.
+        core: Its command; empty for the daemon.
+
+    Raises:
+        IronClawError: It did not start.
+    """
     from ironclaw.sandbox.keeper import start_keeper  # noqa: PLC0415 - heavy
 
     return start_keeper(
-        core_argv(),
+        list(core) or core_argv(),
         state_dir=settings.state_dir,
         runtime_dir=settings.runtime_dir,
         log=settings.log_file,

@@ -6,6 +6,7 @@ Every call has a timeout. What runsc prints is its own; what the box prints goes
 from __future__ import annotations
 
 import contextlib
+import glob
 import re
 import shutil
 from pathlib import Path
@@ -129,8 +130,11 @@ class Runsc:
             The directory is ours alone; a file that does not parse is of a runsc that was killed
             while it wrote, and is left out.
         """
+        return self._read("*.state")
+
+    def _read(self, pattern: str) -> list[Running]:
         found = []
-        for file in sorted(self._root.glob("*.state")):
+        for file in sorted(self._root.glob(pattern)):
             with contextlib.suppress(OSError, ValueError):
                 state = msgspec.json.decode(file.read_bytes(), type=_State)
                 pid = state.sandbox.pid if state.sandbox else 0
@@ -139,7 +143,9 @@ class Runsc:
 
     def state(self, id_: str) -> Running | None:
         """Read what runsc knows of one sandbox."""
-        return next((state for state in self.states() if state.id == id_), None)
+        # runsc names the file `<container>_sandbox:<sandbox>.state`: one read, however many run.
+        named = self._read(f"{glob.escape(id_)}_sandbox:*.state")
+        return next((state for state in named if state.id == id_), None)
 
     def is_sentry(self, running: Running) -> bool:
         """Tell whether the pid of a state file still is that sandbox: pids are used again."""

@@ -72,8 +72,6 @@ CREATE TABLE session (
   active_ms INTEGER NOT NULL,
   workspace TEXT NOT NULL DEFAULT ''
 ) STRICT;
-CREATE INDEX session_agent ON session (agent, active_ms DESC);
-CREATE INDEX session_active ON session (active_ms DESC);
 
 CREATE TABLE session_key (
   session TEXT PRIMARY KEY,

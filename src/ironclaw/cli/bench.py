@@ -1,0 +1,175 @@
+"""`ironclaw bench`: every budget of the design, measured on a private house with real boxes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+import typer
+
+from ironclaw.bench.stats import spread
+from ironclaw.cli import launch, render
+from ironclaw.cli.client import Client
+from ironclaw.cli.options import Json, chosen
+from ironclaw.cli.private_house import private_house
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError
+
+if TYPE_CHECKING:
+    from ironclaw.config.settings import Settings
+
+LIMIT_S: Final = 900.0
+_LOOK_S: Final = 0.1
+_API_MESSAGES: Final = 100
+
+
+class Target(NamedTuple):
+    """One budget: where the figure is, what it may be."""
+
+    row: str
+    key: tuple[str, ...]
+    limit: float
+    at_least: bool = False
+
+
+TARGETS: Final = (
+    Target("round trip p50, ms", ("roundtrip_ms", "p50"), 5),
+    Target("round trip p99, ms", ("roundtrip_ms", "p99"), 25),
+    Target("round trip of an API client p50, ms", ("api_roundtrip_ms", "p50"), 10),
+    Target("round trip of an API client p99, ms", ("api_roundtrip_ms", "p99"), 50),
+    Target("claim to first reply p50, ms", ("claim_ms", "p50"), 15),
+    Target("cold start over the floor p50, ms", ("cold_over_floor_ms",), 150),
+    Target("memory per idle session, MB", ("memory_mb_per_idle_session",), 36),
+    Target("core RSS, MB", ("core_rss_mb",), 90),
+    Target("idle CPU for 100 idle sessions, % of a core", ("idle_cpu_percent",), 0.5),
+    Target("messages/s", ("messages_per_s",), 300, at_least=True),
+    Target("lost", ("lost",), 0),
+    Target("doubled", ("doubled",), 0),
+)
+
+
+def bench(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer samples: under 50 s.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure every budget, and the floor beside it in the same run."""
+    mine, config = chosen()
+    began = time.monotonic()
+    launch.claim_directories(mine)
+    asyncio.run(launch.have_image(mine))
+    core = [
+        sys.executable,
+        "-s",
+        "-P",
+        "-m",
+        "ironclaw.bench.worker",
+        *([] if quick else ["--full"]),
+    ]
+    more = {"IRONCLAW_SANDBOX_MAX_BOXES": "1000", "IRONCLAW_SANDBOX_IDLE_STOP_S": "3600"}
+    with private_house(mine, config, purpose="bench", core=core, more=more) as private:
+        found = _measured(private)
+        found["api_roundtrip_ms"] = _api(private)
+    found["cold_over_floor_ms"] = round(found["cold_ms"]["p50"] - found["floor_ms"]["p50"], 1)
+    found["missed"] = [target.row for target in TARGETS if not _is_met(target, found)]
+    found["machine"] = _machine()
+    found["took_s"] = round(time.monotonic() - began, 1)
+    if as_json:
+        render.data(found)
+        return
+    render.table(
+        ("BUDGET", "MEASURED", "TARGET", ""),
+        [
+            (
+                target.row,
+                _value(target, found),
+                f"{'>=' if target.at_least else '<='} {target.limit:g}",
+                "" if _is_met(target, found) else "missed",
+            )
+            for target in TARGETS
+        ],
+    )
+    render.line()
+    shown = ("floor_ms", "echo_floor_ms", "roundtrip_many_registered_ms", "machine", "took_s")
+    render.fields({name: found[name] for name in shown if name in found})
+
+
+def _measured(private: Settings) -> dict[str, Any]:
+    """Wait for the worker's result, showing what it is at. Raises HostError."""
+    target = private.runtime_dir / "bench.json"
+    log = private.log_file
+    shown = 0
+    deadline = time.monotonic() + LIMIT_S
+    while not target.exists():
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        for line in lines[shown:]:
+            if line.startswith("bench: "):
+                render.note(line)
+        shown = len(lines)
+        if any("Traceback" in line for line in lines) or time.monotonic() > deadline:
+            raise HostError(
+                Code.UNAVAILABLE,
+                "The benchmark did not finish.",
+                hint="The end of its log follows; `ironclaw doctor` checks the machine.",
+                detail="\n".join(lines[-30:]),
+            )
+        time.sleep(_LOOK_S)
+    found: dict[str, Any] = json.loads(target.read_text(encoding="utf-8"))
+    return found
+
+
+def _api(private: Settings) -> dict[str, float]:
+    """Round trips as a client of the HTTP API sees them."""
+    render.note("bench: round trips of an API client")
+    client = Client(private)
+    taken = []
+    try:
+        for _ in range(_API_MESSAGES + 5):
+            began = time.perf_counter()
+            client.call(
+                "POST",
+                *("v1", "agents", "demo", "chats", "bench", "messages"),
+                query="wait=30",
+                body={"text": "measure"},
+            )
+            taken.append(time.perf_counter() - began)
+    finally:
+        client.close()
+    # The first ones start the box and warm it up.
+    return spread(taken[5:])._asdict()
+
+
+def _value(target: Target, found: dict[str, Any]) -> float:
+    value: Any = found
+    for name in target.key:
+        value = value[name]
+    return float(value)
+
+
+def _is_met(target: Target, found: dict[str, Any]) -> bool:
+    value = _value(target, found)
+    return value >= target.limit if target.at_least else value <= target.limit
+
+
+def _machine() -> dict[str, object]:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    model = ""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {
+        "cpus": os.cpu_count(),
+        "model": model,
+        "memory_gib": round(memory / 2**30, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "user": "root" if os.geteuid() == 0 else "ordinary",
+        "load_1m": os.getloadavg()[0],
+    }

@@ -1,0 +1,88 @@
+"""A house of its own for one command, with the image of the real one, and away again after it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ironclaw.cli import launch, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ironclaw.config.settings import Settings
+
+
+@contextlib.contextmanager
+def private_house(
+    mine: Settings,
+    config: Path | None,
+    *,
+    purpose: str,
+    core: Sequence[str] = (),
+    more: Mapping[str, str] | None = None,
+) -> Iterator[Settings]:
+    """Run a house beside the real one, and remove all of it but the image.
+
+    Args:
+        mine: The real house's settings.
+        config: Its configuration file.
+        purpose: A word in the directories' names.
+        core: What runs in place of the daemon; empty for the daemon itself.
+        more: More environment for it.
+
+    Yields:
+        Settings with which a client finds the private house.
+
+    Raises:
+        IronClawError: It cannot be started.
+    """
+    name = f"{purpose}-{secrets.token_hex(4)}"
+    run = mine.runtime_dir
+    paths = msgspec.structs.replace(
+        mine.paths,
+        state_dir=mine.state_dir.with_name(f"{mine.state_dir.name}-{name}"),
+        runtime_dir=run.with_name(f"{run.name}-{name}"),
+    )
+    # No TCP: it must not need the port of a house that runs already.
+    api = msgspec.structs.replace(mine.api, tcp=False)
+    private = msgspec.structs.replace(mine, paths=paths, api=api)
+    environment = launch.core_environment(private, config)
+    environment |= {"IRONCLAW_API_TCP": "false", "IRONCLAW_SANDBOX_POOL_SIZE": "0"} | dict(
+        more or {}
+    )
+    try:
+        launch.claim_directories(private)
+        render.note("Starting a private house …")
+        launch.start(private, environment, core=core)
+        yield private
+    finally:
+        launch.stop(private)
+        for directory in (paths.state_dir, paths.runtime_dir):
+            _remove(directory)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory of the private house, with what boxes left in it.
+
+    An ordinary user does not own what a box wrote: ids of the nest do, so a helper goes in there.
+    """
+    if not directory.exists():
+        return
+    if os.geteuid() == 0:
+        shutil.rmtree(directory, ignore_errors=True)
+        return
+    from ironclaw.sandbox.process import run  # noqa: PLC0415 - heavy
+
+    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.demo_remove", str(directory)]
+    done = asyncio.run(run(argv, timeout_s=30.0))
+    if done.status:
+        render.note(f"{directory} could not be removed.", tone="warn")
