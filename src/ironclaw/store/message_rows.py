@@ -34,8 +34,8 @@ class Target(NamedTuple):
     status: str
     next_index: int
     engage: bool
-    agent: str
-    """The agent's name."""
+    agent: str = ""
+    """The agent's name; not looked up for a message that is only being accepted."""
 
 
 def seal_words(
