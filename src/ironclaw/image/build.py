@@ -1,6 +1,6 @@
 """Builds the sandbox image here, without a registry: seal, base, assemble, pack, pin, unpack.
 
-    sources + toolchain + base versions -> key -> known digest?       (under a second)
+    sources + toolchain + base versions -> key -> known digest?       (some milliseconds)
       no: container/seal.py  ┐ at the same time
           mmdebstrap base    ┘
           container/assemble.py -> one tar -> layer, config, manifest -> image store
@@ -16,38 +16,29 @@ import hashlib
 import shutil
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import HostError, IronClawError, UserError
+from ironclaw.core.errors import HostError, IronClawError
 from ironclaw.image import oci
-from ironclaw.image.base import BaseTree, candidate_versions, fetch_base
+from ironclaw.image.base import BaseTree, fetch_base
+from ironclaw.image.inputs import SOURCES, Inputs, keep_versions, read_inputs
 from ironclaw.image.layout import ImageStore, write_durable
 from ironclaw.image.platform import this_machine
 from ironclaw.image.process import run, scratch
 from ironclaw.image.provision import admit_default
 from ironclaw.image.rootfs import RootfsStore
-from ironclaw.image.toolchain import HINT, Toolchain, find_toolchain
+from ironclaw.image.toolchain import HINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_SEALED: Final = ("src/ironclaw_contract", "src/ironclaw_agent", "container")
 _SEAL_S: Final = 300.0
 _CHUNK: Final = 1024 * 1024
 _GZIP: Final = zlib.MAX_WBITS | 16
-
-
-class Inputs(NamedTuple):
-    """What an image is made from."""
-
-    source: Path
-    toolchain: Toolchain
-    key: str
-    """Digest of sources, recipe, toolchain and base versions."""
 
 
 class _Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,11 +68,14 @@ async def build_image(
         HostError: `HOST_UNSUITED`, `UNAVAILABLE`, `DISK_FULL`, `IMAGE_BROKEN`.
     """
     store = RootfsStore(state_dir)
-    inputs = await read_inputs(source)
-    note = state_dir / "images" / "builds" / f"{inputs.key}.json"
+    builds = state_dir / "images" / "builds"
+    kept = builds / "versions.json"
+    inputs = await read_inputs(source, kept=None if fresh else kept)
+    note = builds / f"{inputs.key}.json"
     if not fresh:
         known = await asyncio.to_thread(_reuse, store, note)
         if known is not None:
+            await asyncio.to_thread(keep_versions, inputs.versions, kept)
             progress(f"nothing changed: {known}")
             return known
     digest = await make_image(store.images, inputs, progress=progress)
@@ -90,8 +84,9 @@ async def build_image(
     def finish() -> None:
         store.trust.pin(digest)
         admit_default(store, digest)
-        note.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        builds.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_durable(note, msgspec.json.encode(_Known(digest)))
+        keep_versions(inputs.versions, kept)
 
     await asyncio.to_thread(finish)
     return digest
@@ -102,46 +97,6 @@ async def rebuild_digest(state_dir: Path, *, progress: Callable[[str], None]) ->
     inputs = await read_inputs(None)
     async with scratch(state_dir, prefix=".rebuild-") as work:
         return await make_image(ImageStore(work), inputs, progress=progress)
-
-
-async def read_inputs(source: Path | None) -> Inputs:
-    """Find sources and toolchain and reduce them to a key. Changes nothing."""
-    root = await asyncio.to_thread(find_source, source)
-    toolchain = await asyncio.to_thread(find_toolchain)
-    package = f"lib{toolchain.python.name}-dev"
-    query = ["dpkg-query", "--show", "--showformat", "${Version}", package]
-    version = (await run(query, timeout_s=30, code=Code.HOST_UNSUITED, hint=HINT)).stdout.decode()
-    toolchain = toolchain._replace(parts=(*toolchain.parts, f"{package}={version}"))
-    versions = await candidate_versions()
-
-    def key() -> str:
-        hasher = hashlib.sha256()
-        for path in _source_files(root):
-            content = hashlib.sha256(path.read_bytes()).hexdigest()
-            hasher.update(f"{path.relative_to(root)}\0{content}\n".encode())
-        hasher.update(
-            f"{toolchain.fingerprint}\n{version}\n{versions}\n{this_machine().oci}".encode()
-        )
-        return hasher.hexdigest()
-
-    return Inputs(root, toolchain, await asyncio.to_thread(key))
-
-
-def find_source(source: Path | None) -> Path:
-    """Find the repository root: as given, or above this package.
-
-    Raises:
-        UserError: `INVALID`, there is no recipe.
-    """
-    candidates = [source] if source is not None else list(Path(__file__).resolve().parents)
-    for root in candidates:
-        if all((root / name).is_dir() for name in _SEALED):
-            return root
-    raise UserError(
-        Code.INVALID,
-        "The sources of the sandbox image are not here.",
-        hint="Run it in the repository, or say where that is: `ironclaw image build --source DIR`.",
-    )
 
 
 async def make_image(images: ImageStore, inputs: Inputs, *, progress: Callable[[str], None]) -> str:
@@ -165,7 +120,7 @@ async def make_image(images: ImageStore, inputs: Inputs, *, progress: Callable[[
 
 async def _seal(inputs: Inputs, work: Path) -> Path:
     def stage() -> None:
-        for name in _SEALED[:2]:
+        for name in SOURCES:
             shutil.copytree(
                 inputs.source / name,
                 work / "src" / Path(name).name,
@@ -244,11 +199,6 @@ def _reuse(store: RootfsStore, note: Path) -> str | None:
     except (FileNotFoundError, ValueError, HostError):
         return None
     return digest
-
-
-def _source_files(root: Path) -> list[Path]:
-    files = [path for name in _SEALED for path in (root / name).rglob("*") if path.is_file()]
-    return sorted(path for path in files if "__pycache__" not in path.parts)
 
 
 def _first(errors: BaseExceptionGroup[IronClawError]) -> BaseException:
