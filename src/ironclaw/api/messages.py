@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from ironclaw.api.bodies import SendMessage, Sent
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
@@ -185,7 +185,8 @@ async def follow_chat(call: Call) -> EventStream:
     if first is not None:
         raise AssertionError("the probe comes first")
     return EventStream(
-        _without_probe(events),
+        # The only None was the probe.
+        cast("AsyncIterator[ChatEvent]", events),
         call.parts.streams,
         heartbeat_s=settings.api.heartbeat_s,
         request_id=call.request.scope["ironclaw.request_id"],
@@ -218,15 +219,6 @@ async def _started(events: AsyncIterator[ChatEvent]) -> AsyncIterator[ChatEvent 
         while event is not None:
             yield event
             event = await anext(events, None)
-    finally:
-        await close(events)
-
-
-async def _without_probe(events: AsyncIterator[ChatEvent | None]) -> AsyncIterator[ChatEvent]:
-    try:
-        async for event in events:
-            if event is not None:
-                yield event
     finally:
         await close(events)
 

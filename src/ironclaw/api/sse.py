@@ -7,9 +7,8 @@ agent can forge a field or an event.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -89,11 +88,13 @@ class EventStream:
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client leaves, takes nothing more, or the hour is over."""
-        with self._streams.slot():
-            async with Tasks("sse", on_failure=_note) as tasks:
-                gone = tasks.start(_disconnected(receive), name="disconnect")
-                await self._head(send)
-                await self._play(send, tasks, gone)
+        try:
+            with self._streams.slot():
+                async with Tasks("sse", on_failure=_note) as tasks:
+                    gone = tasks.start(_disconnected(receive), name="disconnect")
+                    await self._head(send)
+                    await self._play(send, tasks, gone)
+        finally:
             # Only now: closing an iterator while a task is inside it is an error.
             await close(self._events)
 
@@ -143,9 +144,18 @@ class EventStream:
             _log.info("event stream ended before its error was read")
 
 
+@runtime_checkable
+class Closing(Protocol):
+    """A subscription: a generator, or a watch of the hub."""
+
+    async def aclose(self) -> None:
+        """End it."""
+        ...
+
+
 async def close(events: AsyncIterator[object]) -> None:
     """End a subscription whose iterator nobody is inside of."""
-    if isinstance(events, AsyncGenerator):
+    if isinstance(events, Closing):
         await events.aclose()
 
 
