@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.slots import listing, message, slots
 
-from ironclaw.domain.ports import BoxArrived, KeyRead, Outbound
+from ironclaw.domain.ports import Asked, BoxArrived, KeyRead, Outbound
 from ironclaw_contract.records import TurnEnd
+from ironclaw_contract.rpc import Generate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -129,6 +130,20 @@ async def test_inbound_files_that_changed_end_the_airlock_and_accuse_nobody(slot
     await slot.claim()
     async with asyncio.timeout(10):
         assert await slot.link.receive() is None
+
+
+async def test_a_box_that_asks_again_before_the_new_airlock_is_bound_is_heard(slot: Slot) -> None:
+    """It lost its call with the former airlock, and it is quicker than the core."""
+    await slot.bring_up()
+    await kill(slot)
+    await slot.start()
+    question = Generate(7, "msg_a", "be kind", (), (), 16)
+    # Before the hello is read as well as after it.
+    await asyncio.to_thread(slot.box.ask, question)
+    await asyncio.to_thread(slot.box.hello)
+    await slot.expect(BoxArrived)
+    await slot.claim()
+    assert (await slot.until(Asked)).ask == question
 
 
 async def test_a_killed_zygote_takes_no_airlock_with_it_and_is_replaced() -> None:

@@ -286,6 +286,8 @@ async def test_a_bad_model_frame_is_tampering(slot: Slot, frame: bytes) -> None:
 async def test_a_blank_box_that_asks_the_model_is_tampering() -> None:
     async with slots() as (slot,):
         await slot.start()
+        await asyncio.to_thread(slot.box.hello)
+        await slot.expect(BoxArrived)
         await asyncio.to_thread(slot.box.ask, ASK)
         assert (await slot.expect(Tampered)).reason == "frame"
 

@@ -91,8 +91,9 @@ def run(request: StartAirlock, link: socket.socket, controls: confine.Controls) 
     confine.seal(controls, rights)
     airlock = _Airlock(request, link, dirs, selector)
     airlock.remove_key()  # a former airlock was killed while it was out
-    airlock.say(Ready(controls=tuple(controls.held), missing=tuple(controls.missing)))
-    airlock.serve(bell, model)
+    with contextlib.suppress(_End):  # the core may be gone already
+        airlock.say(Ready(controls=tuple(controls.held), missing=tuple(controls.missing)))
+        airlock.serve(bell, model)
 
 
 class _End(Exception):  # noqa: N818 - not an error
@@ -144,6 +145,7 @@ class _Airlock:
             pong_s=request.pong_s,
         )
         self._model = ModelSocket(model, self._selector, self._asked)
+        self._mind_the_core()
         try:
             while True:
                 self._turn()
@@ -175,9 +177,11 @@ class _Airlock:
 
     def _mind_the_core(self) -> None:
         """Read the box only as fast as the core takes what is said."""
-        for part in (self._bell, self._model):
-            if part is not None:
-                part.pause(self._link.unsent > _CONGESTED)
+        is_congested = self._link.unsent > _CONGESTED
+        if self._bell is not None:
+            self._bell.pause(is_congested)
+        if self._model is not None:
+            self._model.pause(is_congested or self._is_too_early())
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.unsent else 0)
         if self._selector.get_key(self._link.sock).events != wanted:
             self._selector.modify(self._link.sock, wanted, self._from_core)
@@ -259,6 +263,8 @@ class _Airlock:
         if self._is_key_out:
             self.remove_key()
             self._is_key_out = False
+        if self._model is not None:
+            self._model.forget()
         self.say(Gone())
 
     def on_hung(self) -> None:
@@ -283,6 +289,14 @@ class _Airlock:
             publish(self._dirs["run"], _KEY, encode_claim(claim), fsync=False, mode=_KEY_MODE)
             self._is_key_out = True
         self._ring()
+
+    def _is_too_early(self) -> bool:
+        """Whether a box that had a former airlock may be asking before the core has bound us.
+
+        It lost its calls with that airlock and puts them again at once. Only a box that says it is
+        blank has nothing to ask.
+        """
+        return self._bound is None and (self._hello is None or self._hello.claimed)
 
     def _ring(self) -> None:
         if self._bell is not None:

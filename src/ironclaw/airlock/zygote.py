@@ -58,6 +58,8 @@ def main(control_fd: int) -> None:
                     wake_read.recv(4096)
                 _reap()
             elif not _serve(control, controls):
+                # The socket closes before the last child is gone.
+                signal.set_wakeup_fd(-1)
                 return
 
 
@@ -68,7 +70,10 @@ def _reap() -> None:
 
 
 def _serve(control: socket.socket, controls: confine.Controls) -> bool:
-    raw, fds, _, _ = socket.recv_fds(control, _MAX_REQUEST, 1)
+    try:
+        raw, fds, _, _ = socket.recv_fds(control, _MAX_REQUEST, 1)
+    except ConnectionResetError:  # the core was killed before it had read an answer
+        return False
     if not raw or len(fds) != 1:
         for fd in fds:
             os.close(fd)

@@ -19,9 +19,10 @@ from ironclaw.domain.ports import (
     Outbound,
     Tampered,
 )
+from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Said
 from ironclaw_contract.hashing import sha256
-from ironclaw_contract.records import History, Message, Say, Setup, TurnEnd
+from ironclaw_contract.records import History, Message, Say, Setup, Trouble, TurnEnd
 from ironclaw_contract.rpc import Cancel, Facts, Failed, Generate, Generated, Hello
 
 if TYPE_CHECKING:
@@ -70,6 +71,22 @@ class FakeBox:
         self.deaf = False
         """When true the box takes messages and never answers."""
 
+    def take(self, body: InboundBody) -> None:
+        """Take one record in; a message that is known already changes nothing."""
+        self.in_seq += 1
+        match body:
+            case Setup():
+                self.setups.append(body)
+            case History():
+                self.history.append(body)
+                self.past += body.entries
+            case Message() if body.message not in self.known:
+                self.messages.append(body)
+                if body.engage:
+                    self.todo.append(body)
+            case Message():
+                pass
+
     @property
     def known(self) -> set[str]:
         """Ids of messages that the box was told, now or as its past."""
@@ -85,23 +102,18 @@ class FakeBox:
 class FakeLink:
     """One airlock with its box."""
 
-    def __init__(
-        self,
-        box: FakeBox,
-        *,
-        is_silent: bool = False,
-        keeps_key: bool = False,
-        loses_records: bool = False,
-    ) -> None:
+    def __init__(self, box: FakeBox, airlocks: FakeAirlocks) -> None:
         self.box = box
-        self._keeps_key = keeps_key
-        self._loses_records = loses_records
+        self._keeps_key = airlocks.keep_keys
+        self._loses_records = airlocks.lose_records
+        self._complains = airlocks.complain
+        self._hangs = airlocks.hang
         self.acked = 0
         self.told: list[ModelTell] = []
         self._events: asyncio.Queue[LinkEvent | None] = asyncio.Queue()
         self._asking: dict[int, Message] = {}
         self._dead = False
-        if not is_silent:
+        if not airlocks.are_silent:
             self.arrive()
 
     async def claim(self, claim: Claim) -> None:
@@ -121,20 +133,13 @@ class FakeLink:
         """Hand records to the box; it acts at once."""
         if self._dead or self._keeps_key or self._loses_records:
             return
+        if self._hangs:
+            await asyncio.Future()
+        if self._complains:
+            self.emit(Trouble(WireCode.INTERNAL, "this will not do"))
+            return
         for body in bodies:
-            self.box.in_seq += 1
-            match body:
-                case Setup():
-                    self.box.setups.append(body)
-                case History():
-                    self.box.history.append(body)
-                    self.box.past += body.entries
-                case Message() if body.message not in self.box.known:
-                    self.box.messages.append(body)
-                    if body.engage:
-                        self.box.todo.append(body)
-                case Message():
-                    pass
+            self.box.take(body)
         if not self._asking:
             self._ask()
 
@@ -153,8 +158,9 @@ class FakeLink:
                     self.answer(message, words)
             case Failed(call=call, code=code) if call in self._asking:
                 message = self._asking.pop(call)
-                self._close(message)
-                self.emit(TurnEnd(message.message, 0, (), failed=code))
+                if message in self.box.todo:
+                    self._close(message)
+                    self.emit(TurnEnd(message.message, 0, (), failed=code))
             case _:
                 pass
         if not self._asking:
@@ -247,15 +253,14 @@ class FakeAirlocks:
         """When true no box is given its key, nor anything else."""
         self.lose_records = False
         """When true boxes are given nothing but the key."""
+        self.complain = False
+        """When true boxes answer whatever they are told with `Trouble`."""
+        self.hang = False
+        """When true publishing never ends."""
 
     async def start(self, directory: SlotDir) -> FakeLink:
         """Start an airlock on a slot."""
-        link = FakeLink(
-            self.boxes.setdefault(directory.slot, FakeBox()),
-            is_silent=self.are_silent,
-            keeps_key=self.keep_keys,
-            loses_records=self.lose_records,
-        )
+        link = FakeLink(self.boxes.setdefault(directory.slot, FakeBox()), self)
         self.links.append(link)
         return link
 
