@@ -60,6 +60,8 @@ _log = get_logger(__name__)
 _LENGTH: Final = struct.Struct(">I")
 _MAX_PUBLISH: Final = 3 * 1024 * 1024
 """Bytes of bodies in one frame, so that they are one segment."""
+_AT_ONCE: Final = 16
+"""Frames taken without a pause: what has been read already would let nobody else run."""
 _END_S: Final = 2.0
 """Seconds an airlock has to end by itself before it is killed."""
 
@@ -88,6 +90,7 @@ class Link:
         self.pid = pid
         """The airlock's process id."""
         self._header: bytes | None = None
+        self._taken = 0
         self._is_over = False
         self.controls: tuple[str, ...] = ()
         """Controls that are in force on this airlock."""
@@ -174,6 +177,9 @@ class Link:
     async def _next(self) -> FromAirlock | None:
         if self._is_over:
             return None
+        self._taken += 1
+        if self._taken % _AT_ONCE == 0:
+            await asyncio.sleep(0)
         try:
             if self._header is None:
                 self._header = await self._reader.readexactly(_LENGTH.size)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_CONNECTIONS: Final = 4
-_MAX_CALLS: Final = 16
+_MAX_CALLS: Final = 4
+"""As many as the core takes: what is too much is refused here, at the box's own expense."""
 _MAX_UNSENT: Final = 8 * 1024 * 1024
 
 
@@ -44,6 +45,8 @@ class ModelSocket:
         self._ask = ask
         self._connections: list[Connection] = []
         self._calls: dict[int, Connection | None] = {}
+        self._cancelled: set[int] = set()
+        """Open calls whose end the core has been asked for: once is enough."""
         self._is_paused = False
         self._is_listening = False
         self._watch()
@@ -53,8 +56,14 @@ class ModelSocket:
         connection = self._calls.get(event.call)
         if not isinstance(event, Delta):
             self._calls.pop(event.call, None)
+            self._cancelled.discard(event.call)
         if connection is not None:
             self._send(connection, event)
+
+    def forget(self) -> None:
+        """Give up every open call: the core drops them, without a word, when the bell closes."""
+        self._calls.clear()
+        self._cancelled.clear()
 
     def pause(self, paused: bool) -> None:  # noqa: FBT001 - one word, one meaning
         """Stop or go on reading, as the core can take it."""
@@ -64,8 +73,10 @@ class ModelSocket:
 
     def close(self) -> None:
         """Stop for good."""
-        for connection in list(self._connections):
-            self._selector.unregister(connection.sock)
+        for connection in self._connections:
+            # One that is paused and has nothing to send is not watched.
+            if connection.sock in self._selector.get_map():
+                self._selector.unregister(connection.sock)
             connection.close()
         self._connections.clear()
         if self._is_listening:
@@ -135,8 +146,9 @@ class ModelSocket:
                     return
                 self._calls[call] = connection
             case Cancel(call=call):
-                if self._calls.get(call) is not connection:
+                if self._calls.get(call) is not connection or call in self._cancelled:
                     return
+                self._cancelled.add(call)
         self._ask(ask)
 
     def _send(self, connection: Connection, event: ModelTell) -> None:
@@ -156,5 +168,7 @@ class ModelSocket:
         for call, owner in self._calls.items():
             if owner is connection:
                 self._calls[call] = None
-                self._ask(Cancel(call=call))
+                if call not in self._cancelled:
+                    self._cancelled.add(call)
+                    self._ask(Cancel(call=call))
         self._watch()

@@ -149,13 +149,13 @@ async def test_model_calls_go_both_ways_and_end_once(slot: Slot) -> None:
 
 async def test_too_many_open_calls_are_refused_as_busy(slot: Slot) -> None:
     await slot.bring_up()
-    for call in range(1, 17):
+    for call in range(1, 5):
         await asyncio.to_thread(slot.box.ask, generate(call))
         await slot.expect(Asked)
-    await asyncio.to_thread(slot.box.ask, generate(17))
+    await asyncio.to_thread(slot.box.ask, generate(5))
     refused = await asyncio.to_thread(slot.box.told)
     assert isinstance(refused, Failed)
-    assert (refused.call, refused.code) == (17, WireCode.BUSY)
+    assert (refused.call, refused.code) == (5, WireCode.BUSY)
 
 
 async def test_a_lost_model_connection_cancels_its_calls(slot: Slot) -> None:
