@@ -106,7 +106,11 @@ async def open_core(
         ledger = Ledger(store, custodian, clock)
         log_of_chats = ChatLog(store, custodian, clock)
         isolator = await open_isolator(
-            state_dir=state, runtime_dir=runtime, clock=clock, runsc=settings.sandbox.runsc
+            state_dir=state,
+            runtime_dir=runtime,
+            clock=clock,
+            runsc=settings.sandbox.runsc,
+            platform=settings.sandbox.platform,
         )
         rootfs = await current_rootfs(settings.image_dir)
         airlocks = await stack.enter_async_context(AirlockStarter())

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ironclaw.sandbox.runsc import PLATFORMS
+
 if TYPE_CHECKING:
     from conftest import Driven
 
@@ -92,7 +94,7 @@ def test_another_agent_sees_nothing_of_either(report: dict[str, Any]) -> None:
 def test_the_receipt_says_what_sealed_it(report: dict[str, Any]) -> None:
     receipt = report["receipt"]
     assert receipt["runtime"] == "runsc"
-    assert receipt["platform"] == "systrap"
+    assert receipt["platform"] == PLATFORMS[0]
     assert receipt["network"] == "none"
     assert receipt["uid"] == 65532
     assert receipt["outside"]["cap_eff"] == "0x0"

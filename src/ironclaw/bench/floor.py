@@ -20,7 +20,7 @@ from ironclaw.core.errors import HostError
 from ironclaw.sandbox import nest
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
 from ironclaw.sandbox.process import run
-from ironclaw.sandbox.runsc import FLAGS
+from ironclaw.sandbox.runsc import FLAGS, PLATFORMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,7 @@ def _bundle(bundle: Path, args: Sequence[str], share: Path | None = None) -> Pat
 
 
 async def _run(bundle: Path, work: Path, name: str) -> None:
-    flags = (*FLAGS, "--ignore-cgroups", f"--root={work / 'runsc'}")
+    flags = (*FLAGS, f"--platform={PLATFORMS[0]}", "--ignore-cgroups", f"--root={work / 'runsc'}")
     argv = ("runsc", *flags, "run", "-bundle", str(bundle), name)
     done = await run(argv, timeout_s=_LIMIT_S)
     if done.status != 0:

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
 import shutil
 from pathlib import Path
+from platform import machine
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.clock import SystemClock
@@ -26,7 +26,7 @@ from ironclaw.sandbox.ending import end_sandbox
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
 from ironclaw.sandbox.process import gone, start_ticks
 from ironclaw.sandbox.record import BoxRecord, SlotRecord, read_record, write_record
-from ironclaw.sandbox.runsc import KIND_PREFIX, Runsc
+from ironclaw.sandbox.runsc import KIND_PREFIX, PLATFORMS, Runsc
 from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
 from ironclaw.sandbox.slotdir import (
     checked_name,
@@ -77,7 +77,7 @@ class RunscIsolator:
         self._groups = groups
         self._mapped = mapped
         self._clock = clock
-        self._expected = Expected(profile(platform.machine()), program)
+        self._expected = Expected(profile(machine()), program)
         self._rootless = mapped < _ALL_IDS
         self._discarded: set[SlotId] = set()
 
@@ -181,7 +181,7 @@ class RunscIsolator:
             at_ms=self._clock.now_ms(),
             runtime="runsc",
             runtime_version=self._version.text,
-            platform="systrap",
+            platform=self._runsc.platform,
             network="none",
             uid=inside.uid,
             rootless=self.rootless,
@@ -313,6 +313,7 @@ async def open_isolator(
     view: Path | None = None,
     clock: Clock | None = None,
     runsc: str = "runsc",
+    platform: str = PLATFORMS[0],
     program_for_tests: tuple[str, ...] = PROGRAM,
 ) -> RunscIsolator:
     """Check the machine and make an isolator. Must be called inside a nest.
@@ -323,20 +324,21 @@ async def open_isolator(
         view: The nest's view; None takes the one the keeper told of.
         clock: For receipts.
         runsc: The program.
+        platform: One of `runsc.PLATFORMS`.
         program_for_tests: What boxes run in place of `/sandbox`. Never from a setting.
 
     Raises:
         HostError: runsc is missing or too old, there is no nest, or the directories fail.
     """
-    if platform.machine() not in ARCHITECTURES:
+    if machine() not in ARCHITECTURES:
         raise HostError(
             Code.HOST_UNSUITED,
-            f"gVisor does not run on {platform.machine()}.",
+            f"gVisor does not run on {machine()}.",
             hint="Use a machine with an x86-64 or a 64-bit ARM processor.",
         )
     place = nest.require(view)
     groups = cgroups.detect()
-    runner = Runsc(runtime_dir / "runsc", cgroups=groups.usable, program=runsc)
+    runner = Runsc(runtime_dir / "runsc", cgroups=groups.usable, program=runsc, platform=platform)
     version = await runner.version()
     for directory in (runtime_dir / "runsc", runtime_dir / "bundles"):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -36,14 +36,19 @@ FLAGS: Final = (
     "--oci-seccomp",
     # The gofer opens files, so the sentry needs no capability and no host file of its own.
     "--directfs=false",
-    # Found to hang on some virtual machines: kvm. Named, so that a build's default cannot differ.
-    "--platform=systrap",
     # The root is read-only; a writable overlay over it would only cost memory.
     "--overlay2=none",
     # A write by the host is seen by the box at once.
     "--file-access-mounts=shared",
 )
 """Flags of every box. docs/reference/spec.md says what each is measured to do."""
+
+PLATFORMS: Final = ("ptrace", "systrap")
+"""How the sentry gets hold of the program's system calls; the first is the default (ADR-0007).
+
+Always named, so that a build's default cannot differ. kvm is not here: it hangs on some virtual
+machines.
+"""
 
 QUICK_S: Final = 10.0
 """Seconds for calls that start nothing."""
@@ -81,10 +86,14 @@ class Running(NamedTuple):
 class Runsc:
     """One runsc with one state directory."""
 
-    def __init__(self, root: Path, *, cgroups: bool, program: str = "runsc") -> None:
+    def __init__(
+        self, root: Path, *, cgroups: bool, program: str = "runsc", platform: str = PLATFORMS[0]
+    ) -> None:
         self._root = root
         self._program = program
-        self.flags = FLAGS if cgroups else (*FLAGS, "--ignore-cgroups")
+        self.platform = platform
+        flags = (*FLAGS, f"--platform={platform}")
+        self.flags = flags if cgroups else (*flags, "--ignore-cgroups")
 
     async def version(self) -> Version:
         """Ask for the version.

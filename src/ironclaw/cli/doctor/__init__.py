@@ -43,7 +43,7 @@ def doctor(*, as_json: Json = False) -> None:
     mine = settings()
     if not as_json:
         render.note("Launching a tiny box …")
-    machine = Machine(mine, os.geteuid(), wall.launch(mine.sandbox.runsc))
+    machine = Machine(mine, os.geteuid(), wall.launch(mine.sandbox.runsc, mine.sandbox.platform))
     found = []
     for check in CHECKS:
         finding = examine(check, machine)

@@ -60,7 +60,7 @@ def main() -> int:
     place = Path(tempfile.mkdtemp(prefix="ironclaw-doctor-"))
     try:
         told["view"] = str(nest.enter(avoid=[place, Path(sys.argv[1]).absolute()]))
-        told["facts"] = asyncio.run(_launch(sys.argv[1], place))
+        told["facts"] = asyncio.run(_launch(sys.argv[1], sys.argv[2], place))
     except IronClawError as error:
         told["error"] = {
             "code": error.code,
@@ -91,7 +91,7 @@ def _prepare(place: Path) -> Path:
     return shared / "bell.sock"
 
 
-async def _launch(runsc: str, place: Path) -> dict[str, Any]:
+async def _launch(runsc: str, platform_name: str, place: Path) -> dict[str, Any]:
     said: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -105,7 +105,8 @@ async def _launch(runsc: str, place: Path) -> dict[str, Any]:
     os.chmod(bell, 0o777)  # noqa: S103, PTH101 - see _prepare; nothing secret is said there
     groups = cgroups.detect()
     name = f"ironclaw-doctor-{os.getpid()}"
-    flags = FLAGS if groups.usable else (*FLAGS, "--ignore-cgroups")
+    extra = () if groups.usable else ("--ignore-cgroups",)
+    flags = (*FLAGS, f"--platform={platform_name}", *extra)
     base = (runsc, f"--root={place / 'runsc'}", *flags)
     began = time.monotonic()
     try:

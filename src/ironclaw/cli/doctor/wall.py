@@ -31,11 +31,11 @@ def runsc_version(machine: Machine) -> Finding:
     return ok("runsc", f"{shutil.which(program)} is {version.text}")
 
 
-def launch(program: str) -> dict[str, Any]:
+def launch(program: str, platform: str) -> dict[str, Any]:
     """Launch the tiny box; the answer is `facts` or `error` of `ironclaw.cli.doctor.box`."""
     # A missing program is tried too: the nest comes first, and is worth knowing about.
     path = shutil.which(program) or program
-    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.doctor.box", path]
+    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.doctor.box", path, platform]
     try:
         done = asyncio.run(run(argv, timeout_s=PROBE_S))
     except IronClawError as error:
@@ -67,7 +67,9 @@ def box(machine: Machine) -> Finding:
             fix="sandbox.runsc names another program; set it to gVisor's runsc.",
             code="runtime_failed",
         )
-    return ok("box", f"a sealed box ran on systrap in {facts['took_ms']} ms and reached its socket")
+    platform = machine.settings.sandbox.platform
+    took_ms = facts["took_ms"]
+    return ok("box", f"a sealed box ran on {platform} in {took_ms} ms and reached its socket")
 
 
 def _own_kernel() -> str:
