@@ -12,11 +12,15 @@ from tests.support.cores import Core, OpenCore, until
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
+from ironclaw.core.tasks import Tasks
 from ironclaw.domain.model import SessionState
+from ironclaw.services.delivery import DeliveryService
+from ironclaw.services.hub import Hub
 from ironclaw.services.parts import SessionLimits
+from ironclaw.testing.fake_channel import FakeChannel
 from ironclaw.testing.fakes_sandbox import FakeIsolator
 from ironclaw.testing.fakes_store import open_core_store
-from ironclaw.testing.fakes_wall import FakeAirlocks
+from ironclaw.testing.fakes_wall import FakeAirlocks, FakeLink
 
 if TYPE_CHECKING:
     from ironclaw.testing.fakes_store import CoreStore
@@ -284,6 +288,57 @@ async def test_a_message_accepted_before_the_kill_and_never_published_is_answere
 
     assert len(await after.answered(talk, 2)) == 2
     assert [message.text for message in after.box().messages] == ["one", "two"]
+
+
+async def test_a_kill_between_commit_and_acknowledgement_says_nothing_twice(
+    open_core: OpenCore, monkeypatch: pytest.MonkeyPatch
+):
+    core = await open_core()
+    talk = await core.store.begin()
+
+    async def never(_link: object, _seq: int) -> None:
+        await asyncio.Future()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeLink, "ack", never)
+        await core.hear(talk, "one")
+        await core.answered(talk, 1)
+        assert core.box().published
+        await core.die()
+
+    after = await restarted(open_core, core)
+    await after.hear(talk, "two")
+
+    said = await after.answered(talk, 2)
+    assert said[0] == HEARD
+    assert 'I remember 1 earlier message: the first was "one"' in said[1]
+    await until(lambda: not after.box().published)
+    assert len(after.isolator.launches) == 1
+
+
+async def test_a_kill_between_acknowledgement_and_delivery_delivers_afterwards(
+    open_core: OpenCore,
+):
+    core = await open_core()
+    talk = await core.store.begin()
+    await core.hear(talk, "one")
+    await core.answered(talk, 1)
+    await until(lambda: core.link().acked == 1)
+    await core.die()  # nobody has delivered: this core has no delivery service
+
+    channel = FakeChannel()
+    hub = Hub(core.store.chatlog)
+    delivery = DeliveryService(
+        outbox=core.store.ledger, channels={"api": channel}, hub=hub, clock=core.store.clock
+    )
+    async with Tasks("after", on_failure=print) as tasks:
+        tasks.start(delivery.run(), name="delivery")
+        await until(lambda: channel.shown)
+        delivery.due()
+        await until(lambda: not delivery._busy)
+
+    assert channel.texts == [HEARD]
+    assert await core.store.ledger.due(now_ms=core.store.clock.now_ms(), limit=9) == []
 
 
 async def test_a_box_that_never_got_its_key_is_briefed_by_the_next_core(open_core: OpenCore):
