@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import uvicorn
 
+from ironclaw.api.connections import MAX_CONNECTIONS, Connection
 from ironclaw.api.gate import MAX_HEADER_BYTES
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from ironclaw.config.settings import Settings
 
-MAX_REQUESTS: Final = 1024
 DRAIN_S: Final = 1
 """Seconds that requests get to finish when the daemon ends."""
 
@@ -84,7 +84,7 @@ async def serve(app: ASGIApp, settings: Settings, *, ready: Callable[[Listening]
         config = uvicorn.Config(
             app,
             loop="none",
-            http="h11",
+            http=Connection,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -92,7 +92,7 @@ async def serve(app: ASGIApp, settings: Settings, *, ready: Callable[[Listening]
             server_header=False,
             date_header=False,
             proxy_headers=False,
-            limit_concurrency=MAX_REQUESTS,
+            limit_concurrency=MAX_CONNECTIONS,
             backlog=256,
             timeout_keep_alive=60,
             timeout_graceful_shutdown=DRAIN_S,
