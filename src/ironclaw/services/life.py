@@ -24,7 +24,6 @@ from ironclaw.domain.ports import (
     Claim,
     KeyRead,
     Outbound,
-    Resume,
     Tampered,
 )
 from ironclaw.services.briefing import batches, first_records, message_record
@@ -47,9 +46,6 @@ MAX_CALLS: Final = 4
 """Model calls of one box at once."""
 MAX_RELINKS: Final = 5
 """Airlocks that may die in one life; over it the box is replaced as well."""
-
-NO_PAST: Final = Resume(entries=(), turn=None, turn_entries=(), turn_index=0)
-"""What a session's first box is told: nothing has been committed before it."""
 
 Reason = Literal["idle", "retired", "stopped", "ended", "gone", "hung", "tamper", "trouble", "bug"]
 
@@ -181,11 +177,10 @@ class Life:
 
     async def _brief(self) -> None:
         """Publish setup, history and backlog: the box starts from here."""
-        past = NO_PAST
-        if self._session.epoch > 1:
-            past = await self._parts.ledger.resume(
-                self._session.id, limit_bytes=self._parts.limits.context_bytes
-            )
+        # The first box too: messages may have failed before there was one.
+        past = await self._parts.ledger.resume(
+            self._session.id, limit_bytes=self._parts.limits.context_bytes
+        )
         messages = await self._backlog()
         bodies = [*first_records(self._agent, past, self._parts.limits)]
         await _publish(self._slot.link, [*bodies, *map(message_record, messages)])
