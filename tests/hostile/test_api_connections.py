@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -103,14 +104,24 @@ async def test_strangers_cannot_keep_the_owner_out(served: Served, first: bytes)
 
 
 def _wait_for_refusals(socks: list[socket.socket]) -> None:
-    """All but the last ones have lost their place."""
-    for sock in socks[:-PLACES]:
-        sock.settimeout(5)
-        try:
-            while sock.recv(65536):
-                pass
-        except ConnectionResetError:
-            pass
+    """Wait until all but as many as there are places have been closed."""
+    with selectors.DefaultSelector() as selector:
+        for sock in socks:
+            selector.register(sock, selectors.EVENT_READ)
+        while len(selector.get_map()) > PLACES:
+            ready = selector.select(10)
+            assert ready, "strangers keep more places than there are"
+            for key, _ in ready:
+                if _is_closed(key.fileobj):
+                    selector.unregister(key.fileobj)
+
+
+def _is_closed(sock: object) -> bool:
+    assert isinstance(sock, socket.socket)
+    try:
+        return not sock.recv(65536)
+    except ConnectionResetError:
+        return True
 
 
 async def test_a_connection_that_is_served_keeps_its_place(served: Served) -> None:
