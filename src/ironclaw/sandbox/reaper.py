@@ -32,7 +32,7 @@ STOP_S: Final = 15.0
 EARLY_CRASHES: Final = 3
 """Crashes in the first second of a core, one after another, until the keeper gives up."""
 AT_ONCE_S: Final = 1.0
-FORGIVEN_S: Final = 2.0
+FORGIVEN_S: Final = 1.0
 """Seconds for which a core must live to have one earlier crash forgiven."""
 _LEAST_WAIT_S: Final = 0.1
 _MOST_WAIT_S: Final = 30.0

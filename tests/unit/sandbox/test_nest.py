@@ -71,7 +71,7 @@ def test_restarts_wait_longer_each_time_up_to_a_bound() -> None:
 def test_a_core_that_lived_is_started_again_at_once() -> None:
     crashes = Crashes()
 
-    assert [crashes.add(lived) for lived in (0.5, 2.5, 9.0, 0.5, 1.5, 600.0)] == [
+    assert [crashes.add(lived) for lived in (0.5, 2.5, 9.0, 0.5, 0.9, 600.0)] == [
         *(0.0, 0.0, 0.0, pytest.approx(0.1), pytest.approx(0.2), 0.0),
     ]
 
