@@ -27,6 +27,7 @@ from ironclaw.store.message_rows import (
 )
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
+from ironclaw_contract.limits import MAX_BODY_BYTES
 from ironclaw_contract.records import Step, Trouble, TurnEnd
 
 if TYPE_CHECKING:
@@ -89,6 +90,12 @@ def take_in(
     return Committed(tuple(taking.deliveries), tuple(taking.answered))
 
 
+class _Steps(msgspec.Struct):
+    """What matters here of an agent."""
+
+    max_steps: int
+
+
 class _Taking:
     """One transaction's worth of records."""
 
@@ -114,6 +121,9 @@ class _Taking:
             raise _tamper("turn", f"{body.turn} is not waiting for an answer")
         if body.index != target.next_index:
             raise _tamper("index", f"step {body.index} where {target.next_index} comes next")
+        # What one message may make of the ledger and of its chat has an end.
+        if body.index > 0 and body.index > (most := self._max_steps()):
+            raise _tamper("steps", f"step {body.index} of a turn of {most}")
         if body.index == 0:
             self._only_turn(target)
             begin_turn(self._db, target)
@@ -123,6 +133,8 @@ class _Taking:
                 self._session, f"step/{target.id}/{body.index}", msgspec.msgpack.encode(entries)
             )
             self._db.execute("INSERT INTO step VALUES (?, ?, ?)", (target.id, body.index, sealed))
+            if isinstance(body, Step) and body.index > 0:
+                self._check_size(target)
         self._db.execute(
             "UPDATE message SET next_index = ? WHERE n = ?", (body.index + 1, target.n)
         )
@@ -162,6 +174,23 @@ class _Taking:
         if target is None or target.session != self._session:
             raise _tamper(what, f"{message} is not a message of this session")
         return target
+
+    def _max_steps(self) -> int:
+        ((body,),) = list(
+            self._db.execute(
+                "SELECT a.body FROM session s JOIN agent a ON a.id = s.agent WHERE s.id = ?",
+                (self._session,),
+            )
+        )
+        return msgspec.msgpack.decode(body, type=_Steps).max_steps
+
+    def _check_size(self, target: Target) -> None:
+        """An open turn is told to a fresh box as one record: it must fit."""
+        ((size,),) = list(
+            self._db.execute("SELECT sum(length(sealed)) FROM step WHERE turn = ?", (target.id,))
+        )
+        if size > MAX_BODY_BYTES:
+            raise _tamper("size", f"the steps of {target.id} have {size} bytes")
 
     def _only_turn(self, target: Target) -> None:
         row = self._db.execute(
