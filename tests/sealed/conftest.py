@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from tests.support.house import USERS, houses, python_for, remove_as_owner
 
 sys.path.insert(0, str(Path(__file__).parent))
 from probe_rootfs import make_probe_rootfs
@@ -19,9 +20,9 @@ from probe_rootfs import make_probe_rootfs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.support.house import House, Houses
     from tests.support.people import Person
 
-USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 _HERE = Path(__file__).parent
 
 
@@ -38,16 +39,6 @@ class Driven(NamedTuple):
         found = self.results[part]
         assert found["error"] == "", found["error"]
         return found["value"]
-
-
-def _python_for(person: Person | None) -> str:
-    """An interpreter that this user may run; a virtual environment can be in a closed home."""
-    if person is None:
-        return sys.executable
-    tried = subprocess.run(
-        person.command(sys.executable, "-c", ""), capture_output=True, check=False
-    )
-    return sys.executable if tried.returncode == 0 else "/usr/bin/python3"
 
 
 class Nested(NamedTuple):
@@ -90,19 +81,9 @@ def nested(request: pytest.FixtureRequest) -> Iterator[Nested]:
         prefix="ironclaw-nested-", ignore_cleanup_errors=True
     ) as place:
         Path(place).chmod(0o755)
-        yield Nested(_python_for(person), person if os.geteuid() == 0 else None, Path(place))
+        yield Nested(python_for(person), person if os.geteuid() == 0 else None, Path(place))
         # What the boxes own belongs to ids that only root and the nest can touch.
-        _remove_as_owner(Path(place), person)
-
-
-def _remove_as_owner(place: Path, person: Person | None) -> None:
-    if os.geteuid() == 0 or person is None:
-        shutil.rmtree(place, ignore_errors=True)
-        return
-    remove = ["rm", "-rf", *(str(path) for path in place.iterdir())]
-    subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--map-auto", *remove], check=True, timeout=60
-    )
+        remove_as_owner(Path(place))
 
 
 @pytest.fixture(scope="session")
@@ -129,3 +110,36 @@ def _arguments(nested: Nested, rootfs: Path) -> tuple[str, ...]:
 def keeper_command(nested: Nested) -> Callable[..., tuple[list[str], Path, Path]]:
     """`Nested.command`."""
     return nested.command
+
+
+@pytest.fixture(scope="session")
+def own_houses() -> Iterator[Houses]:
+    """Houses of whoever runs the tests; builds the image."""
+    with houses(None, None) as found:
+        yield found
+
+
+@pytest.fixture(scope="session", params=USERS)
+def houses_of(request: pytest.FixtureRequest, own_houses: Houses) -> Iterator[Houses]:
+    """Houses of each kind of user."""
+    if os.geteuid() != 0 or request.param == "root":
+        yield own_houses
+        return
+    with houses(request.getfixturevalue("ordinary_person"), own_houses.image) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def house(houses_of: Houses) -> Iterator[House]:
+    """A house that runs through all tests of one kind of user: use agents of your own in it."""
+    with houses_of.open() as found:
+        yield found
+
+
+@pytest.fixture
+def agent(house: House, request: pytest.FixtureRequest) -> str:
+    """The name of an agent made for this test."""
+    name = f"{request.node.originalname.replace('_', '-')[5:50]}-{secrets.token_hex(3)}"
+    with house.api() as api:
+        api.make_agent(name, tools=["read_file", "write_file", "list_files"])
+    return name
