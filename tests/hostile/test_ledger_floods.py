@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import PeerError
+from ironclaw.core.errors import PeerError, PolicyError
+from ironclaw.store import waiting
 from ironclaw.testing.fakes_store import open_core_store, outbound
 from ironclaw_contract.entries import Answered
 from ironclaw_contract.records import Say, Step, TurnEnd
@@ -66,3 +67,30 @@ async def test_steps_that_no_fresh_box_could_be_told_of_are_tampering(talk: Conv
         await commit(talk, 6, Step(turn=turn, index=5, entries=large))
     assert caught.value.detail.startswith("size:")
     assert len((await talk.core.ledger.resume(talk.session, limit_bytes=1)).turn_entries) == 6
+
+
+@pytest.mark.parametrize("limit", ["MAX_WAITING", "MAX_WAITING_BYTES"])
+async def test_people_cannot_bury_an_agent_under_messages(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(waiting, limit, 3 if limit == "MAX_WAITING" else 3 * 1100)
+    first = await talk.hear("x" * 1000, external_id="first")
+    for _ in range(2):
+        await talk.hear("x" * 1000)
+    with pytest.raises(PolicyError) as caught:
+        await talk.hear("x" * 1000, external_id="more")
+    assert caught.value.code is Code.RATE_LIMITED
+    assert not (await talk.hear("x" * 1000, external_id="first")).new
+    await commit(talk, 1, TurnEnd(turn=first.message.id, index=0, entries=()))
+    assert (await talk.hear("x" * 1000, external_id="more")).new
+
+
+async def test_of_context_the_newest_is_kept(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "MAX_WAITING", 3)
+    for number in range(7):
+        await talk.hear(f"by the way {number}", engage=False)
+    await talk.hear("now then")
+    kept = [message.text for message in await talk.core.ledger.backlog(talk.session)]
+    assert kept == ["by the way 4", "by the way 5", "by the way 6", "now then"]

@@ -30,6 +30,7 @@ from ironclaw.store.message_rows import (
 from ironclaw.store.outbound import take_in
 from ironclaw.store.outbox import Outbox
 from ironclaw.store.session_rows import SESSION, as_session
+from ironclaw.store.waiting import make_room
 
 if TYPE_CHECKING:
     import apsw
@@ -74,6 +75,7 @@ class Ledger(Outbox):
             sticky: A wiring that from now on engages in this chat or thread without a mention.
 
         Raises:
+            PolicyError: `RATE_LIMITED`: too many wait already; nothing of it was kept.
             HostError: `DISK_FULL` and other store errors; nothing of it was kept then.
         """
         now = self._clock.now_ms()
@@ -98,6 +100,7 @@ class Ledger(Outbox):
                 *columns, number = known
                 return Accepted(as_message(self._content, tuple(columns)), number, new=False)
             sealed = seal_words(self._content, session, message.id, event.sender, event.text)
+            make_room(db, session, engage=engage, size=len(sealed))
             number, _, _ = next_event(db, chat)
             db.execute(
                 "INSERT INTO message (event, id, session, chat, thread, external_id, sealed,"
