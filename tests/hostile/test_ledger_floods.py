@@ -8,7 +8,8 @@ import pytest
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, PolicyError
-from ironclaw.store import waiting
+from ironclaw.services.hub import Hub
+from ironclaw.store import chatlog, waiting
 from ironclaw.testing.fakes_store import open_core_store, outbound
 from ironclaw_contract.entries import Answered
 from ironclaw_contract.records import Say, Step, TurnEnd
@@ -94,3 +95,19 @@ async def test_of_context_the_newest_is_kept(
     await talk.hear("now then")
     kept = [message.text for message in await talk.core.ledger.backlog(talk.session)]
     assert kept == ["by the way 4", "by the way 5", "by the way 6", "now then"]
+
+
+async def test_long_events_are_read_in_short_pages(
+    talk: Conversation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader holds a page, not a history, and still sees every event."""
+    monkeypatch.setattr(chatlog, "PAGE_CHARS", 2500)
+    for number in range(10):
+        await talk.hear(f"{number}" * 1000)
+    log = talk.core.chatlog
+    assert len(await log.chat_events(talk.chat.id, after=0)) == 3
+    newest = await log.transcript(talk.session, limit=1000)
+    assert [event.text[0] for event in newest] == ["7", "8", "9"]
+    watch = Hub(log).watch(talk.chat.id, after=0)
+    assert [(await anext(watch)).text[0] for _ in range(10)] == [f"{n}" for n in range(10)]
+    await watch.aclose()

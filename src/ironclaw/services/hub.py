@@ -201,7 +201,8 @@ class Watch:
             self._last = max(0, await self._history.last_event(self.chat) - 1)
         page = await self._history.chat_events(self.chat, after=self._last, limit=PAGE)
         self._page.extend(shown(event) for event in page)
-        self._behind = self._behind or len(page) == PAGE
+        # A page may be short because its events are long: only an empty one is the end.
+        self._behind = self._behind or bool(page)
 
     def _advance(self, event: ChatEvent) -> ChatEvent:
         self._last = event.id

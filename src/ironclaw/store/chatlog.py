@@ -11,6 +11,8 @@ from ironclaw.store.content import Content
 from ironclaw.store.message_rows import HOST, unseal_words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import apsw
 
     from ironclaw.core.clock import Clock
@@ -26,6 +28,8 @@ _EVENTS: Final = (
 FORGOTTEN: Final = "(forgotten)"
 """Shown instead of content whose key has been destroyed."""
 REFUSALS_KEPT: Final = 2000
+PAGE_CHARS: Final = 2 * 1024 * 1024
+"""Characters of text read at once: a thousand events can be a gigabyte, and many read at a time."""
 _NAME_CHARS: Final = 200
 
 _Row = tuple[
@@ -77,14 +81,17 @@ class ChatLog:
         self._clock = clock
 
     async def chat_events(self, chat: ChatId, *, after: int, limit: int = 200) -> list[LoggedEvent]:
-        """Kept events of a chat with ids over `after`, oldest first. Raises HostError."""
+        """Kept events of a chat with ids over `after`, oldest first. Raises HostError.
+
+        At most `limit`, and fewer when they are long: only an empty list says that there are none.
+        """
 
         def work(db: apsw.Connection) -> list[LoggedEvent]:
             rows = db.execute(
                 f"{_EVENTS} WHERE e.chat = ? AND e.id > ? ORDER BY e.id LIMIT ?",
                 (chat, after, limit),
             )
-            return [self._event(row) for row in rows]
+            return self._some(rows)
 
         return await self._store.read(work)
 
@@ -96,17 +103,18 @@ class ChatLog:
         return 0 if row is None else int(row[0])
 
     async def transcript(self, session: SessionId, *, limit: int) -> list[LoggedEvent]:
-        """The newest `limit` kept events of a session, oldest first. Raises HostError."""
+        """The newest kept events of a session, oldest first. Raises HostError.
+
+        At most `limit`, and fewer when they are long.
+        """
 
         def work(db: apsw.Connection) -> list[LoggedEvent]:
-            rows = list(
-                db.execute(
-                    f"{_EVENTS} WHERE e.session = ? ORDER BY e.at_ms DESC, e.chat DESC, e.id DESC"
-                    " LIMIT ?",
-                    (session, limit),
-                )
+            rows = db.execute(
+                f"{_EVENTS} WHERE e.session = ? ORDER BY e.at_ms DESC, e.chat DESC, e.id DESC"
+                " LIMIT ?",
+                (session, limit),
             )
-            return [self._event(row) for row in reversed(rows)]
+            return self._some(rows)[::-1]
 
         return await self._store.read(work)
 
@@ -162,6 +170,18 @@ class ChatLog:
             )
         )
         return [Refusal(*row) for row in rows]
+
+    def _some(self, rows: Iterable[_Row]) -> list[LoggedEvent]:
+        """Events until they are long enough together; at least one, if there is one."""
+        found: list[LoggedEvent] = []
+        room = PAGE_CHARS
+        for row in rows:
+            event = self._event(row)
+            found.append(event)
+            room -= len(event.text)
+            if room <= 0:
+                break
+        return found
 
     def _event(self, row: _Row) -> LoggedEvent:
         (
