@@ -23,12 +23,14 @@ COMMON = {"/", "/memory", "/shared"}
 
 
 class Talk(NamedTuple):
-    """A session with a box, its agent, and a secret that was said in it and written down."""
+    """A session with a box, its agent, what was said in it, and the name of its file."""
 
     agent: str
     chat: str
     session: str
-    secret: str
+    spoken: str
+    file: str
+    """Another secret than `spoken`: the tests say it to the other sessions."""
     box: Box
 
 
@@ -62,11 +64,11 @@ def three(house: House) -> Iterator[Three]:
 
 
 def _talk(house: House, agent: str, chat: str) -> Talk:
-    secret = f"secret-{secrets.token_hex(8)}"
-    arguments = json.dumps({"path": f"{secret}.txt", "text": f"my own {secret}"})
-    sent = house.ask(agent, f"I say {secret}\n!tool write_file {arguments}", chat=chat)
+    spoken, file = f"spoken-{secrets.token_hex(8)}", f"file-{secrets.token_hex(8)}"
+    arguments = json.dumps({"path": file, "text": f"my own {spoken}"})
+    sent = house.ask(agent, f"I say {spoken}\n!tool write_file {arguments}", chat=chat)
     assert "The tool returned" in sent["reply"]
-    return Talk(agent, chat, sent["session"], secret, house.box_of(sent["session"]))
+    return Talk(agent, chat, sent["session"], spoken, file, house.box_of(sent["session"]))
 
 
 def _uses(house: House, talk: Talk, tool: str, **arguments: str) -> str:
@@ -86,17 +88,18 @@ def test_no_session_hears_what_another_was_told(house: House, three: Three) -> N
     """`!recall` lists every former message that stood in the model's request."""
     for talk, other in three.pairs:
         heard = house.ask(talk.agent, "!recall", chat=talk.chat)["reply"]
-        assert talk.secret in heard
-        assert other.secret not in heard
+        assert talk.spoken in heard
+        assert other.spoken not in heard
 
 
 def test_no_session_sees_the_files_of_another(house: House, three: Three) -> None:
     for talk, other in three.pairs:
-        assert talk.secret in _uses(house, talk, "list_files")
-        assert "my own" in _uses(house, talk, "read_file", path=f"{talk.secret}.txt")
-        listed = _uses(house, talk, "list_files")
-        assert other.secret not in listed
-        read = _uses(house, talk, "read_file", path=f"{other.secret}.txt")
+        assert "my own" in _uses(house, talk, "read_file", path=talk.file)
+        # The tool's own words, not those of the conversation that the reply quotes as well.
+        listed = _uses(house, talk, "list_files").split("I remember")[0]
+        assert talk.file in listed
+        assert other.file not in listed
+        read = _uses(house, talk, "read_file", path=other.file).split("I remember")[0]
         assert "The tool failed" in read
         assert "my own" not in read
 
