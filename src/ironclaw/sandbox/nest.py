@@ -34,6 +34,10 @@ VIEW_VARIABLE: Final = "IRONCLAW_VIEW"
 _PLACES: Final = ("/mnt", "/media", "/srv", "/opt")
 """Directories that every distribution has and a house rarely uses. The view hides what is there,
 in the nest only."""
+_CHROOT: Final = (
+    "In a chroot the kernel makes none for anybody: boot that system, or enter it with "
+    "`systemd-nspawn -D`."
+)
 _LEAST_IDS: Final = 65536
 _TIMEOUT_S: Final = 10.0
 
@@ -52,6 +56,7 @@ def enter(*, avoid: Sequence[Path]) -> Path:
     """
     if os.geteuid() == 0:
         _unshare(kernel.CLONE_NEWNS)
+        _try_user_namespace()
     else:
         _enter_user_namespace()
     place = choose_place([*avoid, Path(sys.prefix), Path(sys.base_prefix), Path.cwd()])
@@ -156,7 +161,8 @@ def _unshare(flags: int) -> None:
     except OSError as error:
         hint = (
             "Allow them: `sudo sysctl -w user.max_user_namespaces=15000 "
-            "kernel.unprivileged_userns_clone=1` (the second on Debian only), or start as root."
+            "kernel.unprivileged_userns_clone=1` (the second on Debian only), or start as root. "
+            f"{_CHROOT}"
             if error.errno in {errno.EPERM, errno.ENOSPC, errno.EACCES}
             else "`ironclaw doctor` says more."
         )
@@ -165,6 +171,27 @@ def _unshare(flags: int) -> None:
             f"This user may not make namespaces: {error.strerror}.",
             hint=hint,
         ) from error
+
+
+def _try_user_namespace() -> None:
+    """Root needs none for itself, but runsc makes one for every box, and fails without a word."""
+    child = os.fork()
+    if child == 0:
+        try:
+            kernel.unshare(kernel.CLONE_NEWUSER)
+        except OSError as error:
+            os._exit(error.errno or errno.EIO)
+        finally:
+            os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status:
+        raise HostError(
+            Code.HOST_UNSUITED,
+            f"No box can get a user namespace here: {os.strerror(abs(status))}.",
+            hint=_CHROOT
+            if status == errno.EPERM
+            else "Allow them: `sysctl -w user.max_user_namespaces=15000`.",
+        )
 
 
 def _enter_user_namespace() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,32 @@ def test_outside_a_nest_nothing_is_mounted(tmp_path: Path) -> None:
 
     assert caught.value.code is Code.HOST_UNSUITED
     assert "ironclaw up" in caught.value.hint
+
+
+_ENTER = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from ironclaw.core.errors import HostError
+from ironclaw.sandbox import nest
+try:
+    nest.enter(avoid=[])
+except HostError as error:
+    print(error.code, error.message, error.hint)
+"""
+
+
+def test_a_chroot_is_refused_with_its_own_hint() -> None:
+    """The kernel makes no user namespace in one, and runsc would only say that it failed."""
+    inside = ["chroot", "/mnt", sys.executable, "-c", _ENTER, json.dumps(sys.path)]
+    into = ["unshare", "--user", "--map-root-user", "--mount", "--"]
+    bind = ["sh", "-c", 'mount --rbind / /mnt && exec "$@"', "sh"]
+
+    done = subprocess.run(
+        [*into, *bind, *inside], capture_output=True, text=True, check=True, timeout=30
+    )
+
+    assert done.stdout.startswith("host_unsuited No box can get a user namespace"), done
+    assert "chroot" in done.stdout
 
 
 def test_the_widest_range_of_the_user_is_taken(tmp_path: Path) -> None:
