@@ -5,6 +5,7 @@ Part of the composition root: it knows the store by name, so that no port repeat
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -20,7 +21,7 @@ from ironclaw.services.house import ChatEvent, Health, SessionView
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from ironclaw.core.ids import ChatId, PrincipalId, SessionId, WiringId
+    from ironclaw.core.ids import AgentId, ChatId, PrincipalId, SessionId, WiringId
     from ironclaw.domain.model import (
         Agent,
         Chat,
@@ -80,6 +81,7 @@ class Household:
         self._slots = slots
         self._hub = hub
         self._machine = machine
+        self._wiring = asyncio.Lock()
 
     # --- talking ----------------------------------------------------------------------------------
 
@@ -99,22 +101,32 @@ class Household:
         platform_id = f"{found.id}/{name}"
         place = await self._registry.place(API_CHANNEL, platform_id)
         if place is None or not place.wirings:
-            chat = await self._registry.ensure_chat(
-                channel=API_CHANNEL, platform_id=platform_id, title=name
-            )
-            await self._registry.create_wiring(
-                chat=chat.id,
-                agent=found.id,
-                engage=Engage.PATTERN,
-                pattern=".",
-                sender_scope=SenderScope.KNOWN,
-                partition=Partition.PER_THREAD,
-            )
+            # One at a time: two first messages at once would wire the chat twice.
+            async with self._wiring:
+                chat = await self._wired(found.id, platform_id, title=name)
         else:
             chat = place.chat
         standings = await self._registry.standings_of(principal)
         if rank(standings, found.id) is Rank.UNKNOWN:
             await self._registry.give(principal, Role.MEMBER, found.id)
+        return chat
+
+    async def _wired(self, agent: AgentId, platform_id: str, *, title: str) -> Chat:
+        """The `api` chat of that id, made and wired unless somebody just did."""
+        place = await self._registry.place(API_CHANNEL, platform_id)
+        if place is not None and place.wirings:
+            return place.chat
+        chat = await self._registry.ensure_chat(
+            channel=API_CHANNEL, platform_id=platform_id, title=title
+        )
+        await self._registry.create_wiring(
+            chat=chat.id,
+            agent=agent,
+            engage=Engage.PATTERN,
+            pattern=".",
+            sender_scope=SenderScope.KNOWN,
+            partition=Partition.PER_THREAD,
+        )
         return chat
 
     def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:

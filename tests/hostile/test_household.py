@@ -1,0 +1,43 @@
+"""Clients that all come first: a chat is made and wired once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from ironclaw.core.ids import PrincipalId
+from ironclaw.household import Household
+from ironclaw.testing.fakes_store import open_core_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.hostile
+
+
+async def test_first_messages_at_once_wire_a_chat_once(tmp_path: Path) -> None:
+    async with open_core_store(tmp_path) as core:
+        agent = await core.registry.create_agent(name="demo")
+        none = cast("Any", None)
+        house = Household(
+            registry=core.registry,
+            ledger=core.ledger,
+            log_of_chats=core.chatlog,
+            router=none,
+            sessions=none,
+            slots=none,
+            hub=none,
+            machine=none,
+        )
+        chats = await asyncio.gather(
+            *(
+                house.chat_for("demo", "main", principal=PrincipalId(f"api:t{number % 2}"))
+                for number in range(16)
+            )
+        )
+        assert len({chat.id for chat in chats}) == 1
+        assert [(row[1].id, row[2].id) for row in await core.registry.wirings()] == [
+            (chats[0].id, agent.id)
+        ]
