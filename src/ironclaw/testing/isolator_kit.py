@@ -108,6 +108,18 @@ async def durable_directories_are_kept(subject: Subject) -> None:
     assert await subject.isolator.durable(Durable.MEMORY, "kept", lane=LANE) != first
 
 
+async def only_empty_durable_directories_go(subject: Subject) -> None:
+    """What holds something stays; what is not there is no error."""
+    isolator = subject.isolator
+    full = await isolator.durable(Durable.SHARED, "full", lane=LANE)
+    (full / "note").write_text("still here", encoding="utf-8")
+    empty = await isolator.durable(Durable.SHARED, "empty", lane=LANE)
+    for name in ("full", "empty", "empty", "never"):
+        await isolator.remove_empty(Durable.SHARED, name)
+    assert (full / "note").exists()
+    assert not empty.exists()
+
+
 async def durable_names_cannot_escape(subject: Subject) -> None:
     """A name that is not one path component is refused."""
     for name in ("../x", "a/b", "", ".", "..", "a\0b", ".hidden"):
@@ -256,6 +268,7 @@ CHECKS: Final[dict[str, Callable[[Subject], Awaitable[None]]]] = {
     for check in (
         prepare_makes_in_out_and_run,
         durable_directories_are_kept,
+        only_empty_durable_directories_go,
         durable_names_cannot_escape,
         launch_then_discard,
         discard_is_idempotent,
