@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ironclaw.cli import render
 from ironclaw.cli.client import Client
-from ironclaw.config.paths import claim_directory
+from ironclaw.config.paths import check_way, claim_directory
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -44,6 +44,7 @@ def core_environment(settings: Settings, config: Path | None) -> dict[str, str]:
 def claim_directories(settings: Settings) -> None:
     """Make the house's directories, or check that they are ours. Raises IronClawError."""
     for directory in {settings.state_dir, settings.runtime_dir, settings.image_dir}:
+        check_way(directory)
         claim_directory(directory)
     claim_directory(settings.log_file.parent)
 

@@ -94,6 +94,36 @@ def claim_directory(path: Path) -> Path:
     return path
 
 
+def check_way(path: Path) -> None:
+    """Check that nobody else can put something of theirs in a private directory's place.
+
+    Call it outside the nest: inside an ordinary user's, root's own directories look like nobody's.
+
+    Raises:
+        UserError: `CONFIG_INVALID`: a directory above it is somebody else's, or anybody's.
+    """
+    for above in path.absolute().parent.resolve().parents:
+        _check_above(path, above)
+    _check_above(path, path.absolute().parent.resolve())
+
+
+def _check_above(path: Path, above: Path) -> None:
+    try:
+        info = above.stat()
+    except OSError:
+        return  # not there yet, or `claim_directory` says what is wrong with it
+    is_open = bool(info.st_mode & stat.S_IWOTH) and not info.st_mode & stat.S_ISVTX
+    if not is_open and info.st_uid in {0, os.geteuid()}:
+        return
+    whose = "can be written by anybody" if is_open else "belongs to another user"
+    raise UserError(
+        Code.CONFIG_INVALID,
+        f"{path} is not safe where it is: {above} {whose}.",
+        hint="They could put their own directory in its place: name another one in [paths], or "
+        f"mend the owner and mode of {above}.",
+    )
+
+
 def _absolute(value: str | None) -> Path | None:
     # XDG base directory specification: relative paths are to be ignored.
     return Path(value) if value and value.startswith("/") else None
