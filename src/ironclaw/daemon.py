@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -252,6 +253,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             hint=error.hint,
             detail=error.detail,
         )
+        # The words that name the next step: a status alone would only tell the kind of error.
+        told = {"code": error.code, "message": error.message, "hint": error.hint}
+        _tell_keeper(json.dumps(told).encode() + b"\n")
         return error.row.exit_code
     return 0
 
@@ -259,10 +263,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def say_ready(listening: Listening) -> None:
     """Tell the keeper, and through it `ironclaw up`, that messages are taken."""
     _log.info("ready", socket=str(listening.socket), host=listening.host, port=listening.port)
+    _tell_keeper(b"ready\n")
+
+
+def _tell_keeper(line: bytes) -> None:
+    """Say how the start went to whoever waits for it; once, and to nobody when nobody waits."""
     descriptor = os.environ.pop(READY_VARIABLE, "")
     if descriptor:
         with contextlib.suppress(OSError):
-            os.write(int(descriptor), b"ready\n")
+            os.write(int(descriptor), line)
             os.close(int(descriptor))
 
 
