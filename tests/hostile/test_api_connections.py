@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import selectors
 import socket
 from contextlib import ExitStack
@@ -148,3 +149,13 @@ def crowd_once(served: Served, stack: ExitStack) -> None:
     """As many strangers as there are places beside ours."""
     for _ in range(PLACES - 1):
         stack.enter_context(socket.create_connection(("127.0.0.1", served.port), 5))
+
+
+def test_connections_cannot_use_up_the_files_that_boxes_need() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+        connections.allow_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 4 * connections.MAX_CONNECTIONS
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

@@ -7,6 +7,7 @@ one. The unix socket, which only its owner can reach, keeps the rest.
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS: Final = 1024
 """Of both kinds; over it requests are answered with 503."""
 MAX_TCP: Final = 512
+MAX_FILES: Final = 65_536
 
 
 class Connection(H11Protocol):
@@ -51,3 +53,15 @@ class Connection(H11Protocol):
         idle = [one for one in others if one.cycle is None or one.cycle.response_complete]
         leaving = min(idle, key=lambda one: one.idle_since, default=self)
         leaving.transport.abort()
+
+
+def allow_files() -> None:
+    """Let this process open as many files as it may, up to `MAX_FILES`.
+
+    The usual limit of 1024 is a default for programs of another time: connections alone could use
+    it up, and then no box could be started.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import uvicorn
 
-from ironclaw.api.connections import MAX_CONNECTIONS, Connection
+from ironclaw.api.connections import MAX_CONNECTIONS, Connection, allow_files
 from ironclaw.api.gate import MAX_HEADER_BYTES
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
@@ -74,6 +74,7 @@ async def serve(app: ASGIApp, settings: Settings, *, ready: Callable[[Listening]
         UserError: `CONFLICT`, when the port or the socket is somebody else's.
         HostError: The address cannot be listened on.
     """
+    allow_files()
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(_unix_socket(settings.api_socket))]
         host = port = None
