@@ -9,7 +9,6 @@ where the ledger stands. Everything published may repeat; the box ignores messag
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ironclaw.core.errors import IronClawError, PeerError
@@ -27,9 +26,9 @@ from ironclaw.domain.ports import (
     Tampered,
 )
 from ironclaw.services.briefing import batches, first_records, message_record
-from ironclaw_contract.codes import WireCode
+from ironclaw.services.calls import ModelCalls
 from ironclaw_contract.records import Trouble
-from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate
+from ironclaw_contract.rpc import Cancel, Generate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 
 RECONNECT_S: Final = 15.0
 """How long a box may be without a bell before it counts as gone."""
-MAX_CALLS: Final = 4
-"""Model calls of one box at once."""
 MAX_RELINKS: Final = 5
 """Airlocks that may die in one life; over it the box is replaced as well."""
 
@@ -96,7 +93,6 @@ class Life:
         self._fresh: list[Message] = []
         self._behind = False
         """The ledger has more than `_fresh`, or something that comes before it."""
-        self._calls: dict[int, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.TimerHandle | None = None
         self._progressed = False
@@ -141,6 +137,14 @@ class Life:
         self._parts.custodian.key(self._session.id)
         async with Tasks(f"life {self._session.id}", on_failure=self._broken) as tasks:
             self._tasks = tasks
+            self._calls = ModelCalls(
+                slot=self._slot,
+                session=self._session.id,
+                agent=self._agent,
+                parts=self._parts,
+                tasks=tasks,
+                message=self._sent.get,
+            )
             tasks.start(self._watch(), name="watch")
             # A task of its own: an airlock that hangs must not hold up the end.
             tasks.start(self._begin(adopted=adopted), name="begin")
@@ -248,9 +252,9 @@ class Life:
             case Outbound():
                 await self._take_in(event)
             case Asked(Generate() as ask):
-                self._ask(ask)
+                self._calls.ask(ask)
             case Asked(Cancel(call)):
-                self._cancel(call)
+                self._calls.cancel(call)
             case BoxArrived(hello):
                 await self._arrived(claimed=hello.claimed, in_seq=hello.in_seq)
             case KeyRead():
@@ -263,7 +267,7 @@ class Life:
                 await self._quarantine(reason)
 
     def _lost_bell(self) -> None:
-        self._drop_calls()
+        self._calls.drop()
         self._await_bell()
 
     def _await_bell(self) -> None:
@@ -315,7 +319,7 @@ class Life:
 
     async def _relink(self) -> None:
         """The airlock died: start another where the ledger stands."""
-        self._drop_calls()
+        self._calls.drop()
         self._relinks += 1
         if self._relinks > MAX_RELINKS:
             self.end("gone", "its airlocks keep dying")
@@ -328,47 +332,6 @@ class Life:
         await self._parts.slots.relink(self._slot)
         await self._claim()
         self._await_bell()
-
-    # --- models -----------------------------------------------------------------------------------
-
-    def _ask(self, ask: Generate) -> None:
-        if len(self._calls) >= MAX_CALLS or ask.call in self._calls:
-            self._refuse(ask.call, WireCode.BUSY, "too many model calls at once")
-            return
-        task = self._tasks.start(self._generate(ask), name=f"model {ask.call}")
-        self._calls[ask.call] = task
-        # Not in the task itself: one that is cancelled before its first step runs no `finally`.
-        task.add_done_callback(lambda done: self._forget_call(ask.call, done))
-
-    async def _generate(self, ask: Generate) -> None:
-        link = self._slot.link
-        shown = self._sent.get(MessageId(ask.turn))
-        stream = self._parts.models.generate(self._agent, self._session.id, ask)
-        async with contextlib.aclosing(stream) as events:
-            async for event in events:
-                if not isinstance(event, Delta):
-                    await link.tell(event)
-                elif shown is not None:
-                    # For people's eyes; the box waits for the whole answer.
-                    self._parts.announce.progress(shown, event.text)
-
-    def _forget_call(self, call: int, task: asyncio.Task[None]) -> None:
-        if self._calls.get(call) is task:
-            del self._calls[call]
-
-    def _cancel(self, call: int) -> None:
-        """The box does not want the answer any more; it waits for an end all the same."""
-        if (task := self._calls.pop(call, None)) is not None:
-            task.cancel()
-            self._refuse(call, WireCode.CANCELLED, "the call was cancelled")
-
-    def _refuse(self, call: int, code: WireCode, text: str) -> None:
-        self._tasks.start(self._slot.link.tell(Failed(call, code, text)), name=f"refuse {call}")
-
-    def _drop_calls(self) -> None:
-        calls, self._calls = self._calls, {}
-        for task in calls.values():
-            task.cancel()
 
     # --- rest -------------------------------------------------------------------------------------
 

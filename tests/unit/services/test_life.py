@@ -9,7 +9,7 @@ import pytest
 from tests.support.cores import Core, OpenCore, until
 
 from ironclaw.domain.model import SessionState
-from ironclaw.services import life
+from ironclaw.services import calls, life
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.records import Message, Trouble
 from ironclaw_contract.rpc import Failed, Generated
@@ -216,7 +216,7 @@ async def test_a_cancelled_call_ends_with_a_word_and_frees_its_place(core: Core)
     talk = await begun(core)
     message = await hangs(core, talk)
     link = core.link()
-    for call in range(100, 100 + 3 * life.MAX_CALLS):
+    for call in range(100, 100 + 3 * calls.MAX_CALLS):
         # At once and after a while: the first ones have not even begun.
         link.ask(call, message)
         if call % 2:
@@ -231,14 +231,14 @@ async def test_too_many_calls_at_once_are_refused_and_the_others_go_on(core: Cor
     talk = await begun(core)
     message = await hangs(core, talk)
     link = core.link()
-    for call in range(100, 100 + life.MAX_CALLS):
+    for call in range(100, 100 + calls.MAX_CALLS):
         link.ask(call, message)
 
     await until(lambda: any(isinstance(tell, Failed) for tell in link.told))
 
     refused = [tell for tell in link.told if isinstance(tell, Failed)]
     assert [(tell.call, tell.code) for tell in refused] == [
-        (99 + life.MAX_CALLS, WireCode.BUSY),
+        (99 + calls.MAX_CALLS, WireCode.BUSY),
     ]
 
 
