@@ -60,7 +60,7 @@ class SandboxSettings(_Section, frozen=True):
     platform: Literal["ptrace", "systrap"] = "ptrace"
     """gVisor platform. `ptrace` uses no CPU while a box is idle, `systrap` 3 % of a core each."""
     max_boxes: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
-    """Boxes that may run at once, blank slots included."""
+    """Boxes of sessions that may run at once; blank slots come on top."""
     pool_size: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
     """Blank slots kept ready for each new agent that does not say otherwise."""
     idle_stop_s: Annotated[float, msgspec.Meta(ge=1.0, le=7 * 86_400.0)] = 900.0

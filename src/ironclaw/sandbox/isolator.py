@@ -195,7 +195,11 @@ class RunscIsolator:
     def weaker(self, lane: int = 0) -> tuple[str, ...]:
         """Say in words what this host cannot enforce."""
         shared = () if self._ids(lane).own else ("agents share one range of host ids",)
-        return (*self._groups.weaker, *shared)
+        return (
+            *self._groups.weaker,
+            *shared,
+            "no limit on the bytes of a whole workspace or memory",
+        )
 
     async def ended(self, box: Box) -> str:
         """Wait until the box's sentry is gone; return why in a word (`exit`, `oom`, `killed`)."""

@@ -123,7 +123,9 @@ class Life:
     def end(self, reason: Reason, detail: str = "") -> None:
         """End this life; the first reason counts."""
         if not self._ended.done():
-            self._ended.set_result(End(reason, detail, self._progressed))
+            # What a box did before it hung is no reason to think that the next one will not.
+            progressed = self._progressed and reason != "hung"
+            self._ended.set_result(End(reason, detail, progressed))
 
     async def run(self, *, adopted: bool) -> End:
         """Live until something ends it.
@@ -299,6 +301,8 @@ class Life:
     async def _quarantine(self, reason: str) -> None:
         _log.warning("session_quarantined", session=self._session.id, reason=reason)
         await self._parts.ledger.quarantine(self._session.id, reason=reason)
+        # People go on in a new session; nothing of this one reaches it.
+        await self._parts.registry.unseat(self._session.id)
         self._parts.announce.due()
         self.end("tamper", reason)
 
@@ -336,15 +340,19 @@ class Life:
     # --- rest -------------------------------------------------------------------------------------
 
     def _rest(self) -> None:
-        """Arm the idle timer when nothing is with the box, disarm it otherwise."""
+        """Arm the timer for a box with nothing to do, or for one that gets nothing done."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self.idle_since = self._parts.clock.monotonic_s()
-        if not self.busy:
-            self._timer = asyncio.get_running_loop().call_later(
-                self._parts.limits.idle_stop_s, self.end, "idle"
-            )
+        loop = asyncio.get_running_loop()
+        limits = self._parts.limits
+        if self.busy:
+            # It may answer its watchdog and still never answer a person.
+            detail = f"nothing done in {limits.turn_s:.0f} s"
+            self._timer = loop.call_later(limits.turn_s, self.end, "hung", detail)
+        else:
+            self._timer = loop.call_later(limits.idle_stop_s, self.end, "idle")
             self._changed()
 
     def _broken(self, name: str, error: BaseException) -> None:

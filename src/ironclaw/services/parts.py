@@ -30,6 +30,10 @@ class Registry(Protocol):
         """The session whose newest receipt names this slot."""
         ...
 
+    async def unseat(self, session: SessionId) -> None:
+        """Let the next message of the session's place begin a new one. Idempotent."""
+        ...
+
     async def save_receipt(self, session: SessionId, receipt: Receipt) -> None:
         """Keep the proof of a launch, durable on return."""
         ...
@@ -84,6 +88,9 @@ class SessionLimits(NamedTuple):
     """Seconds without work after which a box is let go."""
     max_boxes: int = 64
     """Boxes of sessions at once; over it the longest idle one is let go first."""
+    turn_s: float = 1800.0
+    """Seconds a box may work on messages without committing anything; longer than any model call
+    with its retries."""
     context_bytes: int = 512 * 1024
     """Bytes of conversation given to a fresh box and sent to the model."""
 

@@ -255,12 +255,16 @@ class FakeAirlocks:
         """When true boxes are given nothing but the key."""
         self.complain = False
         """When true boxes answer whatever they are told with `Trouble`."""
+        self.deaf = False
+        """When true new boxes take messages and never answer."""
         self.hang = False
         """When true publishing never ends."""
 
     async def start(self, directory: SlotDir) -> FakeLink:
         """Start an airlock on a slot."""
-        link = FakeLink(self.boxes.setdefault(directory.slot, FakeBox()), self)
+        box = self.boxes.setdefault(directory.slot, FakeBox())
+        box.deaf |= self.deaf
+        link = FakeLink(box, self)
         self.links.append(link)
         return link
 

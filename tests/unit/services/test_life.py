@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.cores import Core, OpenCore, until
 
+from ironclaw.domain import lifecycle
 from ironclaw.domain.model import SessionState
+from ironclaw.domain.routing import Seat
 from ironclaw.services import calls, life
+from ironclaw.services.parts import SessionLimits
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.records import Message, Trouble
 from ironclaw_contract.rpc import Failed, Generated
@@ -31,6 +34,11 @@ async def begun(core: Core) -> Conversation:
     await core.answered(talk, 1)
     await until(lambda: core.sessions.box_state(talk.session) == "ready")
     return talk
+
+
+def without_waiting(*, failures: int, progressed: bool, pending: bool) -> lifecycle.Next:
+    step = lifecycle.after_end(failures=failures, progressed=progressed, pending=pending)
+    return step._replace(delay_s=0.0) if isinstance(step, lifecycle.Retry) else step
 
 
 async def hangs(core: Core, talk: Conversation) -> Message:
@@ -178,6 +186,22 @@ async def test_a_box_that_only_complains_is_not_started_for_ever(core: Core, sto
     assert len(core.isolator.launches) == 5
 
 
+async def test_a_box_that_lives_but_gets_nothing_done_is_replaced_and_at_last_parked(
+    open_core: OpenCore, store: CoreStore, monkeypatch: pytest.MonkeyPatch
+):
+    """It answers its watchdog, so only the time without a commit tells."""
+    monkeypatch.setattr("ironclaw.services.owner.after_end", without_waiting)
+    core = await open_core(SessionLimits(turn_s=0.02))
+    talk = await store.begin()
+    core.airlocks.deaf = True
+    await core.hear(talk, "one")
+
+    said = await core.answered(talk, 1)
+
+    assert said[0].startswith("The agent's sandbox failed 5 times in a row (hung).")
+    assert len(core.isolator.launches) == 5
+
+
 # --- tampering ------------------------------------------------------------------------------------
 
 
@@ -192,6 +216,9 @@ async def test_tampering_stops_the_session_for_good_and_says_so(core: Core, stor
     await until(lambda: core.sessions.box_state(talk.session) == "none")
     session = await store.registry.session(talk.session)
     assert (session.state, session.reason) == (SessionState.QUARANTINED, "mac")
+    # The next message of this chat begins a session that knows nothing of this one.
+    seat = Seat(talk.agent.id, session.partition, session.chat, session.thread)
+    assert await store.registry.seated(seat) is None
     assert await core.isolator.survivors() == []
     await core.hear(talk, "two")
     assert (await core.answered(talk, 3))[2] == "This conversation is closed: mac."
