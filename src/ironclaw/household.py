@@ -90,7 +90,7 @@ class Household:
         return await self._router.hear(event)
 
     async def chat_for(self, agent: str, name: str, *, principal: PrincipalId) -> Chat:
-        """The `api` chat of that name wired to that agent, made at first use."""
+        """The principal's own `api` chat of that name, wired to that agent at first use."""
         found = await self._registry.agent(agent)
         if found.archived:
             raise UserError(
@@ -98,7 +98,7 @@ class Household:
                 f"The agent {found.name} is archived.",
                 hint="`ironclaw agent list` shows those that are not.",
             )
-        platform_id = f"{found.id}/{name}"
+        platform_id = f"{found.id}/{principal}/{name}"
         place = await self._registry.place(API_CHANNEL, platform_id)
         if place is None or not place.wirings:
             # One at a time: two first messages at once would wire the chat twice.
@@ -128,6 +128,19 @@ class Household:
             partition=Partition.PER_THREAD,
         )
         return chat
+
+    async def check_follow(self, chat: ChatId, *, principal: PrincipalId | None) -> None:
+        """Whether there is such a chat, and the principal may follow it."""
+        found = await self._registry.chat(chat)
+        if principal is not None:
+            _, _, rest = found.platform_id.partition("/")
+            if found.channel != API_CHANNEL or not rest.startswith(f"{principal}/"):
+                # The same words as for one that does not exist: ids of others tell nothing.
+                raise UserError(
+                    Code.NOT_FOUND,
+                    f"There is no chat {chat[:80]!r} of this token.",
+                    hint="Follow the chat that sending a message names.",
+                )
 
     def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
         """Events of a chat: kept ones after `after`, then live ones without a gap."""

@@ -13,7 +13,7 @@ from ironclaw.api.scopes import Scope
 from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, Settings
 from ironclaw.core.clock import ManualClock
-from ironclaw.core.ids import ChatId
+from ironclaw.core.ids import ChatId, PrincipalId
 from ironclaw.services.hub import Hub
 from ironclaw.testing.fake_house import FakeHouse
 
@@ -49,6 +49,9 @@ class Watched(FakeHouse):
     def __init__(self) -> None:
         super().__init__()
         self.hub = Hub(Silent())
+
+    async def check_follow(self, chat: ChatId, *, principal: PrincipalId | None) -> None:
+        """Everybody may."""
 
     def watch(self, chat: ChatId, *, after: int | None) -> Watch:
         return self.hub.watch(chat, after=after)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from ironclaw.api.bodies import SendMessage, Sent
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
-from ironclaw.api.scopes import Scope
+from ironclaw.api.scopes import Scope, allows
 from ironclaw.api.sse import EventStream, close
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, UserError
@@ -179,8 +179,13 @@ async def follow_chat(call: Call) -> EventStream:
     """Events of a chat as a stream."""
     after = _resume_point(call)
     settings = call.parts.settings
-    # An unknown chat is an error of its own, not a stream that breaks: look before answering.
-    events = _started(call.parts.house.watch(ChatId(call.path("chat")), after=after))
+    # An unknown chat is an error of its own, not a stream that breaks: look before answering. Who
+    # may only chat follows chats of their own.
+    chat = ChatId(call.path("chat"))
+    reads_all = allows(call.holder.scopes, frozenset({Scope.READ}))
+    principal = None if reads_all else call.holder.principal
+    await call.parts.house.check_follow(chat, principal=principal)
+    events = _started(call.parts.house.watch(chat, after=after))
     first = await anext(events)
     if first is not None:
         raise AssertionError("the probe comes first")

@@ -98,10 +98,23 @@ class House(Protocol):
         ...
 
     async def chat_for(self, agent: str, name: str, *, principal: PrincipalId) -> Chat:
-        """The `api` chat of that name wired to that agent, made at first use.
+        """The principal's own `api` chat of that name, wired to that agent at first use.
 
-        The principal becomes a member of the agent, so only tokens with scope `chat` get here.
+        Two tokens never share a chat by choosing the same name. The principal becomes a member of
+        the agent, so only tokens with scope `chat` get here.
         Raises UserError (`NOT_FOUND`) for an unknown agent.
+        """
+        ...
+
+    async def check_follow(self, chat: ChatId, *, principal: PrincipalId | None) -> None:
+        """Check that there is such a chat and that the principal may follow it.
+
+        Args:
+            chat: Which one.
+            principal: Only its own chats; None for somebody who may follow all.
+
+        Raises:
+            UserError: `NOT_FOUND`, in both cases.
         """
         ...
 

@@ -155,8 +155,17 @@ class FakeHouse:
         standing = Standing(principal=principal, role=Role.MEMBER, agent=found.id)
         if standing not in self._standings:
             self._standings.append(standing)
+        name = f"{principal}/{name}"
         chat = Chat(id=ChatId(new_id("cht")), channel="api", platform_id=f"{found.id}/{name}")
         return self._chats.setdefault((found.id, name), chat)
+
+    async def check_follow(self, chat: ChatId, *, principal: PrincipalId | None) -> None:
+        """Known chats; with a principal its own only."""
+        self._check()
+        for (_agent, name), known in self._chats.items():
+            if known.id == chat and (principal is None or name.startswith(f"{principal}/")):
+                return
+        raise UserError(Code.NOT_FOUND, "There is no such chat.", hint="Send it a message.")
 
     async def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
         """Kept events, then live ones."""

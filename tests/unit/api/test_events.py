@@ -131,6 +131,20 @@ async def test_an_unknown_chat_is_an_answer_of_its_own_not_a_broken_stream(edge:
     assert answer.json()["code"] == "not_found"
 
 
+async def test_a_token_that_may_only_chat_follows_its_own_chats(edge: Any):
+    """What a stranger's chat is called is told to nobody; who may read follows every chat."""
+    async with edge.client(Scope.OPERATE) as client:
+        sent = await client.post("/v1/agents/demo/chats/main/messages", json={"text": "hi"})
+    chat = sent.json()["chat"]
+
+    async with edge.client(Scope.CHAT) as client:
+        refused = await client.get(f"/v1/chats/{chat}/events")
+        own = await client.post("/v1/agents/demo/chats/main/messages", json={"text": "hi"})
+
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    assert own.json()["chat"] != chat
+
+
 async def test_streams_are_bounded(edge: Any, tasks: Any):
     chat = await chat_of(edge)
     listeners = [Listener(edge, chat) for _ in range(2)]
