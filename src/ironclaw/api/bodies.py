@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -21,7 +21,14 @@ from ironclaw.domain.model import (
 from ironclaw.services.house import ChatEvent, SessionView
 
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-AgentName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9\-]{0,62}\Z")]
+_NAME = r"\A[a-z0-9][a-z0-9\-]{0,62}\Z"
+_PRINCIPAL = r"\A[a-z0-9_\-]{1,63}:[^\x00-\x1f]{1,255}\Z"
+RULES: Final = {
+    _NAME: "a name of a-z, 0-9 and '-', not '-' first, at most 63 long",
+    _PRINCIPAL: "`<channel>:<handle>`, for example api:ann",
+}
+"""Patterns of bodies, in words: what an error says of text that does not match."""
+AgentName = Annotated[str, msgspec.Meta(pattern=_NAME)]
 ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -68,7 +75,7 @@ class CreateWiring(_In, frozen=True):
 class Standing(_In, frozen=True):
     """A role to give or take."""
 
-    principal: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9_\-]{1,63}:[^\x00-\x1f]{1,255}\Z")]
+    principal: Annotated[str, msgspec.Meta(pattern=_PRINCIPAL)]
     role: Role
     agent: Short | None = None
     """Name or id; null gives the role for all agents."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 import msgspec
 from starlette.responses import Response
 
+from ironclaw.api.bodies import RULES
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -125,9 +126,12 @@ def decode(body: type[_T], raw: bytes) -> _T:
     try:
         value = msgspec.json.decode(raw, type=body)
     except msgspec.ValidationError as error:
+        text = str(error)
+        for pattern, words in RULES.items():
+            text = text.replace(f"`str` matching regex {pattern!r}", words)
         raise UserError(
             Code.INVALID,
-            f"The body does not fit: {error}.",
+            f"The body does not fit: {text}.",
             hint="/openapi.json has the schema of every body.",
         ) from error
     except (ValueError, RecursionError) as error:

@@ -100,4 +100,4 @@ def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> Spoken:
 
 
 def _failed(text: str) -> PeerError:
-    return PeerError(Code.BOX_BROKEN, text, hint="Say it again; `ironclaw logs` has what happened.")
+    return PeerError(Code.BOX_BROKEN, text, hint="`ironclaw logs` has what happened.")

@@ -54,7 +54,7 @@ def demo(*, as_json: Json = False) -> None:
         render.data(told | {"total_ms": round(1000 * (time.monotonic() - began))})
         return
     render.note(f"Everything is down again; {time.monotonic() - began:.1f} s in all.")
-    render.note("Your own house: ironclaw up")
+    render.note("Your own house: ./run ironclaw up")
 
 
 def _have_agent(client: Client) -> None:

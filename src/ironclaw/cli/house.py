@@ -11,7 +11,7 @@ import typer
 
 from ironclaw.cli import launch, render
 from ironclaw.cli.client import not_running
-from ironclaw.cli.nouns.daemon import when
+from ironclaw.cli.nouns.daemon import readable
 from ironclaw.cli.options import Json, chosen, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -79,9 +79,9 @@ def status(*, as_json: Json = False) -> None:
         return
     ready = found["ready"]
     render.line("ready" if ready else "not ready", tone="good" if ready else "bad")
-    shown: dict[str, Any] = {key: value for key, value in found.items() if key != "degraded"}
-    shown["started_ms"] = when(found["started_ms"])
-    shown["core_rss_bytes"] = f"{found['core_rss_bytes'] / 2**20:.0f} MiB"
+    said = {"ready", "degraded", "core_rss_bytes"}
+    shown = readable({key: value for key, value in found.items() if key not in said})
+    shown["core_rss"] = f"{found['core_rss_bytes'] / 2**20:.0f} MiB"
     render.fields(shown | _where(mine))
     for text in found["degraded"]:
         render.line(f"weaker: {text}", tone="warn")

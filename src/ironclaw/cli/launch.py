@@ -32,9 +32,9 @@ def core_argv() -> list[str]:
 def core_environment(settings: Settings, config: Path | None) -> dict[str, str]:
     """The core's environment: ours, with this run's configuration and directories fixed in it."""
     environment = dict(os.environ)
+    # In the nest an ordinary user is root, whose default file and directories would be others.
     if config is not None:
         environment["IRONCLAW_CONFIG"] = str(config.resolve())
-    # In the nest an ordinary user is root, whose default directories would be others.
     environment["IRONCLAW_PATHS_STATE_DIR"] = str(settings.state_dir)
     environment["IRONCLAW_PATHS_RUNTIME_DIR"] = str(settings.runtime_dir)
     environment["IRONCLAW_PATHS_IMAGE_DIR"] = str(settings.image_dir)

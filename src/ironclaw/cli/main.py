@@ -148,6 +148,10 @@ def run(argv: list[str]) -> int:
             error.show()
             return code
         return _bug(error, as_json=as_json)
+    if result == INTERRUPTED:
+        # The library made a status of it. The terminal is behind a `^C`: begin a line of our own.
+        render.note("")
+        render.note("interrupted")
     return result if isinstance(result, int) else 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from ironclaw.config.load import load_settings
+from ironclaw.config.load import find_config, load_settings
 
 if TYPE_CHECKING:
     from ironclaw.config.settings import Settings
@@ -33,11 +33,13 @@ class Chosen(NamedTuple):
 
     settings: Settings
     config: Path | None
+    """The file they were read from; None when there is none."""
 
 
 def chosen() -> Chosen:
     """The settings of this run. Raises UserError (`CONFIG_INVALID`)."""
-    return Chosen(load_settings(_Chosen.config), _Chosen.config)
+    found = find_config(_Chosen.config)
+    return Chosen(load_settings(found), found)
 
 
 def settings() -> Settings:

@@ -103,8 +103,9 @@ def error(problem: IronClawError, *, as_json: bool) -> int:
 
 
 def ask(prompt: str) -> str | None:
-    """Read one line from a person; None at the end of input."""
-    _write(sys.stdout, _toned(sys.stdout, sanitize(prompt), "strong"))
+    """Read one line from a person, or from a pipe without a prompt; None at the end of input."""
+    if sys.stdin.isatty():
+        _write(sys.stdout, _toned(sys.stdout, sanitize(prompt), "strong"))
     text = sys.stdin.readline()
     return text.rstrip("\n") if text else None
 

@@ -53,7 +53,7 @@ def load_settings(
     """
     env = os.environ if environ is None else environ
     user = os.geteuid() if uid is None else uid
-    path = _find(config, env, user)
+    path = find_config(config, environ=env, uid=user)
     text = _read(path) if path is not None else ""
     tree = _parse(text, path)
     _overlay(tree, env)
@@ -61,7 +61,19 @@ def load_settings(
     return _complete(settings, env, user)
 
 
-def _find(config: Path | None, env: Mapping[str, str], uid: int) -> Path | None:
+def find_config(
+    config: Path | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    uid: int | None = None,
+) -> Path | None:
+    """The file that `load_settings` reads with the same arguments; None when there is none.
+
+    Raises:
+        UserError: `CONFIG_INVALID`: a file was named that does not exist.
+    """
+    env = os.environ if environ is None else environ
+    user = os.geteuid() if uid is None else uid
     if config is None and (named := env.get("IRONCLAW_CONFIG")):
         config = Path(named)
     if config is not None:
@@ -72,7 +84,7 @@ def _find(config: Path | None, env: Mapping[str, str], uid: int) -> Path | None:
                 hint="Check --config and $IRONCLAW_CONFIG; without both, defaults apply.",
             )
         return config
-    return next((path for path in config_candidates(env, uid) if path.is_file()), None)
+    return next((path for path in config_candidates(env, user) if path.is_file()), None)
 
 
 def _read(path: Path) -> str:

@@ -266,7 +266,10 @@ def _read_line(descriptor: int, timeout_s: float) -> str:
 def _start_error(status: int, said: str, tail: str) -> IronClawError:
     with contextlib.suppress(ValueError, KeyError, TypeError):
         told = json.loads(said)
-        return _by_code(Code(told["code"]), str(told["message"]), str(told["hint"]), tail)
+        code = Code(told["code"])
+        # What the caller can mend is said in the message; the log would only bury it.
+        detail = "" if _is_callers(code) else tail
+        return _by_code(code, str(told["message"]), str(told["hint"]), detail)
     if said == "timeout":
         return HostError(
             Code.UNAVAILABLE,
@@ -282,8 +285,11 @@ def _start_error(status: int, said: str, tail: str) -> IronClawError:
 
 
 def _by_code(code: Code, message: str, hint: str, detail: str) -> IronClawError:
-    caller = CODES[code].exit_code < 40  # noqa: PLR2004 - the table's own split
-    return (UserError if caller else HostError)(code, message, hint=hint, detail=detail)
+    return (UserError if _is_callers(code) else HostError)(code, message, hint=hint, detail=detail)
+
+
+def _is_callers(code: Code) -> bool:
+    return CODES[code].exit_code < 40  # noqa: PLR2004 - the table's own split
 
 
 def _tail(log: Path, mark: int) -> str:

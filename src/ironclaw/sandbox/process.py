@@ -93,7 +93,7 @@ async def run(
             raise HostError(
                 Code.RUNTIME_MISSING,
                 f"The program {argv[0]} is not installed.",
-                hint="`./run doctor` names what is missing and how to install it.",
+                hint="`ironclaw doctor` names what is missing and how to install it.",
                 detail=replay(argv),
             ) from error
         except OSError as error:

@@ -134,7 +134,13 @@ def http_api() -> str:
     intro = """\
         The daemon serves HTTP/1.1 on `127.0.0.1:8787` and on the unix socket `api.sock` of its
         runtime directory. `/openapi.json` has every schema. Send `Authorization: Bearer icl_…`; the
-        first token, with scope `admin`, is in the file `api-token` of the state directory.
+        first token, with scope `admin`, is in the file `api-token` of the state directory. As root:
+
+        ```sh
+        curl -H "Authorization: Bearer $(cat /var/lib/ironclaw/api-token)" \\
+          --json '{"text": "Good morning"}' \\
+          'http://127.0.0.1:8787/v1/agents/demo/chats/main/messages?wait=60'
+        ```
 
         - Who speaks is the token: its principal is `api:<token name>`. Nothing in a request can say
           otherwise. A name is never given to a second token.
@@ -145,7 +151,8 @@ def http_api() -> str:
         - `?wait=SECONDS` on a message stays for the first reply. 200: it is there; 202: it is not
           yet, ask the chat's events.
         - Events are server-sent events of the kinds `message`, `progress`, `reply`, `error`. Resume
-          with `Last-Event-ID`; `progress` has no id and is not kept. A stream ends after an hour.
+          with `Last-Event-ID`; `progress` has no id and is not kept. Without it a stream begins
+          with what happens next, with `?after=0` at the beginning. A stream ends after an hour.
         - The `Host` header must name this machine or be in `api.allowed_hosts`; pages of other
           sites (`Origin`) are refused.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -17,7 +18,9 @@ import pytest
 from ironclaw.api.app import create_app
 from ironclaw.api.server import serve
 from ironclaw.api.tokens import FileTokenStore, ensure_first_token
+from ironclaw.cli.launch import core_environment
 from ironclaw.cli.main import COMMANDS, run
+from ironclaw.cli.options import chosen
 from ironclaw.config.load import load_settings
 from ironclaw.core.clock import SystemClock
 from ironclaw.testing.fake_house import FakeHouse
@@ -112,6 +115,58 @@ def test_a_typo_in_the_configuration_stops_with_its_line(cli: Any, tmp_path: Pat
     assert status == 7
     assert f"{path}:2" in err
     assert "Did you mean 'port'?" in err
+
+
+def test_the_core_reads_the_file_that_the_command_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the nest an ordinary user is root, who would look elsewhere."""
+    path = tmp_path / "ironclaw" / "config.toml"
+    path.parent.mkdir()
+    path.write_text("[api]\nport = 8790\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("IRONCLAW_CONFIG", raising=False)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+
+    mine, config = chosen()
+
+    assert mine.api.port == 8790
+    assert core_environment(mine, config)["IRONCLAW_CONFIG"] == str(path)
+
+
+def test_an_interrupt_is_said_on_a_line_of_its_own(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_settings: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ironclaw.cli.launch.health", interrupted)
+
+    assert cli("status") == (130, "", "\ninterrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["agent", "create", "Bad_Name"], "a name of a-z, 0-9 and '-'"),
+        (["role", "give", "bob", "member"], "`<channel>:<handle>`"),
+    ],
+)
+def test_a_rule_that_a_name_breaks_is_said_in_words(
+    cli: Any, house: FakeHouse, argv: list[str], words: str
+) -> None:
+    status, _out, err = cli(*argv)
+
+    assert status == 3
+    assert words in err
+    assert "regex" not in err
+
+
+def test_an_object_is_shown_for_people(cli: Any, house: FakeHouse) -> None:
+    out = cli("agent", "create", "helper")[1]
+
+    assert not set("[]{}") & set(out)
+    assert re.search(r"^created +\d{4}-\d\d-\d\d ", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize("argv", [["nothing"], ["chat"], ["token", "mint"], ["status", "--x"]])

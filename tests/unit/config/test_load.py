@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import ironclaw
-from ironclaw.config.load import load_settings, variable_names
+from ironclaw.config.load import find_config, load_settings, variable_names
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -35,6 +35,17 @@ def test_an_ordinary_user_gets_the_xdg_directories(tmp_path: Path) -> None:
 
     assert settings.state_dir == tmp_path / "ironclaw"
     assert str(settings.runtime_dir) == "/tmp/ironclaw-1234"
+
+
+def test_the_file_that_is_read_can_be_named(tmp_path: Path) -> None:
+    environ = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": "/nowhere"}
+    path = tmp_path / "ironclaw" / "config.toml"
+    path.parent.mkdir()
+    path.write_text("[api]\nport = 8790\n")
+
+    assert find_config(environ=environ, uid=1000) == path
+    assert load_settings(environ=environ, uid=1000).api.port == 8790
+    assert find_config(environ=environ, uid=0) != path
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import typer
 
 from ironclaw.cli import render
-from ironclaw.cli.nouns.daemon import daemon, done, when
+from ironclaw.cli.nouns.daemon import daemon, done, readable, when
 from ironclaw.cli.options import Json, SessionArgument
 
 session_app = typer.Typer(
@@ -57,7 +57,7 @@ def sessionshow(session: SessionArgument, *, as_json: Json = False) -> None:
         render.data(view)
         return
     rest = {name: value for name, value in view.items() if name != "session"}
-    render.fields(view["session"] | rest)
+    render.fields(readable(view["session"] | rest))
 
 
 @session_app.command("stop")
@@ -77,9 +77,8 @@ def session_receipt(session: SessionArgument, *, as_json: Json = False) -> None:
         render.data(receipt)
         return
     plain = {key: value for key, value in receipt.items() if key not in {"inside", "outside"}}
-    plain["at_ms"] = when(receipt["at_ms"])
     plain["weaker"] = "; ".join(receipt["weaker"]) or "nothing"
-    render.fields(plain)
+    render.fields(readable(plain))
     render.line("seen from inside:", tone="strong")
     render.fields({f"  {key}": value for key, value in receipt["inside"].items()})
     render.line("measured from outside:", tone="strong")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ironclaw.api.scopes import Scope
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon, show, when
 from ironclaw.cli.options import Json
@@ -47,14 +48,15 @@ def token_list(*, as_json: Json = False) -> None:
 def token_mint(
     name: Annotated[str, typer.Argument(help="Who will use it; becomes `api:<name>`.")],
     *,
-    scope: Annotated[list[str] | None, typer.Option(help="admin, operate, chat, read; repeat.")] = (
-        None
-    ),
+    scope: Annotated[
+        list[Scope] | None,
+        typer.Option(help="admin, operate, chat or read; repeat. `chat` unless told."),
+    ] = None,
     ttl_s: Annotated[int | None, typer.Option(min=1, help="Seconds until it expires.")] = None,
     as_json: Json = False,
 ) -> None:
     """Mint a token; its secret is shown once."""
-    body = {"name": name, "scopes": scope or ["chat"], "ttl_s": ttl_s}
+    body = {"name": name, "scopes": [one.value for one in scope or [Scope.CHAT]], "ttl_s": ttl_s}
     with daemon() as client:
         made = client.call("POST", "v1", "tokens", body=body)
     if as_json:

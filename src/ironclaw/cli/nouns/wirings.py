@@ -48,7 +48,12 @@ def wiring_list(*, as_json: Json = False) -> None:
 @wiring_app.command("create")
 def wiring_create(
     channel: Annotated[str, typer.Argument(help="Channel, for example `api`.")],
-    place: Annotated[str, typer.Argument(help="The chat's id on its platform.")],
+    place: Annotated[
+        str,
+        typer.Argument(
+            help="The chat's id on its platform; of `api`: `<agent id>/<principal>/<chat>`."
+        ),
+    ],
     agent: AgentArgument,
     *,
     engage: Annotated[Engage, typer.Option(help="When a message starts a turn.")] = Engage.PATTERN,
