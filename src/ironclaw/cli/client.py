@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -18,12 +19,16 @@ from ironclaw.core.errors import HostError, IronClawError, PeerError, PolicyErro
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from ironclaw.config.settings import Settings
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 TIMEOUT_S: Final = 60.0
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
+RESTART_S: Final = 15.0
+"""How long a core that its keeper starts again may take to listen."""
+_LOOK_S: Final = 0.05
 
 
 class StreamEvent(NamedTuple):
@@ -37,15 +42,26 @@ class StreamEvent(NamedTuple):
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
-    def __init__(self, path: str, *, timeout_s: float) -> None:
+    def __init__(self, path: str, *, runtime_dir: Path, timeout_s: float) -> None:
         super().__init__("ironclaw", timeout=timeout_s)
         self._path = path
+        self._runtime_dir = runtime_dir
 
     def connect(self) -> None:
-        """Connect to the socket instead of a host."""
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        """Connect to the socket instead of a host; wait for a core that is being started again."""
+        deadline = time.monotonic() + RESTART_S
+        while True:
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(self.timeout)
+            try:
+                self.sock.connect(self._path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                self.sock.close()
+                if time.monotonic() > deadline or not _has_keeper(self._runtime_dir):
+                    raise
+                time.sleep(_LOOK_S)
+            else:
+                return
 
 
 class Client:
@@ -54,6 +70,7 @@ class Client:
     def __init__(self, settings: Settings) -> None:
         """Raises UserError (`NOT_RUNNING`) when there is no token yet, HostError."""
         self._path = str(settings.api_socket)
+        self._runtime_dir = settings.runtime_dir
         self._connection: http.client.HTTPConnection | None = None
         token = read_private(settings.token_file)
         if token is None:
@@ -148,7 +165,9 @@ class Client:
             raw = json.dumps(body).encode("utf-8", "surrogatepass")
             headers["Content-Type"] = "application/json"
         if self._connection is None:
-            self._connection = _UnixConnection(self._path, timeout_s=timeout_s)
+            self._connection = _UnixConnection(
+                self._path, runtime_dir=self._runtime_dir, timeout_s=timeout_s
+            )
         try:
             self._connection.timeout = timeout_s
             if self._connection.sock is not None:
@@ -164,7 +183,19 @@ class Client:
             ) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
+            if _has_keeper(self._runtime_dir):
+                raise HostError(
+                    Code.UNAVAILABLE,
+                    "The daemon ended before it answered; its keeper starts it again.",
+                    hint="Try again; `ironclaw logs` says why it ended.",
+                ) from error
             raise not_running() from error
+
+
+def _has_keeper(runtime_dir: Path) -> bool:
+    from ironclaw.sandbox.keeper import keeper_status  # noqa: PLC0415 - only when nobody answers
+
+    return keeper_status(runtime_dir) is not None
 
 
 def not_running() -> UserError:

@@ -7,9 +7,11 @@ import io
 import json
 import re
 import shutil
+import socket
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +104,34 @@ def test_without_a_daemon_every_command_says_how_to_start_one(cli: Any) -> None:
         assert "ironclaw up" in err
 
 
+def _answer_once(path: Path, *, after_s: float) -> None:
+    time.sleep(after_s)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        with listening.accept()[0] as connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + b'{"agents":[]}')
+
+
+def test_a_core_that_is_being_started_again_is_waited_for(
+    cli: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_settings()
+    settings.token_file.write_text("icl_x\n")
+    settings.token_file.chmod(0o600)
+    monkeypatch.setattr("ironclaw.sandbox.keeper.keeper_status", lambda _runtime_dir: object())
+    core = threading.Thread(
+        target=_answer_once, args=(settings.api_socket,), kwargs={"after_s": 0.3}
+    )
+    core.start()
+
+    status, _out, err = cli("agent", "list")
+    core.join(10)
+
+    assert (status, err) == (0, "")
+
+
 def test_down_without_a_daemon_is_no_error(cli: Any) -> None:
     assert cli("down", "--json")[:2] == (0, '{"stopped": false}\n')
 
@@ -127,6 +157,8 @@ def test_the_core_reads_the_file_that_the_command_read(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("IRONCLAW_CONFIG", raising=False)
     monkeypatch.setattr("os.geteuid", lambda: 1000)
+    # An earlier run in this process may have chosen a file.
+    monkeypatch.setattr("ironclaw.cli.options._Chosen.config", None)
 
     mine, config = chosen()
 
