@@ -122,6 +122,7 @@ class DeliveryService:
     def committed(self, deliveries: Sequence[Delivery]) -> None:
         """Hand these over at once where their lane is in step, without reading them again."""
         for delivery in deliveries:
+            self._hub.settle(delivery.chat, delivery.message)
             lane = (delivery.chat, delivery.thread)
             waiting = self._busy.get(lane)
             if not self._caught_up or self._tasks is None or lane in self._lagging:

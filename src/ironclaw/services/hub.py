@@ -12,6 +12,7 @@ import asyncio
 import collections
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+from ironclaw.services.drafts import Drafts
 from ironclaw.services.house import ChatEvent
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class Hub:
     def __init__(self, history: History) -> None:
         self._history = history
         self._watches: dict[ChatId, set[Watch]] = {}
+        self._drafts = Drafts()
 
     @property
     def watching(self) -> int:
@@ -79,6 +81,10 @@ class Hub:
 
     def publish(self, event: ChatEvent) -> None:
         """Show an event to those who watch its chat now."""
+        if event.kind == "progress":
+            self._drafts.add(event)
+        elif event.kind != "message":
+            self._drafts.drop(event.chat, event.message)
         for watch in self._watches.get(event.chat, ()):
             watch.offer(event)
 
@@ -98,6 +104,10 @@ class Hub:
             )
         )
 
+    def settle(self, chat: ChatId, message: MessageId) -> None:
+        """The answer to a message is kept: its pieces are no news to anybody any more."""
+        self._drafts.drop(chat, message)
+
     def nudge(self, chat: ChatId) -> None:
         """There are new kept events of this chat in the history."""
         for watch in self._watches.get(chat, ()):
@@ -112,6 +122,8 @@ class Hub:
         """
         watch = Watch(self, self._history, chat, after)
         self._watches.setdefault(chat, set()).add(watch)
+        for draft in self._drafts.of(chat):
+            watch.offer(draft)
         return watch
 
     def leave(self, watch: Watch) -> None:

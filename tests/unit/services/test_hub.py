@@ -104,3 +104,21 @@ async def test_closing_ends_a_waiting_watch(kept: Kept):
 
 async def collect(watch: object) -> list[ChatEvent]:
     return [event async for event in watch]  # type: ignore[attr-defined]
+
+
+async def test_who_joins_late_sees_the_answer_from_its_beginning(kept: Kept):
+    """The pieces made so far come as one; the answer itself ends the draft."""
+    hub = Hub(kept)
+    hub.publish(made(0, "Once "))
+    hub.publish(made(0, "upon"))
+    watch = hub.watch(CHAT, after=None)
+    hub.publish(made(0, " a time"))
+
+    async with asyncio.timeout(2):
+        texts = [(await anext(watch)).text for _ in range(2)]
+
+    assert texts == ["Once upon", " a time"]
+    hub.publish(kept.add())
+    late = hub.watch(CHAT, after=0)
+    assert await take(late, 1) == [1]
+    assert list(hub._drafts.of(CHAT)) == []
