@@ -43,7 +43,7 @@ def shut_in(tmp_path: Path) -> Callable[..., str]:
                 controls = confine.Controls()
                 if without != confine.ROOT:
                     confine.enter(controls, str(tmp_path), ("in", "out", "run"))
-                    confine.take_ids(controls, uid, uid)
+                confine.take_ids(controls, uid, uid)
                 dirs = {
                     os.open(
                         "/in" if confine.ROOT in controls.held else tmp_path / "in", os.O_PATH
