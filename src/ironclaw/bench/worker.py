@@ -22,6 +22,7 @@ from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
 from ironclaw.api.tokens import FileTokenStore, ensure_first_token
 from ironclaw.bench.floor import bare_runs, echoes
+from ironclaw.bench.profile import Stages
 from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
 from ironclaw.config.load import load_settings
 from ironclaw.core.clock import SystemClock
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Agent, Delivery
 
 CHANNEL: Final = "bench"
+_PROFILED: Final = 100
+"""Messages of the profile."""
 _SETTLE_S: Final = 2.0
 """Until what the last message set going has ended."""
 OWNER: Final = PrincipalId("bench:owner")
@@ -126,6 +129,7 @@ class Bench:
         await self._timed("warm")
         warm = [await self._timed("warm") for _ in range(sizes.warm)]
         result["roundtrip_ms"] = spread(warm)._asdict()
+        result["profile_ms"] = await self._profile("warm")
         _note("claims of warm slots")
         result["claim_ms"] = spread(await self._claims(warm_agent))._asdict()
         _note("cold starts")
@@ -145,6 +149,22 @@ class Bench:
         result["doubled"] = sum(len(times) > 1 for times in handed.values())
         result["core_rss_mb"] = round(rss_bytes(os.getpid()) / 1e6, 1)
         return result
+
+    async def _profile(self, name: str) -> dict[str, float]:
+        """Where the time of a round trip goes, in medians."""
+        stages = Stages()
+        with stages.watching():
+            for _ in range(_PROFILED):
+                began = stages.begin()
+                (routed,) = await self._core.house.hear(_event(name, "measure"))
+                stages.mark("accepted")
+                if routed.message is None:
+                    raise RuntimeError(f"not accepted: {routed.reason}")
+                self._sent.append(routed.message)
+                await self._channel.reply(routed.message)
+                stages.mark("handed")
+                stages.end(began)
+        return stages.medians_ms()
 
     async def _claims(self, agent: Agent) -> list[float]:
         taken = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
+from ironclaw.bench.profile import STAGES
 from ironclaw.bench.stats import spread
 from ironclaw.cli import launch, render
 from ironclaw.cli.client import Client
@@ -94,6 +95,11 @@ def bench(
             )
             for target in TARGETS
         ],
+    )
+    render.line()
+    render.table(
+        ("WHERE A ROUND TRIP GOES", "MS", ""),
+        [(name, value, STAGES[name]) for name, value in found["profile_ms"].items()],
     )
     render.line()
     shown = ("floor_ms", "echo_floor_ms", "roundtrip_many_registered_ms", "machine", "took_s")
