@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
+from tests.support.house import remove_as_owner
 from tests.unit.image.layers import HONEST, Item, layer, layout_directory
 
 from ironclaw.core.codes import Code
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+AS_ROOT = (
+    [] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--map-auto", "--mount"]
+)
 pytestmark = pytest.mark.wire
 
 _START_S = 30.0
@@ -154,8 +159,9 @@ def containerd(tmp_path: Path) -> Iterator[Path]:
         f'[grpc]\naddress = "{address}"\n'
         f'[ttrpc]\naddress = "{tmp_path / "t.sock"}"\n'
     )
+    # It wants to be root, if only of a user namespace.
     process = subprocess.Popen(
-        ["containerd", "--config", str(config)],
+        [*AS_ROOT, "containerd", "--config", str(config)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -169,6 +175,9 @@ def containerd(tmp_path: Path) -> Iterator[Path]:
         yield address
     finally:
         _stop(process)
+        # What it unpacked belongs to ids that only that namespace has.
+        for part in ("c-root", "c-state"):
+            remove_as_owner(tmp_path / part)
 
 
 async def test_a_pinned_image_comes_through_a_real_containerd(
