@@ -71,7 +71,7 @@ QUICK: Final = Sizes(
     warm=300, claims=8, colds=5, sessions=50, messages=24, idle_s=3.0, registered=0
 )
 FULL: Final = Sizes(
-    warm=2000, claims=40, colds=20, sessions=100, messages=60, idle_s=20.0, registered=10_000
+    warm=1000, claims=20, colds=20, sessions=100, messages=60, idle_s=20.0, registered=10_000
 )
 
 
