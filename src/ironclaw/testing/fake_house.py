@@ -38,7 +38,7 @@ from ironclaw.domain.model import (
 )
 from ironclaw.domain.ports import Receipt
 from ironclaw.services.house import ChatEvent, Health, Routed, SessionView
-from ironclaw_contract.rpc import Facts
+from ironclaw.testing.sealed_facts import SEALED
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -341,23 +341,7 @@ class FakeHouse:
             rootless=False,
             image_digest="sha256:" + "0" * 64,
             spec_digest="0" * 64,
-            inside=Facts(
-                uid=65532,
-                gid=65532,
-                groups=(),
-                cap_eff=0,
-                cap_prm=0,
-                cap_bnd=0,
-                no_new_privs=True,
-                seccomp=2,
-                interfaces=("lo",),
-                routes=0,
-                root_writable=False,
-                in_writable=False,
-                kernel="fake",
-                processes=1,
-                environment=("PATH",),
-            ),
+            inside=SEALED,
             outside={"uid": "65534"},
             weaker=(),
         )

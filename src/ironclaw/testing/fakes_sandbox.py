@@ -25,7 +25,6 @@ from ironclaw.sandbox.seccomp import profile
 from ironclaw.sandbox.slotdir import checked_name
 from ironclaw.sandbox.spec import Spec, build_spec, spec_digest
 from ironclaw.sandbox.spec_check import Expected, check_spec
-from ironclaw_contract.limits import SANDBOX_GID, SANDBOX_UID
 from ironclaw_contract.rpc import Facts
 
 if TYPE_CHECKING:
@@ -38,25 +37,6 @@ if TYPE_CHECKING:
 _IDS: Final = IdRange(500_000_000, 65536, own=True)
 _NO_CGROUPS: Final = Cgroups(0, frozenset())
 _FIRST_PID: Final = 1_000_000
-
-SEALED: Final = Facts(
-    uid=SANDBOX_UID,
-    gid=SANDBOX_GID,
-    groups=(),
-    cap_eff=0,
-    cap_prm=0,
-    cap_bnd=0,
-    no_new_privs=True,
-    seccomp=2,
-    interfaces=("lo",),
-    routes=0,
-    root_writable=False,
-    in_writable=False,
-    kernel="Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016",
-    processes=1,
-    environment=("PATH",),
-)
-"""What a well sealed box says of itself."""
 
 
 class FakeIsolator:

@@ -19,11 +19,12 @@ from ironclaw.domain.ports import (
     Outbound,
     Tampered,
 )
+from ironclaw.testing.sealed_facts import SEALED
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Said
 from ironclaw_contract.hashing import sha256
 from ironclaw_contract.records import History, Message, Say, Setup, Trouble, TurnEnd
-from ironclaw_contract.rpc import Cancel, Facts, Failed, Generate, Generated, Hello
+from ironclaw_contract.rpc import Cancel, Failed, Generate, Generated, Hello
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,24 +34,6 @@ if TYPE_CHECKING:
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import InboundBody, OutboundBody
     from ironclaw_contract.rpc import ModelTell
-
-GOOD_FACTS = Facts(
-    uid=65532,
-    gid=65532,
-    groups=(),
-    cap_eff=0,
-    cap_prm=0,
-    cap_bnd=0,
-    no_new_privs=True,
-    seccomp=2,
-    interfaces=("lo",),
-    routes=0,
-    root_writable=False,
-    in_writable=False,
-    kernel="Linux version 4.4.0",
-    processes=1,
-    environment=("PATH",),
-)
 
 
 class FakeBox:
@@ -237,7 +220,7 @@ class FakeLink:
             claimed=claimed,
             in_seq=self.box.in_seq,
             out_seq=self.box.out_seq,
-            facts=None if claimed else GOOD_FACTS,
+            facts=None if claimed else SEALED,
         )
 
 

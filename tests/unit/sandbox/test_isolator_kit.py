@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ironclaw.domain.ports import Rootfs
-from ironclaw.testing.fakes_sandbox import SEALED, FakeIsolator
+from ironclaw.testing.fakes_sandbox import FakeIsolator
 from ironclaw.testing.isolator_kit import CHECKS
+from ironclaw.testing.sealed_facts import SEALED
 
 if TYPE_CHECKING:
     from pathlib import Path

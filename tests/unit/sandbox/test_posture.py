@@ -12,7 +12,7 @@ from ironclaw.core.errors import PeerError
 from ironclaw.sandbox.cgroups import Cgroups
 from ironclaw.sandbox.outside import OutsideFacts, ProcessFacts
 from ironclaw.sandbox.posture import CHECKS, GOFER_CAPABILITIES, Evidence, compare
-from ironclaw.testing.fakes_sandbox import SEALED
+from ironclaw.testing.sealed_facts import SEALED
 
 BASE = frozenset({IDS.base})
 SENTRY = ProcessFacts(
