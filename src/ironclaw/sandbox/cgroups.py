@@ -137,3 +137,15 @@ def remove(groups: Cgroups, path: str) -> None:
         with contextlib.suppress(OSError):
             directory.rmdir()
             directory.parent.rmdir()
+
+
+def remove_parent(groups: Cgroups) -> None:
+    """Remove the group of all boxes where it is empty. Never raises OSError.
+
+    For the end of a house or of a probe: `runsc delete` removes a box's own group and leaves this.
+    """
+    if not groups.usable:
+        return
+    for directory in directories(groups, PARENT):
+        with contextlib.suppress(OSError):
+            directory.rmdir()

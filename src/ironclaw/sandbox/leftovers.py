@@ -39,6 +39,7 @@ def clear(runtime_dir: Path) -> None:
     groups = cgroups.detect()
     for bundle in _bundles(runtime_dir):
         _remove_group(groups, f"{cgroups.PARENT}/{bundle.name}")
+    cgroups.remove_parent(groups)
     for directory in ("runsc", "bundles"):
         shutil.rmtree(runtime_dir / directory, ignore_errors=True)
 

@@ -131,6 +131,8 @@ async def _launch(runsc: str, platform_name: str, place: Path) -> dict[str, Any]
         server.close()
         with contextlib.suppress(HostError):
             await run((*base, "delete", "-force", name), timeout_s=BOX_S)
+        cgroups.remove(groups, f"{cgroups.PARENT}/{name}")
+        cgroups.remove_parent(groups)
     return _facts(raw) | {"took_ms": took_ms}
 
 
