@@ -137,8 +137,6 @@ class SessionState(enum.StrEnum):
 
     ACTIVE = "active"
     QUARANTINED = "quarantined"
-    PARKED = "parked"
-    """Its box crashed too often; a person has been told."""
 
 
 class Session(_Value, frozen=True):
