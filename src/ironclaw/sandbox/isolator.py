@@ -149,33 +149,14 @@ class RunscIsolator:
 
     async def prove(self, box: Box, spec: LaunchSpec, inside: Facts) -> Receipt:
         """Compare what runs with what the spec asked for. Raises PeerError (`POSTURE_FAILED`)."""
-        lane = self._slot_record(box.slot).lane
-        oci = self._build(spec, lane)
-        running = self._runsc.state(_container(box.slot))
-        if running is None or start_ticks(box.pid) != box.started or running.pid != box.pid:
-            raise PeerError(
-                Code.BOX_BROKEN,
-                "The sandbox ended before its launch could be proven.",
-                hint="A new one is started by itself; `ironclaw logs` says why this one ended.",
-            )
-        if self._digest(spec, oci) != box.spec_digest:
+        found = self.evidence(box, spec, inside)
+        if self._digest(spec, found.spec) != box.spec_digest:
             raise PeerError(
                 Code.POSTURE_FAILED,
                 "The sandbox is not sealed as its spec says: outside.spec_digest.",
                 hint="It was started from another spec than the agent has now; it is discarded.",
             )
-        facts = posture.compare(
-            posture.Evidence(
-                spec=oci,
-                outside=outside.measure(
-                    running.pid, running.gofer_pid, self._groups, _cgroup(box.slot)
-                ),
-                inside=inside,
-                sentry=running.pid,
-                gofer=running.gofer_pid,
-                groups=self._groups,
-            )
-        )
+        facts = posture.compare(found)
         return Receipt(
             slot=box.slot,
             at_ms=self._clock.now_ms(),
@@ -189,7 +170,27 @@ class RunscIsolator:
             spec_digest=box.spec_digest,
             inside=inside,
             outside=facts,
-            weaker=self.weaker(lane),
+            weaker=self.weaker(self._slot_record(box.slot).lane),
+        )
+
+    def evidence(self, box: Box, spec: LaunchSpec, inside: Facts) -> posture.Evidence:
+        """Measure all that the proof of a launch looks at. Raises PeerError (`BOX_BROKEN`)."""
+        running = self._runsc.state(_container(box.slot))
+        if running is None or start_ticks(box.pid) != box.started or running.pid != box.pid:
+            raise PeerError(
+                Code.BOX_BROKEN,
+                "The sandbox ended before its launch could be proven.",
+                hint="A new one is started by itself; `ironclaw logs` says why this one ended.",
+            )
+        return posture.Evidence(
+            spec=self._build(spec, self._slot_record(box.slot).lane),
+            outside=outside.measure(
+                running.pid, running.gofer_pid, self._groups, _cgroup(box.slot)
+            ),
+            inside=inside,
+            sentry=running.pid,
+            gofer=running.gofer_pid,
+            groups=self._groups,
         )
 
     def weaker(self, lane: int = 0) -> tuple[str, ...]:

@@ -135,6 +135,11 @@ CHECKS: Final[tuple[tuple[str, Callable[[Evidence], bool]], ...]] = (
 )
 
 
+def verdicts(evidence: Evidence) -> dict[str, bool]:
+    """Run every check; True where what runs is what was asked for."""
+    return {name: holds(evidence) for name, holds in CHECKS}
+
+
 def compare(evidence: Evidence) -> dict[str, str]:
     """Run every check.
 
@@ -144,7 +149,7 @@ def compare(evidence: Evidence) -> dict[str, str]:
     Raises:
         PeerError: `POSTURE_FAILED`; the message names every check that failed.
     """
-    failed = [name for name, holds in CHECKS if not holds(evidence)]
+    failed = [name for name, holds in verdicts(evidence).items() if not holds]
     facts = describe(evidence)
     if failed:
         raise PeerError(
