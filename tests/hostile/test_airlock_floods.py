@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.slots import slots
 
-from ironclaw.airlock.link import Link
+from ironclaw.airlock.link import open_link
 from ironclaw.airlock.messages import Ask
 from ironclaw.airlock.messages import pack as pack_link
 from ironclaw.domain.ports import Asked, BoxGone, Outbound, Tampered
@@ -94,8 +94,7 @@ async def test_tampering_is_told_while_the_box_is_not_read(slot: Slot) -> None:
 
 async def test_frames_that_wait_do_not_keep_other_tasks_from_running() -> None:
     ours, theirs = socket.socketpair()
-    reader, writer = await asyncio.open_unix_connection(sock=ours)
-    link = Link(reader, writer, pid=os.getpid(), name="flood")
+    link = await open_link(ours, pid=os.getpid(), name="flood")
     frames, turns = 2_000, 0
 
     async def count() -> None:
@@ -114,4 +113,4 @@ async def test_frames_that_wait_do_not_keep_other_tasks_from_running() -> None:
         assert turns >= frames // 50
     other.cancel()
     os.close(link._pidfd)
-    writer.close()
+    link._writer.close()

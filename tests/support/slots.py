@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from ironclaw.airlock.link import Link
+    from ironclaw.airlock.watch import Patience
 
 _E = TypeVar("_E")
 
@@ -113,12 +114,16 @@ def make_slot(root: Path, *, number: int = 0) -> SlotDir:
 
 @asynccontextmanager
 async def slots(
-    count: int = 1, *, ping_s: float = 60.0, pong_s: float = 30.0
+    count: int = 1,
+    *,
+    ping_s: float = 60.0,
+    pong_s: float = 30.0,
+    patience: Patience | None = None,
 ) -> AsyncIterator[list[Slot]]:
     """`count` slots of different lanes under one zygote; nothing is left of them afterwards."""
     with TemporaryDirectory(prefix="ironclaw-slots-") as root:
         os.chmod(root, 0o755)  # noqa: S103, PTH101 - airlocks have ids of their own
-        async with AirlockStarter(ping_s=ping_s, pong_s=pong_s) as starter:
+        async with AirlockStarter(ping_s=ping_s, pong_s=pong_s, patience=patience) as starter:
             made = [Slot(starter, make_slot(Path(root), number=n)) for n in range(count)]
             try:
                 yield made

@@ -11,7 +11,7 @@ import contextlib
 import os
 import signal
 import struct
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, SupportsIndex, assert_never
 
 from ironclaw.airlock.messages import (
     MAX_LINK_BYTES,
@@ -19,8 +19,10 @@ from ironclaw.airlock.messages import (
     Arrived,
     Ask,
     Bind,
+    Check,
     Fault,
     Gone,
+    Here,
     Hung,
     KeyTaken,
     Publish,
@@ -32,6 +34,7 @@ from ironclaw.airlock.messages import (
     decode_from_airlock,
     pack,
 )
+from ironclaw.airlock.watch import Patience, Watch
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
@@ -45,10 +48,11 @@ from ironclaw.domain.ports import (
     Tampered,
 )
 from ironclaw_contract.limits import MAX_RECORDS
-from ironclaw_contract.records import ContractError, encode_body
+from ironclaw_contract.records import ContractError, Message, TurnEnd, encode_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import socket
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ironclaw.airlock.messages import FromAirlock
     from ironclaw.domain.ports import Claim, LinkEvent
@@ -64,28 +68,57 @@ _AT_ONCE: Final = 16
 """Frames taken without a pause: what has been read already would let nobody else run."""
 _END_S: Final = 2.0
 """Seconds an airlock has to end by itself before it is killed."""
+_STREAM_BYTES: Final = 1024 * 1024
+
+
+class _Ear(asyncio.StreamReader):
+    """A stream that notes that something came, whether or not anybody takes it."""
+
+    watch: Watch | None = None
+
+    def feed_data(self, data: Iterable[SupportsIndex]) -> None:
+        """Bytes of the airlock."""
+        if self.watch is not None:
+            self.watch.heard()
+        super().feed_data(data)
+
+
+async def open_link(
+    sock: socket.socket, *, pid: int, name: str, patience: Patience | None = None
+) -> Link:
+    """Take the core's end of a fresh airlock's link.
+
+    Args:
+        sock: The socket; the link's from now on.
+        pid: The airlock's process id, as the zygote said it.
+        name: The slot, for logs.
+        patience: How long the airlock may be silent when it is asked.
+    """
+    loop = asyncio.get_running_loop()
+    reader = _Ear(limit=_STREAM_BYTES, loop=loop)
+    protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+    transport, _ = await loop.create_unix_connection(lambda: protocol, sock=sock)
+    writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+    return Link(transport, reader, writer, pid=pid, name=name, patience=patience or Patience())
 
 
 class Link:
-    """Implements `ports.AirlockLink`.
-
-    Args:
-        reader: The stream from the airlock.
-        writer: The stream to it.
-        pid: The airlock's process id, as the zygote said it.
-        name: The slot, for logs.
-    """
+    """Implements `ports.AirlockLink` and `watch.Watched`. Made by `open_link`."""
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
+        transport: asyncio.Transport,
+        reader: _Ear,
         writer: asyncio.StreamWriter,
         *,
         pid: int,
         name: str,
+        patience: Patience,
     ) -> None:
+        self._transport = transport
         self._reader = reader
         self._writer = writer
+        self._watch = reader.watch = Watch(self, patience)
         self._name = name
         self.pid = pid
         """The airlock's process id."""
@@ -128,7 +161,8 @@ class Link:
     async def publish(self, bodies: Sequence[InboundBody]) -> None:
         """Publish records in order, in as few segments as hold them, and ring."""
         for batch in _batches(bodies):
-            await self._say(Publish(bodies=batch))
+            owed = [body.message for body in batch if isinstance(body, Message) and body.engage]
+            await self._say(Publish(bodies=batch), owed=owed)
 
     async def ack(self, seq: int) -> None:
         """Outbound records up to `seq` are committed."""
@@ -140,18 +174,40 @@ class Link:
 
     async def receive(self) -> LinkEvent | None:
         """Wait for the next event; None when the airlock has ended. May be cancelled safely."""
-        message = await self._next()
+        while isinstance(message := await self._next(), Here):
+            pass
         if message is None:
             return None
         if isinstance(message, Ready | Fault):
             self._over(message.text if isinstance(message, Fault) else "said Ready twice")
             return None
+        if isinstance(message, Verified):
+            for body in message.bodies:
+                if isinstance(body, TurnEnd):
+                    self._watch.settled(body.turn)
         return _event(message)
+
+    def ask(self) -> None:
+        """Ask the airlock whether it is there. It may not be reading: nothing waits."""
+        if not self._writer.is_closing():
+            self._writer.write(pack(Check()))
+
+    def is_reading(self) -> bool:
+        """Whether what the airlock says is taken. A core that is behind accuses nobody."""
+        return self._transport.is_reading()
+
+    def hung(self) -> None:
+        """Kill it: `receive` then says that it has ended, and its session gets another."""
+        if self._pidfd >= 0:
+            _kill(self._pidfd)
+        self._over("it hangs: it was asked and did not answer")
 
     async def close(self) -> None:
         """End the airlock and wait until its process is gone. Idempotent."""
         self._is_over = True
-        self._writer.close()
+        self._watch.stop()
+        # What an airlock that hangs has not read would be waited for.
+        self._transport.abort()
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
         pidfd, self._pidfd = self._pidfd, -1
@@ -159,15 +215,15 @@ class Link:
             return
         try:
             if not await _is_gone(pidfd):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                _kill(pidfd)
                 await _is_gone(pidfd)
         finally:
             os.close(pidfd)
 
-    async def _say(self, message: ToAirlock) -> None:
+    async def _say(self, message: ToAirlock, *, owed: Sequence[str] = ()) -> None:
         if self._is_over or self._writer.is_closing():
             return  # `receive` says that it has ended; what was said is in the ledger
+        self._watch.said(owed=owed)
         try:
             self._writer.write(pack(message))
             await self._writer.drain()
@@ -199,7 +255,14 @@ class Link:
     def _over(self, why: str) -> None:
         _log.error("airlock_failed", slot=self._name, pid=self.pid, why=why)
         self._is_over = True
-        self._writer.close()
+        self._watch.stop()
+        self._transport.abort()
+
+
+def _kill(pidfd: int) -> None:
+    """Kill a process, if it is still there."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
 def _batches(bodies: Sequence[InboundBody]) -> Iterator[tuple[InboundBody, ...]]:

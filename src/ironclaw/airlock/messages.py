@@ -58,7 +58,11 @@ class Tell(_Told, tag="tell", frozen=True):
     event: ModelTell
 
 
-ToAirlock = Bind | Publish | Ack | Tell
+class Check(_Told, tag="check", frozen=True):
+    """Core: say that you are there."""
+
+
+ToAirlock = Bind | Publish | Ack | Tell | Check
 
 
 class Ready(_Told, tag="ready", frozen=True):
@@ -108,13 +112,17 @@ class Refused(_Told, tag="refused", frozen=True):
     reason: Refusal
 
 
+class Here(_Told, tag="here", frozen=True):
+    """Airlock: I am there."""
+
+
 class Fault(_Told, tag="fault", frozen=True):
     """Airlock: I cannot go on, and the box is not to blame. I end after this."""
 
     text: _Word
 
 
-FromAirlock = Ready | Arrived | KeyTaken | Verified | Ask | Gone | Hung | Refused | Fault
+FromAirlock = Ready | Arrived | KeyTaken | Verified | Ask | Gone | Hung | Refused | Here | Fault
 
 _encoder = msgspec.msgpack.Encoder()
 _to: msgspec.msgpack.Decoder[ToAirlock] = msgspec.msgpack.Decoder(ToAirlock)

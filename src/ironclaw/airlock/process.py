@@ -19,9 +19,11 @@ from ironclaw.airlock.messages import (
     Arrived,
     Ask,
     Bind,
+    Check,
     Fault,
     FromAirlock,
     Gone,
+    Here,
     Hung,
     KeyTaken,
     Publish,
@@ -214,6 +216,8 @@ class _Airlock:
             case Tell(event=event):
                 if self._model is not None:
                     self._model.tell(event)
+            case Check():
+                self.say(Here())
             case _:
                 assert_never(message)
 

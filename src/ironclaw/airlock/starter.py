@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 import ironclaw
-from ironclaw.airlock.link import Link
+from ironclaw.airlock.link import open_link
 from ironclaw.airlock.messages import (
     Start,
     StartAirlock,
@@ -21,6 +21,7 @@ from ironclaw.airlock.messages import (
     pack_control,
 )
 from ironclaw.airlock.sweep import DONE
+from ironclaw.airlock.watch import Patience
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
@@ -28,13 +29,13 @@ from ironclaw.core.log import get_logger
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ironclaw.airlock.link import Link
     from ironclaw.domain.ports import SlotDir
 
 _log = get_logger(__name__)
 _START_S: Final = 10.0
 """Seconds for one fork, and for a fresh airlock to be confined."""
 _SWEEP_S: Final = 60.0
-_STREAM_BYTES: Final = 1024 * 1024
 _ROOT: Final = str(Path(ironclaw.__file__).parent.parent)
 # `-I` ignores the environment and the working directory; the code is the core's own.
 _BOOT: Final = (
@@ -49,9 +50,13 @@ class AirlockStarter:
     Args:
         ping_s: Seconds between the watchdog's pings of a box.
         pong_s: Seconds a box has to answer one.
+        patience: How long an airlock itself may be silent.
     """
 
-    def __init__(self, *, ping_s: float = 60.0, pong_s: float = 30.0) -> None:
+    def __init__(
+        self, *, ping_s: float = 60.0, pong_s: float = 30.0, patience: Patience | None = None
+    ) -> None:
+        self._patience = patience
         self._ping_s = ping_s
         self._pong_s = pong_s
         self._lock = asyncio.Lock()
@@ -89,8 +94,7 @@ class AirlockStarter:
             pong_s=self._pong_s,
         )
         ours, pid = await self._fork(request)
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=_STREAM_BYTES)
-        link = Link(reader, writer, pid=pid, name=directory.slot)
+        link = await open_link(ours, pid=pid, name=directory.slot, patience=self._patience)
         try:
             async with asyncio.timeout(_START_S):
                 await link.ready()
