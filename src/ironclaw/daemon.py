@@ -31,6 +31,8 @@ from ironclaw.core import log
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.tasks import Tasks
+from ironclaw.domain.disk import Caps
+from ironclaw.domain.ports import Durable
 from ironclaw.household import Household, Machine
 from ironclaw.image.provision import current_rootfs
 from ironclaw.keys.custodian import Custodian
@@ -42,6 +44,7 @@ from ironclaw.models.service import ModelService
 from ironclaw.sandbox.isolator import open_isolator
 from ironclaw.sandbox.keeper import READY_VARIABLE
 from ironclaw.services.delivery import DeliveryService
+from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.hub import Hub
 from ironclaw.services.parts import SessionLimits, SessionParts
 from ironclaw.services.router import Router
@@ -140,6 +143,14 @@ async def open_core(
                 announce=delivery,
                 meters=metrics,
                 clock=clock,
+                guard=DiskGuard(
+                    isolator=isolator,
+                    airlocks=airlocks,
+                    caps=Caps(settings.sandbox.disk_bytes, settings.sandbox.disk_files),
+                    roots=(state / Durable.WORKSPACE, state / Durable.MEMORY),
+                    clock=clock,
+                    tasks=tasks,
+                ),
                 limits=SessionLimits(
                     idle_stop_s=settings.sandbox.idle_stop_s, max_boxes=settings.sandbox.max_boxes
                 ),

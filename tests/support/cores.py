@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.tasks import Tasks
+from ironclaw.domain.disk import Caps, Room
 from ironclaw.domain.ports import Rootfs
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import ModelService
+from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.parts import SessionParts
 from ironclaw.services.sessions import Sessions
 from ironclaw.services.slots import Slots
@@ -68,6 +70,9 @@ class Announced:
         self.launches.append(outcome)
 
 
+ROOM = Room(free_bytes=1 << 40, free_files=1 << 30, all_bytes=1 << 41, all_files=1 << 31)
+
+
 class Core:
     """One core's sessions. `restart` is what a killed core's successor sees."""
 
@@ -85,6 +90,8 @@ class Core:
         self.failed: list[str] = []
         self.image = "a"
         self.limits = limits
+        self.room = ROOM
+        """What is left on the disk."""
 
     async def __aenter__(self) -> Self:
         self.tasks = await Tasks("core", on_failure=self._note).__aenter__()
@@ -107,6 +114,15 @@ class Core:
                 announce=self.announced,
                 meters=self.announced,
                 clock=SystemClock(),
+                guard=DiskGuard(
+                    isolator=self.isolator,
+                    airlocks=self.airlocks,
+                    caps=Caps(),
+                    roots=(),
+                    clock=SystemClock(),
+                    tasks=self.tasks,
+                    look=lambda: (self.room,),
+                ),
                 limits=self.limits,
             ),
             self.tasks,

@@ -32,7 +32,7 @@ LANDLOCK: Final = "landlock"
 SECCOMP: Final = "seccomp"
 RLIMITS: Final = "rlimits"
 
-_MAX_FILES: Final = 64
+MAX_FILES: Final = 64
 _MAX_DATA_BYTES: Final = 192 * 1024 * 1024
 _LAST_CAPABILITY: Final = 63
 _NARROW: Final = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
@@ -66,7 +66,7 @@ def leave_network(controls: Controls) -> None:
 
 
 def enter(controls: Controls, path: str, names: tuple[str, ...]) -> dict[str, int]:
-    """Make the directories `names` of `path` the whole world, and return them open.
+    """Make the directories `names` below `path` the whole world, and return them open.
 
     Without the right to mount they are opened where they are, and Landlock has to do.
 
@@ -85,7 +85,7 @@ def enter(controls: Controls, path: str, names: tuple[str, ...]) -> dict[str, in
         syscalls.mount("none", path, "tmpfs", _NARROW, "size=16k,nr_inodes=16,mode=0755")
         for name, source in sources.items():
             target = os.path.join(path, name)  # noqa: PTH118 - pathlib costs this process memory
-            os.mkdir(target)  # noqa: PTH102
+            os.makedirs(target)  # noqa: PTH103
             syscalls.mount(f"/proc/self/fd/{source}", target, "", syscalls.MS_BIND)
             flags = syscalls.MS_BIND | syscalls.MS_REMOUNT | _NARROW
             syscalls.mount("none", target, "", flags)
@@ -138,12 +138,13 @@ def take_ids(controls: Controls, uid: int, gid: int) -> None:
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
 
 
-def seal(controls: Controls, rights: Mapping[int, int]) -> None:
+def seal(controls: Controls, rights: Mapping[int, int], *, files: int = MAX_FILES) -> None:
     """Give up the rest. Call it when everything that needs a name is open.
 
     Args:
         controls: Gets the outcome.
         rights: Landlock rights by open directory.
+        files: Descriptors it may have at once.
 
     Raises:
         OSError: The file system could not be shut off in any way.
@@ -151,7 +152,7 @@ def seal(controls: Controls, rights: Mapping[int, int]) -> None:
 
     def limit() -> None:
         for what, most in (
-            (resource.RLIMIT_NOFILE, _MAX_FILES),
+            (resource.RLIMIT_NOFILE, files),
             (resource.RLIMIT_NPROC, 0),
             (resource.RLIMIT_CORE, 0),
             (resource.RLIMIT_FSIZE, MAX_SEGMENT_BYTES),

@@ -180,7 +180,22 @@ class StartSweep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="s
     gid: int
 
 
-Start = StartAirlock | StartSweep
+class StartCount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="count"):
+    """Core to zygote, with the report pipe attached."""
+
+    base: str
+    """A directory of the core's own."""
+    names: tuple[str, ...]
+    """Directories below it that a box can write, as relative paths."""
+    uid: int
+    gid: int
+    pid: int
+    """Whose open files that nobody can see any more count as well; 0 for nobody's."""
+    most_files: int
+    """Entries of one directory after which counting ends."""
+
+
+Start = StartAirlock | StartSweep | StartCount
 
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -189,13 +204,39 @@ class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pid: int
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+
+
+class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """What one directory holds."""
+
+    bytes: _Number
+    files: _Number
+    is_whole: bool
+
+
+class Counted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A counting process to the core, once."""
+
+    places: tuple[Count, ...]
+    held_bytes: _Number
+    """Of files without a name that the box has open."""
+    error: _Word = ""
+
+
+_counted: msgspec.msgpack.Decoder[Counted] = msgspec.msgpack.Decoder(Counted)
 _start: msgspec.msgpack.Decoder[Start] = msgspec.msgpack.Decoder(Start)
 _started: msgspec.msgpack.Decoder[Started] = msgspec.msgpack.Decoder(Started)
 
 
-def pack_control(value: Start | Started) -> bytes:
-    """Encode one datagram of the control socket."""
+def pack_control(value: Start | Started | Counted) -> bytes:
+    """Encode one datagram of the control socket, or one report."""
     return _encoder.encode(value)
+
+
+def decode_counted(raw: bytes) -> Counted:
+    """Decode a report. Raises ValueError."""
+    return _counted.decode(raw)
 
 
 def decode_start(raw: bytes) -> Start:

@@ -16,7 +16,9 @@ from ironclaw.airlock.link import open_link
 from ironclaw.airlock.messages import (
     Start,
     StartAirlock,
+    StartCount,
     StartSweep,
+    decode_counted,
     decode_started,
     pack_control,
 )
@@ -25,17 +27,19 @@ from ironclaw.airlock.watch import Patience
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
+from ironclaw.domain.disk import Holding, Usage
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from ironclaw.airlock.link import Link
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.ports import Box, SlotDir
 
 _log = get_logger(__name__)
 _START_S: Final = 10.0
 """Seconds for one fork, and for a fresh airlock to be confined."""
 _SWEEP_S: Final = 60.0
+_COUNT_S: Final = 20.0
 _ROOT: Final = str(Path(ironclaw.__file__).parent.parent)
 # `-I` ignores the environment and the working directory; the code is the core's own.
 _BOOT: Final = (
@@ -134,6 +138,45 @@ class AirlockStarter:
             ours.close()
         if report != DONE:
             raise _failed("A sweep did not empty its directory.", report.decode("ascii", "replace"))
+
+    async def count(
+        self,
+        directory: SlotDir,
+        box: Box | None,
+        *,
+        workspace: Path,
+        memory: Path,
+        most_files: int,
+    ) -> Holding:
+        """Count what a box holds in its durable directories, in a confined process.
+
+        Raises:
+            HostError: `AIRLOCK_FAILED`.
+        """
+        base = Path(os.path.commonpath((workspace, memory)))
+        names = tuple(str(path.relative_to(base)) for path in (workspace, memory))
+        request = StartCount(
+            base=str(base),
+            names=names,
+            uid=directory.box_uid,
+            gid=directory.group,
+            pid=0 if box is None else box.pid,
+            most_files=most_files,
+        )
+        ours, _ = await self._fork(request)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_COUNT_S):
+                raw = await loop.sock_recv(ours, 4096)
+            counted = decode_counted(raw)
+        except (TimeoutError, OSError, ValueError) as error:
+            raise _failed("What a box holds was not counted.", str(error)) from error
+        finally:
+            ours.close()
+        if counted.error or len(counted.places) != len(names):
+            raise _failed("What a box holds could not be counted.", counted.error)
+        found, kept = (Usage(place.bytes, place.files, place.is_whole) for place in counted.places)
+        return Holding(found._replace(bytes=found.bytes + counted.held_bytes), kept)
 
     async def _fork(self, request: Start) -> tuple[socket.socket, int]:
         ours, theirs = socket.socketpair()

@@ -17,9 +17,10 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.airlock import confine, process, sweep
+from ironclaw.airlock import confine, count, process, sweep
 from ironclaw.airlock.messages import (
     StartAirlock,
+    StartCount,
     Started,
     StartSweep,
     decode_start,
@@ -102,6 +103,8 @@ def _child(request: Start, link_fd: int, controls: confine.Controls) -> None:
                 process.run(request, link, controls)
             case StartSweep(path=path, uid=uid, gid=gid):
                 sweep.run(path, uid, gid, link)
+            case StartCount():
+                count.run(request, link, controls)
         status = 0
     except BaseException as error:  # noqa: BLE001 - the end of a process; said where root can see
         with contextlib.suppress(OSError):

@@ -65,6 +65,11 @@ class SandboxSettings(_Section, frozen=True):
     """Blank slots kept ready for each new agent that does not say otherwise."""
     idle_stop_s: Annotated[float, msgspec.Meta(ge=1.0, le=7 * 86_400.0)] = 900.0
     """A box without work for this long is stopped; its session goes on in a fresh one."""
+    disk_bytes: Annotated[int, msgspec.Meta(ge=4 * 1024**2, le=1024**4)] = 1024**3
+    """Bytes that a session's workspace may hold, and again the memory of its agent; a box that goes
+    on writing over it is ended. For agents whose own limits do not say otherwise."""
+    disk_files: Annotated[int, msgspec.Meta(ge=100, le=10_000_000)] = 100_000
+    """Files and directories that each of the two may hold."""
 
 
 class LogSettings(_Section, frozen=True):

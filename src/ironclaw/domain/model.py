@@ -31,6 +31,10 @@ class BoxLimits(_Value, frozen=True):
     files: int = 256
     file_bytes: int = 64 * 1024 * 1024
     """Largest single file (RLIMIT_FSIZE)."""
+    disk_bytes: int | None = None
+    """Bytes of a session's workspace, and again of the agent's memory. None: as the house says."""
+    disk_files: int | None = None
+    """Directory entries of the same. None: as the house says."""
 
 
 class Agent(_Value, frozen=True):

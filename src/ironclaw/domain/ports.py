@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ironclaw.core.ids import AgentId, DeliveryId, MessageId, SessionId, SlotId
+    from ironclaw.domain.audit import AuditEntry, AuditRecord
+    from ironclaw.domain.disk import Holding
     from ironclaw.domain.model import Agent, BoxLimits, Delivery, Message, Session
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.rpc import Generate
@@ -138,6 +140,10 @@ class Isolator(Protocol):
         """Wait until the box's sentry is gone; return why in a word (`exit`, `oom`, `killed`)."""
         ...
 
+    def effort(self, box: Box) -> int:
+        """Processor time that the box has used so far, in clock ticks; 0 when it is gone."""
+        ...
+
     async def discard(self, slot: SlotId) -> None:
         """Kill whatever runs in the slot and remove everything of it but its durable files.
 
@@ -253,6 +259,26 @@ class Airlocks(Protocol):
 
     async def sweep(self, directory: SlotDir) -> None:
         """Empty directories that a box could write, in a confined process of their own."""
+        ...
+
+    async def count(
+        self,
+        directory: SlotDir,
+        box: Box | None,
+        *,
+        workspace: Path,
+        memory: Path,
+        most_files: int,
+    ) -> Holding:
+        """Count what a box holds, in a confined process of its own. Raises HostError.
+
+        Args:
+            directory: The box's slot.
+            box: Its open files without a name count too; None when it does not run.
+            workspace: The session's directory.
+            memory: The agent's.
+            most_files: Entries of one of them after which nobody goes on counting.
+        """
         ...
 
 

@@ -24,7 +24,7 @@ from ironclaw.domain.ports import Box, Durable, Receipt
 from ironclaw.sandbox import cgroups, nest, outside, posture
 from ironclaw.sandbox.ending import end_sandbox
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
-from ironclaw.sandbox.process import gone, start_ticks
+from ironclaw.sandbox.process import cpu_ticks, gone, start_ticks
 from ironclaw.sandbox.record import BoxRecord, SlotRecord, read_record, write_record
 from ironclaw.sandbox.runsc import KIND_PREFIX, PLATFORMS, Runsc
 from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
@@ -51,6 +51,13 @@ if TYPE_CHECKING:
 
 _ALL_IDS: Final = 2**32 - 1
 _MOUNT_POINTS: Final = ("queue/in", "queue/out", "run/ironclaw", "workspace", "memory", "shared")
+
+
+_SOFT_DISK: Final = (
+    "workspace and memory are capped by a guard that counts, not by the file system: a box that "
+    "goes over is ended within a second, or some seconds when it has very many files"
+)
+"""What no machine enforces (ADR-0009)."""
 
 
 class RunscIsolator:
@@ -199,7 +206,7 @@ class RunscIsolator:
         return (
             *self._groups.weaker,
             *shared,
-            "no limit on the bytes of a whole workspace or memory",
+            _SOFT_DISK,
         )
 
     async def ended(self, box: Box) -> str:
@@ -209,6 +216,11 @@ class RunscIsolator:
             return "killed"
         # Asked at once: the group lives until the slot is discarded.
         return "oom" if cgroups.oom_kills(self._groups, _cgroup(box.slot)) else "exit"
+
+    def effort(self, box: Box) -> int:
+        """Processor time that the box has used so far, in clock ticks; 0 when it is gone."""
+        # The gofer only does what the sentry asks of it.
+        return cpu_ticks(box.pid)
 
     async def discard(self, slot: SlotId) -> None:
         """Kill whatever runs in the slot and remove everything of it but its durable files."""

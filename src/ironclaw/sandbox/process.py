@@ -201,6 +201,20 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def cpu_ticks(pid: int) -> int:
+    """Return what a process has used of the processor, in clock ticks; 0 when it is gone.
+
+    Source:
+        proc(5): fields 14 and 15 of `/proc/<pid>/stat`, for all threads of it.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - hot
+            fields = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(fields[11]) + int(fields[12])
+
+
 def failed(done: Finished, what: str, *, hint: str) -> HostError:
     """Make the error for a program that ended with a status other than 0."""
     return HostError(

@@ -15,6 +15,7 @@ from ironclaw.core.errors import IronClawError, PeerError
 from ironclaw.core.ids import MessageId
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
+from ironclaw.domain import disk
 from ironclaw.domain.ports import (
     Asked,
     BoxArrived,
@@ -33,6 +34,7 @@ from ironclaw_contract.rpc import Cancel, Generate
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ironclaw.domain.disk import Over
     from ironclaw.domain.model import Agent, Message, Session
     from ironclaw.domain.ports import AirlockLink, LinkEvent
     from ironclaw.services.parts import SessionParts
@@ -44,7 +46,9 @@ RECONNECT_S: Final = 15.0
 MAX_RELINKS: Final = 5
 """Airlocks that may die in one life; over it the box is replaced as well."""
 
-Reason = Literal["idle", "retired", "stopped", "ended", "gone", "hung", "tamper", "trouble", "bug"]
+Reason = Literal[
+    "idle", "retired", "stopped", "ended", "gone", "hung", "tamper", "trouble", "disk", "bug"
+]
 
 _log = get_logger("life")
 
@@ -56,6 +60,8 @@ class End(NamedTuple):
     detail: str
     progressed: bool
     """At least one record of a turn was committed."""
+    words: str = ""
+    """What people are told, where this end is their answer."""
 
 
 class Life:
@@ -120,12 +126,12 @@ class Life:
             return
         self._work.set()
 
-    def end(self, reason: Reason, detail: str = "") -> None:
+    def end(self, reason: Reason, detail: str = "", *, words: str = "") -> None:
         """End this life; the first reason counts."""
         if not self._ended.done():
             # What a box did before it hung is no reason to think that the next one will not.
             progressed = self._progressed and reason != "hung"
-            self._ended.set_result(End(reason, detail, progressed))
+            self._ended.set_result(End(reason, detail, progressed, words))
 
     async def run(self, *, adopted: bool) -> End:
         """Live until something ends it.
@@ -134,10 +140,13 @@ class Life:
             adopted: The box ran before this core: ask it where it is before briefing it.
 
         Raises:
-            HostError: The session's key cannot be had.
+            HostError: The session's key or its directories cannot be had.
         """
         self._parts.custodian.key(self._session.id)
-        async with Tasks(f"life {self._session.id}", on_failure=self._broken) as tasks:
+        async with (
+            self._parts.guard.watching(self._slot, self._agent, self._over_disk),
+            Tasks(f"life {self._session.id}", on_failure=self._broken) as tasks,
+        ):
             self._tasks = tasks
             self._calls = ModelCalls(
                 slot=self._slot,
@@ -240,6 +249,9 @@ class Life:
 
     async def _watch(self) -> None:
         self.end("ended", await self._parts.isolator.ended(self._slot.box))
+
+    def _over_disk(self, over: Over) -> None:
+        self.end("disk", f"{over.where}: {disk.amount(over)}", words=disk.words(over))
 
     async def _pump(self) -> None:
         while True:

@@ -159,6 +159,11 @@ class Owner:
                 # No failure of the box; a message may have come at this very moment.
                 failures = 0
                 continue
+            if end.words:
+                # The same message would only do the same to a fresh box.
+                failures = 0
+                await self._fail(end.words)
+                continue
             pending = await self._has_pending()
             match after_end(failures=failures, progressed=end.progressed, pending=pending):
                 case Rest():

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import AgentId, SessionId, SlotId
     from ironclaw.domain.model import Agent, Delivery, Message, Session
-    from ironclaw.domain.ports import Custodian, Isolator, Ledger, Receipt
+    from ironclaw.domain.ports import Custodian, Isolator, Ledger
+    from ironclaw.services.disk_guard import DiskGuard
+    from ironclaw.services.receipts import Receipts
     from ironclaw.services.slots import Slots
     from ironclaw_contract.rpc import Generate, ModelTell
 
@@ -107,4 +109,5 @@ class SessionParts(NamedTuple):
     announce: Announce
     meters: Meters
     clock: Clock
+    guard: DiskGuard
     limits: SessionLimits

@@ -16,7 +16,9 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, PeerError
 from ironclaw.core.ids import SlotId, new_id
 from ironclaw.core.log import get_logger
-from ironclaw.domain.ports import BoxArrived, BoxGone, Durable, LaunchSpec
+from ironclaw.domain.audit import AuditEntry, AuditEvent
+from ironclaw.domain.disk import check_limits
+from ironclaw.domain.ports import BoxArrived, BoxGone, Durable, LaunchSpec, PostureError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,6 +256,7 @@ class Slots:
         return facts
 
     async def _spec(self, agent: Agent, directory: SlotDir, workspace: str) -> LaunchSpec:
+        check_limits(agent.limits)
         durable = self._isolator.durable
         return LaunchSpec(
             dir=directory,

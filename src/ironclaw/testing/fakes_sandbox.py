@@ -52,6 +52,8 @@ class FakeIsolator:
         self._next_pid = _FIRST_PID
         self.launches: list[LaunchSpec] = []
         self.discarded: list[SlotId] = []
+        self.efforts: dict[SlotId, int] = {}
+        """Clock ticks by slot."""
         self.launch_error: HostError | None = None
         """Raised by the next launches, if set."""
         self.is_frozen = False
@@ -117,6 +119,10 @@ class FakeIsolator:
         """Wait until the box was discarded or crashed."""
         end = self._ends.get(box.pid)
         return "exit" if end is None else await asyncio.shield(end)
+
+    def effort(self, box: Box) -> int:
+        """What a test says that the box has done."""
+        return self.efforts.get(box.slot, 0)
 
     async def discard(self, slot: SlotId) -> None:
         """End the box and remove its directories."""

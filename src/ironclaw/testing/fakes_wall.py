@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ironclaw.domain.disk import Holding, Usage
 from ironclaw.domain.ports import (
     Asked,
     BoxArrived,
@@ -28,9 +29,11 @@ from ironclaw_contract.rpc import Cancel, Failed, Generate, Generated, Hello
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from ironclaw.core.errors import HostError
     from ironclaw.core.ids import SlotId
-    from ironclaw.domain.ports import Claim, LinkEvent, SlotDir
+    from ironclaw.domain.ports import Box, Claim, LinkEvent, SlotDir
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import InboundBody, OutboundBody
     from ironclaw_contract.rpc import ModelTell
@@ -229,6 +232,16 @@ class FakeAirlocks:
 
     def __init__(self) -> None:
         self.boxes: dict[SlotId, FakeBox] = {}
+        self.controls: tuple[str, ...] = ("seccomp",)
+        """What new airlocks say is in force on them."""
+        self.missing: tuple[str, ...] = ()
+        """What they say could not be had."""
+        self.holdings: dict[SlotId, Holding] = {}
+        """What boxes hold, by slot; nothing when not said."""
+        self.counts: list[SlotId] = []
+        """Slots in the order in which they were counted."""
+        self.count_error: HostError | None = None
+        """Raised by counting, if set."""
         self.links: list[FakeLink] = []
         self.are_silent = False
         """When true boxes say no hello by themselves."""
@@ -253,6 +266,22 @@ class FakeAirlocks:
 
     async def sweep(self, directory: SlotDir) -> None:
         """Nothing to sweep."""
+
+    async def count(
+        self,
+        directory: SlotDir,
+        box: Box | None,
+        *,
+        workspace: Path,
+        memory: Path,
+        most_files: int,
+    ) -> Holding:
+        """What a test says that the box holds."""
+        del box, workspace, memory, most_files
+        self.counts.append(directory.slot)
+        if self.count_error is not None:
+            raise self.count_error
+        return self.holdings.get(directory.slot, Holding(Usage(0, 0), Usage(0, 0)))
 
 
 def _said(message: Message) -> Said:

@@ -1,0 +1,263 @@
+"""The disk guard: who is counted when, who is ended, and what it costs at rest."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.cores import ROOM, until
+
+from ironclaw.core.clock import ManualClock, SystemClock
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError
+from ironclaw.core.ids import AgentId, SlotId, new_id
+from ironclaw.core.tasks import Tasks
+from ironclaw.domain.disk import Caps, Holding, Over, Room, Usage
+from ironclaw.domain.model import Agent, BoxLimits
+from ironclaw.domain.ports import Box
+from ironclaw.services import disk_guard
+from ironclaw.services.disk_guard import DiskGuard
+from ironclaw.services.slots import Slot
+from ironclaw.testing.fakes_sandbox import FakeIsolator
+from ironclaw.testing.fakes_wall import FakeAirlocks
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.support.cores import Core
+
+MIB = 1024 * 1024
+LESS = ROOM._replace(free_bytes=ROOM.free_bytes - 1024 * MIB)
+SHORT = ROOM._replace(free_bytes=MIB)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_guard, "LOOK_S", 0.001)
+
+
+def holding(size: int, *, memory: int = 0) -> Holding:
+    return Holding(Usage(size, 1), Usage(memory, 1))
+
+
+class Guarded:
+    """A guard on fakes, and the boxes it watches."""
+
+    def __init__(self, root: Path, tasks: Tasks) -> None:
+        self.isolator = FakeIsolator(root)
+        self.airlocks = FakeAirlocks()
+        self.room = ROOM
+        self.looks = 0
+        self.over: list[tuple[SlotId, Over]] = []
+        self.clock: ManualClock | SystemClock = SystemClock()
+        self.tasks = tasks
+        self.guard = DiskGuard(
+            isolator=self.isolator,
+            airlocks=self.airlocks,
+            caps=Caps(100 * MIB, 1000),
+            roots=(),
+            clock=self.clock,
+            tasks=tasks,
+            look=self._look,
+        )
+
+    def _look(self) -> tuple[Room, ...]:
+        self.looks += 1
+        return (self.room,)
+
+    async def slot(self, workspace: str) -> Slot:
+        directory = await self.isolator.prepare(SlotId(new_id("slt")), lane=1)
+        self.isolator.efforts[directory.slot] = 1
+        return Slot(
+            directory=directory,
+            box=Box(directory.slot, 1, 1, ""),
+            link=await self.airlocks.start(directory),
+            receipt=None,
+            workspace=workspace,
+        )
+
+    @contextlib.asynccontextmanager
+    async def watching(
+        self, workspace: str = "w", *, agent: str = "agt_a", limits: BoxLimits | None = None
+    ) -> AsyncIterator[SlotId]:
+        """A box under watch, counted once at least."""
+        slot = await self.slot(workspace)
+        owner = Agent(id=AgentId(agent), name="a", limits=limits or BoxLimits())
+
+        def note(over: Over) -> None:
+            self.over.append((slot.id, over))
+
+        async with self.guard.watching(slot, owner, note):
+            await until(lambda: slot.id in self.airlocks.counts)
+            yield slot.id
+
+    def write(self, slot: SlotId, size: int, *, memory: int = 0) -> None:
+        """The box holds so much now, and the room shrank."""
+        self.isolator.efforts[slot] += 1
+        self.airlocks.holdings[slot] = holding(size, memory=memory)
+        self.room = self.room._replace(free_bytes=self.room.free_bytes - 64 * MIB)
+
+    async def looked(self, times: int = 10) -> None:
+        """Wait until the guard has looked some more."""
+        before = self.looks
+        await until(lambda: self.looks >= before + times)
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
+    failed: list[str] = []
+    async with Tasks("test", on_failure=lambda name, _: failed.append(name)) as tasks:
+        yield Guarded(tmp_path, tasks)
+    assert failed == []
+
+
+async def test_a_box_over_its_cap_is_ended_once(guarded: Guarded) -> None:
+    async with guarded.watching() as slot:
+        guarded.write(slot, 101 * MIB)
+        await until(lambda: guarded.over)
+        guarded.write(slot, 200 * MIB)
+        await guarded.looked()
+        assert guarded.over == [(slot, Over("workspace", "bytes", 101 * MIB, 100 * MIB))]
+
+
+async def test_nothing_runs_when_no_box_does(guarded: Guarded) -> None:
+    async with guarded.watching():
+        pass
+    await asyncio.sleep(0.02)
+    looks = guarded.looks
+    await asyncio.sleep(0.02)
+    assert guarded.looks == looks
+    async with guarded.watching() as slot:
+        guarded.write(slot, 101 * MIB)
+        await until(lambda: guarded.over)
+
+
+async def test_as_long_as_there_is_room_boxes_are_counted_once(guarded: Guarded) -> None:
+    async with guarded.watching() as slot:
+        guarded.isolator.efforts[slot] += 10
+        await guarded.looked()
+        assert guarded.airlocks.counts == [slot]
+
+
+async def test_a_box_that_did_nothing_is_not_counted(guarded: Guarded) -> None:
+    async with guarded.watching("one") as idle, guarded.watching("two") as busy:
+        guarded.airlocks.counts.clear()
+        guarded.write(busy, 50 * MIB)
+        await until(lambda: busy in guarded.airlocks.counts)
+        await guarded.looked()
+        assert idle not in guarded.airlocks.counts
+
+
+async def test_the_busiest_box_is_counted_first(guarded: Guarded) -> None:
+    async with guarded.watching("one") as calm, guarded.watching("two") as busy:
+        guarded.airlocks.counts.clear()
+        guarded.isolator.efforts[calm] += 1
+        guarded.isolator.efforts[busy] += 50
+        guarded.room = LESS
+        await until(lambda: len(guarded.airlocks.counts) == 2)
+        assert guarded.airlocks.counts == [busy, calm]
+
+
+async def test_an_over_full_box_may_run_until_it_grows(guarded: Guarded) -> None:
+    async with guarded.watching() as first:
+        guarded.write(first, 101 * MIB)
+        await until(lambda: guarded.over)
+    guarded.over.clear()
+    slot = await guarded.slot("w")
+    guarded.airlocks.holdings[slot.id] = holding(150 * MIB)
+    over: list[Over] = []
+    async with guarded.guard.watching(slot, Agent(id=AgentId("agt_a"), name="a"), over.append):
+        # Counted before it could do anything: what it holds is not its own doing.
+        assert guarded.airlocks.counts[-1] == slot.id
+        guarded.write(slot.id, 140 * MIB)
+        counts = len(guarded.airlocks.counts)
+        await until(lambda: len(guarded.airlocks.counts) > counts)
+        assert over == []
+        guarded.write(slot.id, 141 * MIB)
+        await until(lambda: over)
+
+
+async def test_what_was_deleted_is_forgotten(guarded: Guarded) -> None:
+    for size in (101, 0):
+        async with guarded.watching() as slot:
+            guarded.write(slot, size * MIB)
+            counts = len(guarded.airlocks.counts)
+            await until(lambda before=counts: len(guarded.airlocks.counts) > before)  # type: ignore[misc] # bound now
+    assert guarded.guard._full == {}
+
+
+async def test_an_agents_own_limits_come_before_the_houses(guarded: Guarded) -> None:
+    async with guarded.watching(limits=BoxLimits(disk_bytes=10 * MIB)) as slot:
+        guarded.write(slot, 11 * MIB)
+        await until(lambda: guarded.over)
+
+
+async def test_while_the_host_is_short_of_room_growth_ends_a_box(guarded: Guarded) -> None:
+    async with guarded.watching() as slot:
+        guarded.room = SHORT
+        guarded.isolator.efforts[slot] += 1
+        guarded.airlocks.holdings[slot] = holding(50 * MIB)
+        await until(lambda: guarded.over)
+        assert guarded.over[0][1].where == "host"
+
+
+async def test_counting_takes_a_tenth_of_the_time_at_most(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting_s = 0.02
+    count = guarded.airlocks.count
+
+    async def slow(*args: object, **kwargs: object) -> Holding:
+        await asyncio.sleep(counting_s)
+        return await count(*args, **kwargs)  # type: ignore[arg-type] # passed on
+
+    monkeypatch.setattr(guarded.airlocks, "count", slow)
+    loop = asyncio.get_running_loop()
+    async with guarded.watching() as slot:
+        begun = loop.time()
+        counts = len(guarded.airlocks.counts)
+        while loop.time() - begun < 1.0:
+            guarded.write(slot, 0)
+            await asyncio.sleep(0.005)
+        spent = (len(guarded.airlocks.counts) - counts) * counting_s
+        assert 0 < spent <= 0.15
+
+
+async def test_a_count_that_fails_is_said_once_and_tried_again(guarded: Guarded) -> None:
+    async with guarded.watching() as slot:
+        guarded.airlocks.count_error = HostError(Code.AIRLOCK_FAILED, "no")
+        guarded.write(slot, 101 * MIB)
+        counts = len(guarded.airlocks.counts)
+        await until(lambda: len(guarded.airlocks.counts) > counts + 1)
+        assert guarded.over == []
+        guarded.airlocks.count_error = None
+        await until(lambda: guarded.over)
+
+
+# --- in a session ---------------------------------------------------------------------------------
+
+
+async def test_a_box_over_its_disk_is_ended_with_a_word_and_the_session_goes_on(
+    core: Core,
+) -> None:
+    talk = await core.store.begin()
+    await core.hear(talk, "one")
+    await core.answered(talk, 1)
+    await core.hear(talk, "!hang")
+    await until(lambda: core.box().todo)
+    slot = core.slot()
+    await until(lambda: slot in core.airlocks.counts)
+    core.isolator.efforts[slot] = 5
+    core.airlocks.holdings[slot] = holding(2048 * MIB)
+    core.room = LESS
+
+    said = await core.answered(talk, 2)
+
+    assert "used more disk than it may: 2.0 GiB in its workspace" in said[1]
+    assert slot in core.isolator.discarded
+    await core.hear(talk, "three")
+    assert '"three"' in (await core.answered(talk, 3))[2]
+    assert len(core.isolator.launches) == 2
