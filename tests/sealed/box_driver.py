@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from disk_parts import floods
 from probe_rootfs import PROGRAM
 
 from ironclaw.core.errors import IronClawError
@@ -261,6 +262,7 @@ async def main() -> None:
         "report": lambda: report(subject),
         "timings": lambda: timings(subject),
         "twins": lambda: twins(subject),
+        "floods": lambda: floods(subject, state),
         "adopted": lambda: adopted(subject, again),
         **{f"kit.{name}": (lambda check=check: check(subject)) for name, check in CHECKS.items()},
     }

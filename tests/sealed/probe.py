@@ -1,13 +1,14 @@
-# ruff: noqa: ANN001, ANN002, BLE001, PTH101, PTH103, PTH108, PTH123, PTH208, S103, S606, SIM115, SIM223 - an attacker
+# ruff: noqa: ANN001, ANN002, BLE001, PTH101, PTH102, PTH103, PTH108, PTH123, PTH208, S103, S606, SIM115, SIM223 - an attacker
 """Runs inside a box, in place of /sandbox: says what it sees and what it could do. Stdlib only.
 
 It connects to the bell, sends one JSON line, then obeys single-letter commands: `o` eats memory,
-`x` ends, `f` forks for ever, `?` says the line again.
+`x` ends, `?` says the line again; those of `FLOODS` fill the disk.
 """
 
 import ctypes
 import errno
 import json
+import mmap
 import os
 import socket
 import time
@@ -154,6 +155,72 @@ def sees():
     }
 
 
+def eat():
+    """Take memory for ever."""
+    hoard = []
+    while True:
+        hoard.append(bytearray(os.urandom(4096) * 256))
+
+
+def endless(path, size):
+    """Make files of that size for ever, or until one is refused."""
+    block = b"x" * size
+    for number in range(10**9):
+        with open(f"{path}/{number}", "wb") as file:
+            file.write(block)
+
+
+def nameless():
+    """Fill files that have no name any more."""
+    kept = []
+    for number in range(200):
+        file = open(f"/workspace/{number}", "wb")
+        kept.append(file)
+        os.unlink(f"/workspace/{number}")
+        for _ in range(8):
+            file.write(b"x" * 1024 * 1024)
+            file.flush()
+
+
+def mapped():
+    """Fill files through memory: no write is ever called."""
+    for number in range(200):
+        with open(f"/workspace/{number}", "w+b") as file:
+            file.truncate(8 * 1024 * 1024)
+            with mmap.mmap(file.fileno(), 8 * 1024 * 1024) as memory:
+                for at in range(0, len(memory), 4096):
+                    memory[at] = 1
+
+
+def hidden():
+    """Write where the owner itself may not look."""
+    os.mkdir("/workspace/closed")
+    os.chdir("/workspace/closed")
+    os.chmod("/workspace/closed", 0o300)
+    os.chmod("/workspace", 0o300)
+    endless(".", 4 * 1024 * 1024)
+
+
+def deep():
+    """Write at the end of a way too long to go."""
+    os.chdir("/workspace")
+    for _ in range(150):
+        os.mkdir("d")
+        os.chdir("d")
+    endless(".", 4 * 1024 * 1024)
+
+
+FLOODS = {
+    b"o": eat,
+    b"w": lambda: endless("/workspace", 8 * 1024 * 1024),
+    b"i": lambda: endless("/workspace", 0),
+    b"u": nameless,
+    b"m": mapped,
+    b"d": hidden,
+    b"D": deep,
+}
+
+
 def main():
     started = time.monotonic()
     while True:
@@ -171,14 +238,12 @@ def main():
         command = bell.recv(1)
         if command == b"x":
             os._exit(7)
-        elif command == b"o":
-            hoard = []
-            while True:
-                hoard.append(bytearray(os.urandom(4096) * 256))
         elif command == b"?":
             bell.sendall(json.dumps({"sees": sees(), "attempts": attempts()}).encode() + b"\n")
         elif not command:
             time.sleep(3600)
+        elif command in FLOODS:
+            attempt(FLOODS[command])
 
 
 main()

@@ -15,6 +15,7 @@ _PLACES = (
     *("proc", "sys", "dev", "tmp", "queue/in", "queue/out", "run/ironclaw"),
     *("workspace", "memory", "shared", "usr/bin"),
 )
+_EXTENSIONS = ("_ctypes", "_json", "mmap")
 _SKIP = ("test", "__pycache__", "idlelib", "dist-packages", "config-*", "ensurepip", "lib2to3")
 
 
@@ -32,7 +33,8 @@ def make_probe_rootfs(root: Path) -> Path:
     )
     shutil.copy(python, root / "usr/bin/python3")
     modules = library / "lib-dynload"
-    for file in (python, *modules.glob("_ctypes.*"), *modules.glob("_json.*")):
+    extensions = (file for name in _EXTENSIONS for file in modules.glob(f"{name}.*"))
+    for file in (python, *extensions):
         listed = subprocess.run(["ldd", file], capture_output=True, text=True, check=True).stdout
         for needed in re.findall(r"(/\S+) \(0x", listed):
             target = root / needed.lstrip("/")
