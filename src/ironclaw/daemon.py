@@ -38,6 +38,7 @@ from ironclaw.image.provision import current_rootfs
 from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import find_master
 from ironclaw.keys.ring import Ring
+from ironclaw.keys.signer import ReceiptSigner
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import ModelService
@@ -47,13 +48,16 @@ from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.hub import Hub
 from ironclaw.services.parts import SessionLimits, SessionParts
+from ironclaw.services.receipts import Receipts
 from ironclaw.services.router import Router
 from ironclaw.services.sessions import Sessions
 from ironclaw.services.slots import Slots
+from ironclaw.store.audit_rows import AuditRows
 from ironclaw.store.chatlog import ChatLog
 from ironclaw.store.engine import Store
 from ironclaw.store.key_rows import KeyRows
 from ironclaw.store.ledger import Ledger
+from ironclaw.store.receipt_files import ReceiptFiles
 from ironclaw.store.registry import Registry
 
 if TYPE_CHECKING:
@@ -110,6 +114,9 @@ async def open_core(
         registry = Registry(store, clock)
         ledger = Ledger(store, custodian, clock)
         log_of_chats = ChatLog(store, custodian, clock)
+        audit = AuditRows(store, clock)
+        signer = ReceiptSigner(ring)
+        signer.publish(settings.receipt_key_file)
         isolator = await open_isolator(
             state_dir=state,
             runtime_dir=runtime,
@@ -128,6 +135,7 @@ async def open_core(
             isolator=isolator,
             airlocks=airlocks,
             rootfs=lambda: rootfs,
+            audit=audit,
             meters=metrics,
             clock=clock,
             tasks=tasks,
@@ -139,6 +147,12 @@ async def open_core(
                 custodian=custodian,
                 isolator=isolator,
                 slots=slots,
+                receipts=Receipts(
+                    signer=signer,
+                    store=registry,
+                    copies=ReceiptFiles(settings.receipts_dir),
+                    clock=clock,
+                ),
                 models=ModelService(Providers({"scripted": Scripted()})),
                 announce=delivery,
                 meters=metrics,
@@ -174,6 +188,7 @@ async def open_core(
             router=router,
             sessions=sessions,
             slots=slots,
+            audit=audit,
             hub=hub,
             machine=Machine(
                 started_ms=clock.now_ms(),
@@ -288,6 +303,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def say_ready(listening: Listening) -> None:
     """Tell the keeper, and through it `ironclaw up`, that messages are taken."""
     _log.info("ready", socket=str(listening.socket), host=listening.host, port=listening.port)
+    say_started()
+
+
+def say_started() -> None:
+    """Tell the keeper that its core, of whatever kind, has come up."""
     _tell_keeper(b"ready\n")
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from ironclaw.core.ids import AgentId, ChatId, PrincipalId, SessionId, WiringId
+    from ironclaw.domain.audit import AuditRecord
     from ironclaw.domain.model import (
         Agent,
         Chat,
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
         UnknownSender,
         Wiring,
     )
-    from ironclaw.domain.ports import Receipt, Rootfs
+    from ironclaw.domain.ports import Rootfs
+    from ironclaw.domain.receipts import SignedReceipt
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
     from ironclaw.services.router import Router
     from ironclaw.services.sessions import Sessions
     from ironclaw.services.slots import Slots
+    from ironclaw.store.audit_rows import AuditRows
     from ironclaw.store.chatlog import ChatLog
     from ironclaw.store.ledger import Ledger
     from ironclaw.store.registry import Registry
@@ -70,6 +73,7 @@ class Household:
         router: Router,
         sessions: Sessions,
         slots: Slots,
+        audit: AuditRows,
         hub: Hub,
         machine: Machine,
     ) -> None:
@@ -79,6 +83,7 @@ class Household:
         self._router = router
         self._sessions = sessions
         self._slots = slots
+        self._audit = audit
         self._hub = hub
         self._machine = machine
         self._wiring = asyncio.Lock()
@@ -252,7 +257,7 @@ class Household:
         backlog = await self._ledger.backlog(session)
         return self._view(row, agent.name, sum(message.engage for message in backlog))
 
-    async def receipt(self, session: SessionId) -> Receipt:
+    async def receipt(self, session: SessionId) -> SignedReceipt:
         """The proof of the session's newest launch."""
         await self._registry.session(session)
         return await self._registry.receipt(session)
@@ -262,11 +267,15 @@ class Household:
         await self._registry.session(session)
         await self._sessions.stop(session)
 
-    # --- health -----------------------------------------------------------------------------------
+    # --- audit and health -------------------------------------------------------------------------
+
+    async def audit(self, *, limit: int) -> list[AuditRecord]:
+        """The newest `limit` records of the audit, oldest first."""
+        return await self._audit.tail(limit=limit)
 
     async def health(self) -> Health:
         """State of the whole; a store that fails is a word, not an exception."""
-        degraded = list(self._machine.weaker)
+        degraded = [*self._machine.weaker, *self._slots.weaker]
         sessions = pending = dead = 0
         try:
             counts = await self._log_of_chats.counts()

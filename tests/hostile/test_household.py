@@ -28,6 +28,7 @@ async def test_first_messages_at_once_wire_a_chat_once(tmp_path: Path) -> None:
             router=none,
             sessions=none,
             slots=none,
+            audit=core.audit,
             hub=none,
             machine=none,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
-from ironclaw.api import messages, openapi, registry, sessions, system, token_routes
+from ironclaw.api import audit, messages, openapi, registry, sessions, system, token_routes
 from ironclaw.api.endpoint import Endpoint, Parts
 from ironclaw.api.gate import Door, Gate, Throttle
 from ironclaw.api.metrics import Metrics
@@ -33,6 +33,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *messages.ENDPOINTS,
     *registry.ENDPOINTS,
     *sessions.ENDPOINTS,
+    *audit.ENDPOINTS,
     *token_routes.ENDPOINTS,
     *system.endpoints(document),
 )

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from ironclaw.api.scopes import Scope
+from ironclaw.domain.audit import AuditRecord
 from ironclaw.domain.model import (
     Agent,
     Chat,
@@ -153,6 +154,12 @@ class Transcript(_Out, frozen=True):
     """Part of a session's conversation, oldest first."""
 
     events: list[ChatEvent]
+
+
+class AuditList(_Out, frozen=True):
+    """Part of the audit, oldest first."""
+
+    records: list[AuditRecord]
 
 
 class TokenOut(_Out, frozen=True):

@@ -10,7 +10,7 @@ from ironclaw.api.bodies import SessionList, Transcript
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
 from ironclaw.api.scopes import Scope
 from ironclaw.core.ids import SessionId
-from ironclaw.domain.ports import Receipt
+from ironclaw.domain.receipts import SignedReceipt
 from ironclaw.services.house import SessionView
 
 if TYPE_CHECKING:
@@ -74,9 +74,9 @@ ENDPOINTS = (
         "GET",
         "/v1/sessions/{session}/receipt",
         _READ,
-        "Show the proof of the session's newest launch",
+        "Show the signed proof of the session's newest launch",
         show_receipt,
-        reply=Receipt,
+        reply=SignedReceipt,
     ),
     Endpoint(
         "GET",

@@ -119,6 +119,16 @@ class Settings(_Section, frozen=True):
         """The first token, minted by the daemon, read by the command line."""
         return self.paths.state_dir / "api-token"
 
+    @property
+    def receipt_key_file(self) -> Path:
+        """The public key that receipts are verified with."""
+        return self.paths.state_dir / "receipt-key.pub"
+
+    @property
+    def receipts_dir(self) -> Path:
+        """Receipts as files: `<session>/<epoch>.json`."""
+        return self.paths.state_dir / "receipts"
+
 
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "paths": PathSettings,

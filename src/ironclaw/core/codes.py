@@ -35,6 +35,7 @@ class Code(enum.StrEnum):
     IMAGE_UNTRUSTED = "image_untrusted"
     SPEC_TOO_WEAK = "spec_too_weak"
     RATE_LIMITED = "rate_limited"
+    RECEIPT_INVALID = "receipt_invalid"
     # A box lied or broke.
     TAMPER = "tamper"
     POSTURE_FAILED = "posture_failed"
@@ -74,6 +75,7 @@ CODES: dict[Code, CodeRow] = {
     Code.IMAGE_UNTRUSTED: CodeRow(41, 403, "The image is not pinned or its signature is wrong."),
     Code.SPEC_TOO_WEAK: CodeRow(42, 403, "A sandbox weaker than the wall was asked for."),
     Code.RATE_LIMITED: CodeRow(43, 429, "Too many requests; try again later."),
+    Code.RECEIPT_INVALID: CodeRow(44, 403, "A receipt is not what its key signed, or not proven."),
     Code.TAMPER: CodeRow(50, 502, "A box broke the queue's rules; its session is quarantined."),
     Code.POSTURE_FAILED: CodeRow(51, 502, "A launched box is not as sealed as its spec says."),
     Code.BOX_BROKEN: CodeRow(52, 502, "The agent program ended or refused to go on."),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import msgspec
 
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import PeerError
 from ironclaw_contract.records import InboundBody, OutboundBody
 from ironclaw_contract.rpc import Facts, Hello, ModelAsk, ModelTell
 
@@ -101,6 +103,53 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """Measured facts by name, as text: `uid`, `cap_eff`, `seccomp`, `netns`, `cgroup`, …"""
     weaker: tuple[str, ...]
     """What this host cannot enforce, in words; empty on a full host."""
+    flags: tuple[str, ...] = ()
+    """Flags that the runtime was started with."""
+    checks: dict[str, bool] = {}
+    """Every posture check by name, and whether it held."""
+    airlock_held: tuple[str, ...] = ()
+    """Controls in force on the box's airlock, by name."""
+    airlock_missing: tuple[str, ...] = ()
+    """Controls that this machine or user could not offer."""
+
+
+class PostureError(PeerError):
+    """A launched box is not as sealed as its spec says (`POSTURE_FAILED`)."""
+
+    def __init__(self, checks: Sequence[str], *, hint: str, detail: str = "") -> None:
+        super().__init__(
+            Code.POSTURE_FAILED,
+            f"The sandbox is not sealed as its spec says: {', '.join(checks)}.",
+            hint=hint,
+            detail=detail,
+        )
+        self.checks = tuple(checks)
+        """Names of the checks that failed."""
+
+
+class Signer(Protocol):
+    """Signs receipts with a key that nobody else has."""
+
+    @property
+    def key_id(self) -> str:
+        """The name of its public key (`ironclaw.domain.receipts.key_id`)."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the Ed25519 signature of `message`, 64 bytes."""
+        ...
+
+
+class Audit(Protocol):
+    """The record of what must not be forgotten. Nothing in it is ever changed or removed."""
+
+    async def append(self, entry: AuditEntry) -> None:
+        """Add an entry, durable on return. Raises HostError."""
+        ...
+
+    async def tail(self, *, limit: int) -> list[AuditRecord]:
+        """The newest `limit` records, oldest first. Raises HostError."""
+        ...
 
 
 class Isolator(Protocol):
@@ -133,7 +182,12 @@ class Isolator(Protocol):
         ...
 
     async def prove(self, box: Box, spec: LaunchSpec, inside: Facts) -> Receipt:
-        """Compare what runs with what the spec asked for. Raises PeerError (`POSTURE_FAILED`)."""
+        """Compare what runs with what the spec asked for.
+
+        Raises:
+            PostureError: It is not the same.
+            PeerError: The box has ended (`BOX_BROKEN`).
+        """
         ...
 
     async def ended(self, box: Box) -> str:
@@ -224,6 +278,11 @@ LinkEvent = BoxArrived | KeyRead | Outbound | Asked | BoxGone | BoxHung | Tamper
 
 class AirlockLink(Protocol):
     """The core's end of one airlock."""
+
+    controls: tuple[str, ...]
+    """Controls that are in force on it, by name."""
+    missing: tuple[str, ...]
+    """Controls that this machine or user could not offer."""
 
     async def claim(self, claim: Claim) -> None:
         """Give the airlock its session. The box gets the key file unless it says it has it."""

@@ -1,4 +1,4 @@
-"""The ring: the store's page key and the keys that seal session keys, sealed under the master.
+"""The ring: store key, keys that seal session keys, key that signs receipts, under the master.
 
 One file, replaced by rename, so a change of the master or of a sealing key happens or does not.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import structs
 
 from ironclaw.keys.master import (
     MASTER_BYTES,
@@ -43,6 +44,8 @@ class RingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seals: dict[int, bytes]
     """Sealing keys by version; more than one only in the middle of a rotation."""
     current: int
+    signing: bytes = b""
+    """Seed of the key that signs receipts; empty in a ring of before there was one."""
 
 
 class Ring:
@@ -76,7 +79,10 @@ class Ring:
                 raise unusable(f"The store is there but its key ring {path} is missing.", _RESTORE)
             master = masters[0] if masters else source.make()
             body = RingBody(
-                store=secrets.token_bytes(32), seals={1: secrets.token_bytes(32)}, current=1
+                store=secrets.token_bytes(32),
+                seals={1: secrets.token_bytes(32)},
+                current=1,
+                signing=secrets.token_bytes(32),
             )
             ring = cls(path, master, source, body)
             ring._write(body, master)
@@ -87,13 +93,21 @@ class Ring:
             found = _unseal(sealed, master)
             if found is not None:
                 source.settle(master)
-                return cls(path, master, source, found)
+                ring = cls(path, master, source, found)
+                if not found.signing:
+                    ring._replace(structs.replace(found, signing=secrets.token_bytes(32)))
+                return ring
         raise unusable("The master key does not open the key ring: one of them is wrong.", _RESTORE)
 
     @property
     def store_key(self) -> bytes:
         """The page key of the store, 32 bytes."""
         return self._body.store
+
+    @property
+    def signing_seed(self) -> bytes:
+        """The seed of the key that signs receipts, 32 bytes."""
+        return self._body.signing
 
     @property
     def current(self) -> int:
@@ -108,7 +122,7 @@ class Ring:
         """Make the next sealing key current, keeping the ones before. Raises HostError."""
         version = max(self._body.seals) + 1
         seals = {**self._body.seals, version: secrets.token_bytes(32)}
-        self._replace(RingBody(store=self._body.store, seals=seals, current=version))
+        self._replace(structs.replace(self._body, seals=seals, current=version))
         return version
 
     def drop_old_sealing_keys(self) -> None:
@@ -117,7 +131,7 @@ class Ring:
         if len(self._body.seals) == 1:
             return
         seals = {current: self._body.seals[current]}
-        self._replace(RingBody(store=self._body.store, seals=seals, current=current))
+        self._replace(structs.replace(self._body, seals=seals))
 
     def change_master(self, master: bytes) -> None:
         """Seal the ring under another master. A crash leaves the old one or the new one in force.

@@ -14,13 +14,13 @@ import contextlib
 import shutil
 from pathlib import Path
 from platform import machine
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
 from ironclaw.core.ids import SlotId
-from ironclaw.domain.ports import Box, Durable, Receipt
+from ironclaw.domain.ports import Box, Durable, PostureError, Receipt
 from ironclaw.sandbox import cgroups, nest, outside, posture
 from ironclaw.sandbox.ending import end_sandbox
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from ironclaw_contract.rpc import Facts
 
 _ALL_IDS: Final = 2**32 - 1
+_SPEC_DIGEST: Final = "outside.spec_digest"
+"""The posture check that looks at the digest of the spec."""
 _MOUNT_POINTS: Final = ("queue/in", "queue/out", "run/ironclaw", "workspace", "memory", "shared")
 
 
@@ -87,6 +89,11 @@ class RunscIsolator:
         self._expected = Expected(profile(machine()), program)
         self._rootless = mapped < _ALL_IDS
         self._discarded: set[SlotId] = set()
+
+    @property
+    def view(self) -> Path:
+        """Where in the nest a box's directories are shown."""
+        return self._view
 
     @property
     def rootless(self) -> bool:
@@ -155,12 +162,12 @@ class RunscIsolator:
         return box
 
     async def prove(self, box: Box, spec: LaunchSpec, inside: Facts) -> Receipt:
-        """Compare what runs with what the spec asked for. Raises PeerError (`POSTURE_FAILED`)."""
+        """Compare what runs with what the spec asked for. Raises PeerError, PostureError."""
         found = self.evidence(box, spec, inside)
-        if self._digest(spec, found.spec) != box.spec_digest:
-            raise PeerError(
-                Code.POSTURE_FAILED,
-                "The sandbox is not sealed as its spec says: outside.spec_digest.",
+        same_spec = self._digest(spec, found.spec) == box.spec_digest
+        if not same_spec:
+            raise PostureError(
+                [_SPEC_DIGEST],
                 hint="It was started from another spec than the agent has now; it is discarded.",
             )
         facts = posture.compare(found)
@@ -178,6 +185,8 @@ class RunscIsolator:
             inside=inside,
             outside=facts,
             weaker=self.weaker(self._slot_record(box.slot).lane),
+            flags=self._runsc.flags,
+            checks={_SPEC_DIGEST: same_spec, **posture.verdicts(found)},
         )
 
     def evidence(self, box: Box, spec: LaunchSpec, inside: Facts) -> posture.Evidence:
@@ -323,6 +332,9 @@ class RunscIsolator:
         shutil.rmtree(self._bundle(slot), ignore_errors=True)
 
 
+_I = TypeVar("_I", bound=RunscIsolator)
+
+
 async def open_isolator(
     *,
     state_dir: Path,
@@ -332,7 +344,8 @@ async def open_isolator(
     runsc: str = "runsc",
     platform: str = PLATFORMS[0],
     program_for_tests: tuple[str, ...] = PROGRAM,
-) -> RunscIsolator:
+    made_by: type[_I] = RunscIsolator,  # type: ignore[assignment] # the default is one, too
+) -> _I:
     """Check the machine and make an isolator. Must be called inside a nest.
 
     Args:
@@ -343,6 +356,7 @@ async def open_isolator(
         runsc: The program.
         platform: One of `runsc.PLATFORMS`.
         program_for_tests: What boxes run in place of `/sandbox`. Never from a setting.
+        made_by: The class of it; the proof has one whose boxes are weaker.
 
     Raises:
         HostError: runsc is missing or too old, there is no nest, or the directories fail.
@@ -364,7 +378,7 @@ async def open_isolator(
         parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         # The state directory itself is closed; through the view a box's ids must get past this.
         parent.chmod(0o711)
-    return RunscIsolator(
+    return made_by(
         state_dir=state_dir,
         runtime_dir=runtime_dir,
         view=place,

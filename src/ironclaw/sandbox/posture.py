@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ironclaw.core.codes import Code
-from ironclaw.core.errors import PeerError
+from ironclaw.domain.ports import PostureError
 from ironclaw.sandbox import cgroups
 from ironclaw.sandbox.outside import NAMESPACES
 
@@ -147,14 +146,13 @@ def compare(evidence: Evidence) -> dict[str, str]:
         The outside facts, as text, for the receipt.
 
     Raises:
-        PeerError: `POSTURE_FAILED`; the message names every check that failed.
+        PostureError: It names every check that failed.
     """
     failed = [name for name, holds in verdicts(evidence).items() if not holds]
     facts = describe(evidence)
     if failed:
-        raise PeerError(
-            Code.POSTURE_FAILED,
-            f"The sandbox is not sealed as its spec says: {', '.join(failed)}.",
+        raise PostureError(
+            failed,
             hint="No key was given to it. `ironclaw doctor` checks this machine; please report it.",
             detail=f"outside: {facts}; inside: {evidence.inside}",
         )

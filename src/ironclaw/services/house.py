@@ -27,8 +27,9 @@ from ironclaw.domain.model import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
+    from ironclaw.domain.audit import AuditRecord
     from ironclaw.domain.model import Event
-    from ironclaw.domain.ports import Receipt
+    from ironclaw.domain.receipts import SignedReceipt
 
 
 class Routed(NamedTuple):
@@ -192,8 +193,12 @@ class House(Protocol):
         """One session. Raises UserError (`NOT_FOUND`)."""
         ...
 
-    async def receipt(self, session: SessionId) -> Receipt:
+    async def receipt(self, session: SessionId) -> SignedReceipt:
         """The proof of the session's newest launch. Raises UserError (`NOT_FOUND`)."""
+        ...
+
+    async def audit(self, *, limit: int) -> list[AuditRecord]:
+        """The newest `limit` records of the audit, oldest first."""
         ...
 
     async def stop_session(self, session: SessionId) -> None:

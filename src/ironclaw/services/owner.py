@@ -247,7 +247,7 @@ class Owner:
         # epoch is taken for one of the new. Both before the claim: no key without a stored proof.
         session = await self._parts.ledger.begin_epoch(session.id, workspace=slot.workspace)
         if slot.receipt is not None:
-            await self._parts.registry.save_receipt(session.id, slot.receipt)
+            await self._parts.receipts.bind(session, slot.receipt)
         return session
 
     async def _explain(self, error: IronClawError) -> End | None:

@@ -36,10 +36,6 @@ class Registry(Protocol):
         """Let the next message of the session's place begin a new one. Idempotent."""
         ...
 
-    async def save_receipt(self, session: SessionId, receipt: Receipt) -> None:
-        """Keep the proof of a launch, durable on return."""
-        ...
-
 
 class Models(Protocol):
     """The model service: picks the agent's provider."""
@@ -105,6 +101,7 @@ class SessionParts(NamedTuple):
     custodian: Custodian
     isolator: Isolator
     slots: Slots
+    receipts: Receipts
     models: Models
     announce: Announce
     meters: Meters

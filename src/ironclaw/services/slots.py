@@ -12,6 +12,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
+from msgspec import structs
+
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, PeerError
 from ironclaw.core.ids import SlotId, new_id
@@ -21,7 +23,7 @@ from ironclaw.domain.disk import check_limits
 from ironclaw.domain.ports import BoxArrived, BoxGone, Durable, LaunchSpec, PostureError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import AgentId
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.ports import (
         AirlockLink,
         Airlocks,
+        Audit,
         Box,
         Isolator,
         Receipt,
@@ -82,6 +85,7 @@ class Slots:
         isolator: Isolator,
         airlocks: Airlocks,
         rootfs: Callable[[], Rootfs],
+        audit: Audit,
         meters: Meters,
         clock: Clock,
         tasks: Tasks,
@@ -89,6 +93,7 @@ class Slots:
         self._isolator = isolator
         self._airlocks = airlocks
         self._rootfs = rootfs
+        self._audit = audit
         self._meters = meters
         self._clock = clock
         self._tasks = tasks
@@ -100,6 +105,12 @@ class Slots:
         self._making = asyncio.Semaphore(2)
         self._refills = asyncio.Semaphore(1)
         self._closed = False
+        self._missing: set[str] = set()
+
+    @property
+    def weaker(self) -> tuple[str, ...]:
+        """What some airlock of this core went without, in words; empty on a full host."""
+        return _in_words(sorted(self._missing))
 
     @property
     def blank(self) -> int:
@@ -126,7 +137,7 @@ class Slots:
 
         Raises:
             HostError: runsc, the image or the airlock failed; nothing is left behind.
-            PeerError: The box did not say hello or its posture is wrong.
+            PeerError: The box did not say hello or its posture is wrong; the audit has it.
         """
         if not workspace and (slot := self._pop(agent)) is not None:
             self._refill(agent.id)
@@ -144,7 +155,7 @@ class Slots:
         """
         try:
             directory = await self._isolator.reopen(box.slot)
-            link = await self._airlocks.start(directory)
+            link = await self._airlock(directory)
         except BaseException:
             await self._isolator.discard(box.slot)
             raise
@@ -159,7 +170,7 @@ class Slots:
     async def relink(self, slot: Slot) -> None:
         """Replace a slot's dead airlock on the same directories."""
         await slot.link.close()
-        slot.link = await self._airlocks.start(slot.directory)
+        slot.link = await self._airlock(slot.directory)
 
     async def release(self, slot: Slot) -> None:
         """End a slot: its box, its airlock, its directories. Durable files stay."""
@@ -181,13 +192,12 @@ class Slots:
             link: AirlockLink | None = None
             try:
                 directory = await self._isolator.prepare(name, lane=agent.lane)
-                link = await self._airlocks.start(directory)
+                link = await self._airlock(directory)
                 spec = await self._spec(agent, directory, workspace or name)
                 box = await self._isolator.launch(spec)
-                receipt = await self._isolator.prove(box, spec, await self._facts(box, link))
+                proof = await self._isolator.prove(box, spec, await self._facts(box, link))
             except BaseException as error:
-                if isinstance(error, IronClawError):
-                    self._meters.launch(self._clock.monotonic_s() - began, outcome=error.code)
+                taken_s = self._clock.monotonic_s() - began
                 try:
                     await self._isolator.discard(name)
                     if not workspace:
@@ -195,16 +205,44 @@ class Slots:
                 finally:
                     if link is not None:
                         await link.close()
+                    if isinstance(error, IronClawError):
+                        await self._refused(agent, name, error)
+                        self._meters.launch(taken_s, outcome=error.code)
                 raise
             self._meters.launch(self._clock.monotonic_s() - began)
             return Slot(
                 directory=directory,
                 box=box,
                 link=link,
-                receipt=receipt,
+                receipt=structs.replace(
+                    proof,
+                    airlock_held=link.controls,
+                    airlock_missing=link.missing,
+                    weaker=(*proof.weaker, *_in_words(link.missing)),
+                ),
                 workspace=workspace or name,
                 made_of=(spec.rootfs.digest, spec.limits),
             )
+
+    async def _airlock(self, directory: SlotDir) -> AirlockLink:
+        link = await self._airlocks.start(directory)
+        self._missing.update(link.missing)
+        return link
+
+    async def _refused(self, agent: Agent, slot: SlotId, error: IronClawError) -> None:
+        """Say in the audit that a launch was not proven."""
+        entry = AuditEntry(
+            event=AuditEvent.LAUNCH_REFUSED,
+            agent=agent.id,
+            slot=slot,
+            code=error.code,
+            words=error.checks if isinstance(error, PostureError) else (),
+        )
+        try:
+            await self._audit.append(entry)
+        except HostError as failure:
+            # No session gets the launch either way; the first error says more to people.
+            _log.error("audit_failed", audit=entry.event, slot=slot, code=failure.code)
 
     def _pop(self, agent: Agent) -> Slot | None:
         """The oldest blank slot that is what would be launched now; stale ones are ended."""
@@ -304,6 +342,10 @@ class Slots:
             waiting.remove(slot)
             await self._release_blank(slot)
             self._refill(agent)
+
+
+def _in_words(missing: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"airlocks run without {control}" for control in missing)
 
 
 async def _first_facts(link: AirlockLink) -> Facts | None:

@@ -5,15 +5,18 @@ accept -> backlog, resume (to a box) -> commit (from it) -> due -> delivered | p
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, MessageId, SessionId, WiringId, new_id
+from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Message, MessageStatus, Session
 from ironclaw.domain.ports import Committed, Outbound, Resume
 from ironclaw.domain.routing import Accepted
 from ironclaw.store import past
+from ironclaw.store.audit_rows import append
 from ironclaw.store.content import Content
 from ironclaw.store.message_rows import (
     MESSAGE,
@@ -46,6 +49,7 @@ _KNOWN: Final = (
 )
 _WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
 _REASON_CHARS: Final = 500
+_RULE: Final = re.compile(r"[a-z_-]{1,32}")
 
 
 class Ledger(Outbox):
@@ -205,14 +209,25 @@ class Ledger(Outbox):
         return await self._store.write(work)
 
     async def quarantine(self, session: SessionId, *, reason: str) -> None:
-        """Stop a session for good. Its pending messages fail with a clear word."""
+        """Stop a session for good. Its messages fail with a clear word; the audit has it."""
+        now = self._clock.now_ms()
 
         def work(db: apsw.Connection) -> None:
-            db.execute(
+            stopped = db.execute(
                 "UPDATE session SET state = 'quarantined', reason = ? WHERE id = ?"
-                " AND state <> 'quarantined'",
+                " AND state <> 'quarantined' RETURNING agent, epoch",
                 (reason[:_REASON_CHARS], session),
-            )
+            ).fetchone()
+            if stopped is not None:
+                entry = AuditEntry(
+                    event=AuditEvent.SESSION_QUARANTINED,
+                    agent=stopped[0],
+                    session=session,
+                    epoch=stopped[1],
+                    code=Code.TAMPER,
+                    words=(_rule(reason),),
+                )
+                append(db, entry, at_ms=now)
             rows = list(
                 db.execute(
                     _WAITING,
@@ -249,6 +264,12 @@ class Ledger(Outbox):
                 )
             )
         return Committed(tuple(deliveries), tuple(target.id for target in pending))
+
+
+def _rule(reason: str) -> str:
+    """The closed word at the head of a reason: what follows it may quote the box."""
+    word = reason.partition(":")[0]
+    return word if _RULE.fullmatch(word) else "other"
 
 
 def _no_session(session: SessionId) -> UserError:

@@ -168,7 +168,42 @@ CREATE INDEX receipt_session ON receipt (session, n);
 CREATE INDEX receipt_slot ON receipt (slot);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+_SIGNED_RECEIPTS: Final = """
+-- Receipts of before were not signed. Without one nobody adopts a box that runs on over the change:
+-- its session goes on in a fresh one, whose launch is proven and signed.
+DROP TABLE receipt;
+CREATE TABLE receipt (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
+  session TEXT NOT NULL REFERENCES session (id),
+  slot TEXT NOT NULL,
+  epoch INTEGER NOT NULL,
+  envelope BLOB NOT NULL
+) STRICT;
+CREATE INDEX receipt_session ON receipt (session, n);
+CREATE INDEX receipt_slot ON receipt (slot);
+
+CREATE TABLE audit (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
+  at_ms INTEGER NOT NULL,
+  event TEXT NOT NULL,
+  agent TEXT,
+  session TEXT,
+  slot TEXT,
+  epoch INTEGER,
+  code TEXT NOT NULL,
+  words TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+-- REPLACE removes a row without asking the trigger above.
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE n = NEW.n)
+BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SIGNED_RECEIPTS)
 """Step n brings the schema from version n to n + 1."""
 
 

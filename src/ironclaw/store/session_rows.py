@@ -1,20 +1,18 @@
-"""Sessions and the receipts of their launches."""
+"""Sessions, and which of them has which place."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import apsw
-import msgspec
-
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.core.ids import AgentId, ChatId, SessionId, SlotId
+from ironclaw.core.ids import AgentId, ChatId, SessionId
 from ironclaw.domain.model import Partition, Session, SessionState
-from ironclaw.domain.ports import Receipt
 from ironclaw.store.rows import Memory, Rows
 
 if TYPE_CHECKING:
+    import apsw
+
     from ironclaw.core.clock import Clock
     from ironclaw.domain.routing import Seat
     from ironclaw.store.engine import Store
@@ -23,11 +21,6 @@ SESSION: Final = (
     "SELECT id, agent, chat, thread, partition, state, reason, epoch, out_seq, out_hash,"
     " created_ms, active_ms, workspace FROM session"
 )
-_OF_SLOT: Final = (
-    f"{SESSION} WHERE id = (SELECT r.session FROM receipt r WHERE r.slot = ? AND r.n = "  # noqa: S608 - constants only
-    "(SELECT max(n) FROM receipt WHERE session = r.session) ORDER BY r.n DESC LIMIT 1)"
-)
-_RECEIPTS_KEPT: Final = 10
 
 
 class Pending(NamedTuple):
@@ -38,7 +31,7 @@ class Pending(NamedTuple):
 
 
 class SessionRows(Rows):
-    """The tables of sessions and receipts."""
+    """The table of sessions."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         super().__init__(store, clock)
@@ -136,50 +129,6 @@ class SessionRows(Rows):
             lambda db: list(db.execute("SELECT workspace FROM session WHERE workspace <> ''"))
         )
         return {row[0] for row in rows}
-
-    # --- receipts ---------------------------------------------------------------------------------
-
-    async def save_receipt(self, session: SessionId, receipt: Receipt) -> None:
-        """Keep the proof of a launch, durable on return. Raises HostError."""
-        body = msgspec.msgpack.encode(receipt)
-
-        def work(db: apsw.Connection) -> None:
-            db.execute(
-                "INSERT INTO receipt (session, slot, body) VALUES (?, ?, ?)",
-                (session, receipt.slot, body),
-            )
-            db.execute(
-                "DELETE FROM receipt WHERE session = ?1 AND n NOT IN (SELECT n FROM receipt"
-                " WHERE session = ?1 ORDER BY n DESC LIMIT ?2)",
-                (session, _RECEIPTS_KEPT),
-            )
-
-        await self._store.write(work)
-
-    async def receipt(self, session: SessionId) -> Receipt:
-        """The newest receipt of a session. Raises UserError (`NOT_FOUND`), HostError."""
-        row = await self._store.read(
-            lambda db: db.execute(
-                "SELECT body FROM receipt WHERE session = ? ORDER BY n DESC LIMIT 1", (session,)
-            ).fetchone()
-        )
-        if row is None:
-            raise UserError(
-                Code.NOT_FOUND,
-                f"Session {session[:80]!r} has no receipt.",
-                hint="It gets one when its first box starts: send it a message.",
-            )
-        return msgspec.msgpack.decode(row[0], type=Receipt)
-
-    async def session_of_slot(self, slot: SlotId) -> Session | None:
-        """The session whose newest receipt names this slot. Raises HostError."""
-        row = await self._store.read(
-            lambda db: db.execute(
-                _OF_SLOT,
-                (slot,),
-            ).fetchone()
-        )
-        return None if row is None else as_session(*row)
 
 
 def as_session(  # noqa: PLR0917 - the columns, in their order

@@ -36,13 +36,15 @@ from ironclaw.domain.model import (
     UnknownSender,
     Wiring,
 )
-from ironclaw.domain.ports import Receipt
+from ironclaw.domain.receipts import SignedReceipt, shown
 from ironclaw.services.house import ChatEvent, Health, Routed, SessionView
-from ironclaw.testing.sealed_facts import SEALED
+from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from typing import Literal
+
+    from ironclaw.domain.audit import AuditRecord
 
 NOW_MS = 1_800_000_000_000
 
@@ -54,6 +56,7 @@ class FakeHouse:
         self.ready = True
         self.heard: list[Event] = []
         self.stopped: list[SessionId] = []
+        self.audited: list[AuditRecord] = []
         self.boom: Exception | None = None
         """Raised by every method when set."""
         self._agents: dict[AgentId, Agent] = {}
@@ -327,24 +330,15 @@ class FakeHouse:
         name = self._agents[session.agent].name
         return SessionView(session=session, agent_name=name, box="ready", pending=0)
 
-    async def receipt(self, session: SessionId) -> Receipt:
+    async def receipt(self, session: SessionId) -> SignedReceipt:
         """A receipt as a full host would give it."""
         await self.session(session)
-        return Receipt(
-            slot="slt_fake",
-            at_ms=NOW_MS,
-            runtime="runsc",
-            runtime_version="fake",
-            platform="systrap",
-            network="none",
-            uid=65532,
-            rootless=False,
-            image_digest="sha256:" + "0" * 64,
-            spec_digest="0" * 64,
-            inside=SEALED,
-            outside={"uid": "65534"},
-            weaker=(),
-        )
+        return shown(sealed(session).envelope)
+
+    async def audit(self, *, limit: int) -> list[AuditRecord]:
+        """What a test put in."""
+        self._check()
+        return self.audited[-limit:]
 
     async def stop_session(self, session: SessionId) -> None:
         """Note the stop."""

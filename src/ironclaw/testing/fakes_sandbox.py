@@ -96,9 +96,10 @@ class FakeIsolator:
         if self._boxes.get(box.slot) != box:
             raise PeerError(Code.BOX_BROKEN, "The sandbox ended before its launch was proven.")
         oci = self._build(spec)
-        outside = posture.compare(
-            posture.Evidence(oci, _sealed_outside(oci), inside, box.pid, box.pid, _NO_CGROUPS)
+        evidence = posture.Evidence(
+            oci, _sealed_outside(oci), inside, box.pid, box.pid, _NO_CGROUPS
         )
+        outside = posture.compare(evidence)
         return Receipt(
             slot=box.slot,
             at_ms=self._clock.now_ms(),
@@ -113,6 +114,7 @@ class FakeIsolator:
             inside=inside,
             outside=outside,
             weaker=("no sandbox at all: a fake",),
+            checks=posture.verdicts(evidence),
         )
 
     async def ended(self, box: Box) -> str:

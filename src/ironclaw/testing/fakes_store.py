@@ -14,10 +14,14 @@ from ironclaw.domain.routing import Accepted, Seat
 from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import FileMaster
 from ironclaw.keys.ring import Ring
+from ironclaw.keys.signer import ReceiptSigner
+from ironclaw.services.receipts import Receipts
+from ironclaw.store.audit_rows import AuditRows
 from ironclaw.store.chatlog import ChatLog
 from ironclaw.store.engine import Store
 from ironclaw.store.key_rows import KeyRows
 from ironclaw.store.ledger import Ledger
+from ironclaw.store.receipt_files import ReceiptFiles
 from ironclaw.store.registry import Registry
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ class CoreStore(NamedTuple):
     registry: Registry
     ledger: Ledger
     chatlog: ChatLog
+    audit: AuditRows
+    receipts: Receipts
     clock: Clock
 
     async def begin(self, *, name: str = "helper", place: str = "desk") -> Conversation:
@@ -104,12 +110,20 @@ async def open_core_store(
     clock = clock or SystemClock()
     async with await Store.open(path, ring.store_key) as store:
         custodian = await Custodian.start(ring, KeyRows(store))
+        registry = Registry(store, clock)
         yield CoreStore(
             store=store,
             ring=ring,
             custodian=custodian,
-            registry=Registry(store, clock),
+            registry=registry,
             ledger=Ledger(store, custodian, clock),
             chatlog=ChatLog(store, custodian, clock),
+            audit=AuditRows(store, clock),
+            receipts=Receipts(
+                signer=ReceiptSigner(ring),
+                store=registry,
+                copies=ReceiptFiles(directory / "receipts"),
+                clock=clock,
+            ),
             clock=clock,
         )

@@ -90,6 +90,8 @@ class FakeLink:
 
     def __init__(self, box: FakeBox, airlocks: FakeAirlocks) -> None:
         self.box = box
+        self.controls = airlocks.controls
+        self.missing = airlocks.missing
         self._keeps_key = airlocks.keep_keys
         self._loses_records = airlocks.lose_records
         self._complains = airlocks.complain

@@ -27,6 +27,7 @@ EXPECTED = {
     "POST /v1/sessions/{session}/stop": "admin operate",
     "GET /v1/sessions/{session}/receipt": "admin operate read",
     "GET /v1/sessions/{session}/transcript": "admin operate read",
+    "GET /v1/audit": "admin operate read",
     "GET /v1/tokens": "admin",
     "POST /v1/tokens": "admin",
     "DELETE /v1/tokens/{token}": "admin",

@@ -2,88 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import re
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from ironclaw.api.app import create_app
-from ironclaw.api.server import serve
-from ironclaw.api.tokens import FileTokenStore, ensure_first_token
 from ironclaw.cli.launch import core_environment
-from ironclaw.cli.main import COMMANDS, run
+from ironclaw.cli.main import COMMANDS
 from ironclaw.cli.options import chosen
 from ironclaw.config.load import load_settings
-from ironclaw.core.clock import SystemClock
 from ironclaw.testing.fake_house import FakeHouse
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture
-def cli(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    # Not tmp_path: the names of sockets must be short.
-    place = Path(tempfile.mkdtemp(prefix="icl-"))
-    monkeypatch.setenv("IRONCLAW_PATHS_STATE_DIR", str(place / "state"))
-    monkeypatch.setenv("IRONCLAW_PATHS_RUNTIME_DIR", str(place / "run"))
-    monkeypatch.setenv("IRONCLAW_API_TCP", "false")
-    for name in ("state", "run"):
-        (place / name).mkdir(mode=0o700)
-
-    def call(*argv: str) -> tuple[int, str, str]:
-        status = run(list(argv))
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    yield call
-    shutil.rmtree(place)
-
-
-@pytest.fixture
-def house(cli: Any) -> Iterator[FakeHouse]:
-    """A server in a thread: the command line blocks, so the two cannot share a loop."""
-    fake = FakeHouse()
-    fake.add_agent("demo")
-    settings = load_settings()
-    ready = threading.Event()
-    loop = asyncio.new_event_loop()
-    running: list[asyncio.Task[None]] = []
-
-    async def main() -> None:
-        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
-        await ensure_first_token(tokens, settings.token_file)
-        app = create_app(fake, tokens, settings)
-        running.append(asyncio.current_task())  # type: ignore[arg-type] - we are in a task
-        await serve(app, settings, ready=lambda _where: ready.set())
-
-    def work() -> None:
-        try:
-            loop.run_until_complete(main())
-        except asyncio.CancelledError:
-            pass
-        finally:
-            loop.close()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    assert ready.wait(10)
-    yield fake
-    loop.call_soon_threadsafe(running[0].cancel)
-    thread.join(10)
-    assert not thread.is_alive()
 
 
 def test_help_lists_every_command_and_loads_none_of_them(cli: Any) -> None:

@@ -6,14 +6,17 @@ import secrets
 import stat
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import SessionId
+from ironclaw.domain.receipts import key_id, read_public_key
 from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import CREDENTIAL, CredentialMaster, FileMaster, find_master
 from ironclaw.keys.ring import Ring
+from ironclaw.keys.signer import ReceiptSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,3 +236,56 @@ async def test_rotation_keeps_every_key_and_destroys_the_old_seal(tmp_path: Path
     assert rows.rows[ONE] != sealed
     assert fresh.sealing_key(1) is None
     assert fresh.store_key == ring.store_key
+
+
+# --- the key that signs receipts ------------------------------------------------------------------
+
+
+async def test_the_signing_key_stays_the_same_over_restarts_and_rotations(tmp_path: Path):
+    keys = tmp_path / "keys"
+    rows = MemoryRows()
+    ring = ring_in(keys)
+    before = ReceiptSigner(ring)
+    custodian = await Custodian.start(ring, rows)
+    await custodian.create(ONE)
+    await custodian.rotate(secrets.token_bytes(32))
+
+    after = ReceiptSigner(ring_in(keys, store_exists=True))
+
+    assert after.key_id == before.key_id
+    assert ring.signing_seed not in (keys / "ring.sealed").read_bytes()
+
+
+def test_a_ring_of_before_gets_a_signing_key_and_keeps_the_others(tmp_path: Path):
+    keys = tmp_path / "keys"
+    ring = ring_in(keys)
+    ring._replace(msgspec.structs.replace(ring._body, signing=b""))
+
+    upgraded = ring_in(keys, store_exists=True)
+
+    assert len(upgraded.signing_seed) == 32
+    assert upgraded.store_key == ring.store_key
+    assert ring_in(keys, store_exists=True).signing_seed == upgraded.signing_seed
+
+
+def test_the_public_key_is_a_file_that_everybody_may_read_and_it_verifies(tmp_path: Path):
+    signer = ReceiptSigner(ring_in(tmp_path / "keys"))
+    published = tmp_path / "receipt-key.pub"
+    published.write_text("of before")
+    signer.publish(published)
+    signer.publish(published)
+
+    key = read_public_key(published.read_bytes())
+
+    assert stat.S_IMODE(published.stat().st_mode) == 0o644
+    assert key_id(key) == signer.key_id
+    key.verify(signer.sign(b"said"), b"said")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["keys", "receipt-key.pub"]
+
+
+def test_a_public_key_that_cannot_be_written_says_where(tmp_path: Path):
+    signer = ReceiptSigner(ring_in(tmp_path / "keys"))
+    (tmp_path / "receipt-key.pub").mkdir()
+
+    with pytest.raises(HostError, match=r"receipt-key\.pub"):
+        signer.publish(tmp_path / "receipt-key.pub")

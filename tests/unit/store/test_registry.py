@@ -10,29 +10,15 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, PrincipalId, SessionId, SlotId, new_id
 from ironclaw.domain.model import Partition, Role, UnknownSender
-from ironclaw.domain.ports import Receipt
 from ironclaw.domain.routing import Seat
 from ironclaw.store.chatlog import REFUSALS_KEPT
 from ironclaw.testing.fakes_store import open_core_store
-from ironclaw_contract.rpc import Facts
+from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ironclaw.testing.fakes_store import CoreStore
-
-
-def receipt(slot: str) -> Receipt:
-    inside = Facts(
-        uid=65532, gid=65532, groups=(), cap_eff=0, cap_prm=0, cap_bnd=0, no_new_privs=True,
-        seccomp=2, interfaces=("lo",), routes=0, root_writable=False, in_writable=False,
-        kernel="gVisor", processes=1, environment=(),
-    )  # fmt: skip
-    return Receipt(
-        slot=slot, at_ms=1, runtime="runsc", runtime_version="1", platform="systrap",
-        network="none", uid=65532, rootless=False, image_digest="sha256:0", spec_digest="0",
-        inside=inside, outside={"uid": "1"}, weaker=(),
-    )  # fmt: skip
 
 
 async def test_lanes_are_never_given_twice_and_names_are_free_after_archiving(core: CoreStore):
@@ -125,7 +111,9 @@ async def test_a_seat_has_one_session_until_it_is_freed(core: CoreStore):
 async def test_the_newest_receipt_says_which_session_has_a_slot(core: CoreStore):
     talk = await core.begin()
     for number in range(15):
-        await core.registry.save_receipt(talk.session, receipt(f"slt_{number}"))
+        await core.registry.save_receipt(
+            sealed(talk.session, slot=f"slt_{number}", epoch=number + 1)
+        )
     assert (await core.registry.receipt(talk.session)).slot == "slt_14"
     found = await core.registry.session_of_slot(SlotId("slt_14"))
     assert found is not None
@@ -159,7 +147,7 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path):
         talk = await core.begin()
         heard = await talk.hear("remember me")
         key = core.custodian.key(talk.session)
-        await core.registry.save_receipt(talk.session, receipt("slt_1"))
+        await core.registry.save_receipt(sealed(talk.session, slot="slt_1"))
     async with open_core_store(tmp_path) as core:
         assert core.custodian.key(talk.session) == key
         assert await core.ledger.backlog(talk.session) == [heard.message]

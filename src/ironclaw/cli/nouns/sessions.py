@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
 
@@ -9,7 +10,9 @@ import typer
 
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon, done, readable, when
-from ironclaw.cli.options import Json, SessionArgument
+from ironclaw.cli.options import Json, SessionArgument, settings
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 
 session_app = typer.Typer(
     help="Sessions: list, show, stop, receipt, transcript.",
@@ -69,20 +72,30 @@ def session_stop(session: SessionArgument, *, as_json: Json = False) -> None:
 
 
 @session_app.command("receipt")
-def session_receipt(session: SessionArgument, *, as_json: Json = False) -> None:
-    """Show the proof of the session's newest launch."""
-    with daemon() as client:
-        receipt = client.get("v1", "sessions", session, "receipt")
+def session_receipt(
+    session: SessionArgument,
+    *,
+    save: Annotated[
+        Path | None, typer.Option("--save", help="Write the signed receipt to this file too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the signed proof of the session's newest launch, also while no daemon runs."""
+    from ironclaw.cli import receipt  # noqa: PLC0415 - loads the cryptography
+
+    try:
+        with daemon() as client:
+            told = client.get("v1", "sessions", session, "receipt")
+    except UserError as error:
+        if error.code is not Code.NOT_RUNNING:
+            raise
+        told = receipt.of_stopped_house(settings(), session)
+    if save is not None:
+        receipt.save(told, save)
     if as_json:
-        render.data(receipt)
-        return
-    plain = {key: value for key, value in receipt.items() if key not in {"inside", "outside"}}
-    plain["weaker"] = "; ".join(receipt["weaker"]) or "nothing"
-    render.fields(readable(plain))
-    render.line("seen from inside:", tone="strong")
-    render.fields({f"  {key}": value for key, value in receipt["inside"].items()})
-    render.line("measured from outside:", tone="strong")
-    render.fields({f"  {key}": value for key, value in receipt["outside"].items()})
+        render.data(told)
+    else:
+        receipt.show(told)
 
 
 @session_app.command("transcript")
