@@ -3,11 +3,12 @@
 The file system enforces none of this: most have no quota for a directory. The disk guard looks at
 the free room often, which costs nothing, and counts what boxes hold only when that has shrunk.
 
-    Room -> is_due -> (count) -> Holding -> judge -> Over -> the box is ended
+    Room -> need -> (count) -> Holding -> judge -> Over -> the box is ended
 """
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ironclaw.core.codes import Code
@@ -125,30 +126,46 @@ def caps_of(limits: BoxLimits, house: Caps) -> Caps:
     )
 
 
-def is_due(best: Room, now: Room, *, caps: Caps, since_s: float) -> bool:
-    """Tell whether boxes have to be counted.
+class Need(enum.IntEnum):
+    """How badly a box has to be counted."""
+
+    NONE = 0
+    DUE = 1
+    URGENT = 2
+    """So much went that counting may take more than its usual part of the time."""
+
+
+def need(caps: Caps, held: Holding | None, best: Room, now: Room, *, since_s: float) -> Need:
+    """Tell whether a box has to be counted: it could be over, for all that the room says.
 
     Args:
-        best: The most room that was seen since the last count.
+        caps: What the box may hold.
+        held: What it held when it was last counted; None if it never was.
+        best: The most room that was seen since then.
         now: The room there is.
-        caps: The smallest caps of a running box.
-        since_s: Seconds since the last count.
+        since_s: Seconds since then.
     """
-    return (
-        now.is_short
+    gone_bytes = best.free_bytes - now.free_bytes
+    gone_files = best.free_files - now.free_files
+    if gone_bytes > caps.bytes or gone_files > caps.files:
+        return Need.URGENT
+    is_due = (
+        held is None
+        or now.is_short
         or since_s >= SLOW_S
-        or best.free_bytes - now.free_bytes > step_bytes(caps)
-        or best.free_files - now.free_files > step_files(caps)
+        or gone_bytes > max(step_bytes(caps), caps.bytes - max(use.bytes for use in held))
+        or gone_files > max(step_files(caps), caps.files - max(use.files for use in held))
     )
+    return Need.DUE if is_due else Need.NONE
 
 
 def step_bytes(caps: Caps) -> int:
-    """Bytes that may go without a count."""
+    """Bytes that may go without a count, however full the box is."""
     return min(64 * _MIB, max(1 * _MIB, caps.bytes // 16))
 
 
 def step_files(caps: Caps) -> int:
-    """Inodes that may go without a count."""
+    """Inodes that may go without a count, however many files the box has."""
     return min(5000, max(20, caps.files // 16))
 
 

@@ -2,9 +2,9 @@
 
 Nothing runs while no box does. While boxes run, the free room of the file system is looked at every
 `LOOK_S`; what boxes hold is counted only when that shrank, by confined processes (`Airlocks.count`)
-that together get `DUTY` of a processor. The decisions are `domain.disk`.
+that together get `DUTY` of the time. The decisions are `domain.disk`.
 
-    watching -> _run: _look -> is_due? -> _count_active -> judge -> over(...)
+    watching -> _run: _look -> _wanted -> _round: _check -> judge -> over(...)
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ LOOK_S: Final = 0.25
 """Seconds between two looks at the free room."""
 DUTY: Final = 0.1
 """The most of the time in which boxes are counted."""
+URGENT_DUTY: Final = 0.5
+"""The same, while the disk fills by more than a whole cap between two counts."""
 ROUND_S: Final = 1.0
 """Seconds after which a round of counting ends; the rest comes first in the next one."""
 
@@ -49,7 +51,12 @@ class _Watched:
     """One running box of a session."""
 
     def __init__(
-        self, slot: Slot, places: _Places, caps: Caps, over: Callable[[Over], None]
+        self,
+        slot: Slot,
+        places: _Places,
+        caps: Caps,
+        over: Callable[[Over], None],
+        room: tuple[Room, ...],
     ) -> None:
         self.slot = slot
         self.places = places
@@ -60,6 +67,21 @@ class _Watched:
         """Of the box when it was last counted."""
         self.new_effort = 0
         self.is_ended = False
+        self._best = room
+        self._counted_s = 0.0
+
+    def need(self, now: tuple[Room, ...], at_s: float) -> disk.Need:
+        """How badly it has to be counted, given the room there is."""
+        self._best = tuple(map(disk.Room.most, self._best, now))
+        since_s = at_s - self._counted_s
+        return max(
+            disk.need(self.caps, self.holding, best, room, since_s=since_s)
+            for best, room in zip(self._best, now, strict=True)
+        )
+
+    def seen(self, now: tuple[Room, ...], at_s: float) -> None:
+        """It is known what it holds, as of this room and time."""
+        self._best, self._counted_s = now, at_s
 
 
 class DiskGuard:
@@ -98,10 +120,10 @@ class DiskGuard:
         """What was over its cap when its box went: the next one may not add to it."""
         self._is_running = False
         self._is_failing = False
-        self._counted_s = 0.0
-        """When the last round began, on the monotonic clock."""
-        self._not_before_s = 0.0
-        self._best: tuple[Room, ...] = ()
+        self._due_s = 0.0
+        """When boxes may be counted again, on the monotonic clock."""
+        self._urgent_s = 0.0
+        """The same, if it is urgent."""
 
     @contextlib.asynccontextmanager
     async def watching(
@@ -122,7 +144,7 @@ class DiskGuard:
             await durable(Durable.WORKSPACE, slot.workspace, lane=agent.lane),
             await durable(Durable.MEMORY, agent.id, lane=agent.lane),
         )
-        watched = _Watched(slot, places, disk.caps_of(agent.limits, self._caps), over)
+        watched = _Watched(slot, places, disk.caps_of(agent.limits, self._caps), over, self._look())
         if self._was_full(places):
             # Before it does anything: what it adds from here on is its own doing.
             watched.holding = await self._count(watched)
@@ -139,17 +161,14 @@ class DiskGuard:
     def _start(self) -> None:
         if not self._is_running:
             self._is_running = True
-            self._best = self._look()
-            self._counted_s = self._clock.monotonic_s()
             self._tasks.start(self._run(), name="disk guard")
 
     async def _run(self) -> None:
         try:
             while self._watched:
                 now = self._look()
-                self._best = tuple(map(disk.Room.most, self._best, now))
-                if self._clock.monotonic_s() >= self._not_before_s and self._is_due(now):
-                    await self._round(now)
+                if wanted := self._wanted(now):
+                    await self._round(wanted, now)
                 await asyncio.sleep(LOOK_S)
         finally:
             self._is_running = False
@@ -164,41 +183,35 @@ class DiskGuard:
             )
         return tuple(found)
 
-    def _is_due(self, now: tuple[Room, ...]) -> bool:
-        if any(watched.holding is None for watched in self._watched):
-            return True
-        caps = disk.Caps(
-            min(watched.caps.bytes for watched in self._watched),
-            min(watched.caps.files for watched in self._watched),
-        )
-        since_s = self._clock.monotonic_s() - self._counted_s
-        return any(
-            disk.is_due(best, room, caps=caps, since_s=since_s)
-            for best, room in zip(self._best, now, strict=True)
-        )
+    def _wanted(self, now: tuple[Room, ...]) -> list[_Watched]:
+        """Boxes to count now, the busiest first."""
+        at_s = self._clock.monotonic_s()
+        wanted = []
+        for watched in self._watched:
+            need = watched.need(now, at_s)
+            not_before_s = self._urgent_s if need is disk.Need.URGENT else self._due_s
+            if need is disk.Need.NONE or watched.is_ended or at_s < not_before_s:
+                continue
+            watched.new_effort = self._isolator.effort(watched.slot.box)
+            if watched.holding is not None and watched.new_effort == watched.effort:
+                # It did nothing: what went is somebody else's.
+                watched.seen(now, at_s)
+            else:
+                wanted.append(watched)
+        return sorted(wanted, key=lambda each: each.effort - each.new_effort)
 
-    async def _round(self, now: tuple[Room, ...]) -> None:
+    async def _round(self, wanted: list[_Watched], now: tuple[Room, ...]) -> None:
         began_s = self._clock.monotonic_s()
         is_short = any(room.is_short for room in now)
-        is_done = True
-        for watched in self._active():
-            if self._clock.monotonic_s() - began_s > ROUND_S:
-                is_done = False
+        for watched in wanted:
+            if await self._check(watched, is_short=is_short):
+                watched.seen(now, began_s)
+            # Once it is dead there is more room, and the others may be fine.
+            if watched.is_ended or self._clock.monotonic_s() - began_s > ROUND_S:
                 break
-            is_done &= await self._check(watched, is_short=is_short)
         ended_s = self._clock.monotonic_s()
-        if is_done:
-            self._best, self._counted_s = now, began_s
-        self._not_before_s = ended_s + (ended_s - began_s) * (1 - DUTY) / DUTY
-
-    def _active(self) -> list[_Watched]:
-        """Boxes that did something since they were counted, the busiest first."""
-        found = []
-        for watched in [each for each in self._watched if not each.is_ended]:
-            watched.new_effort = self._isolator.effort(watched.slot.box)
-            if watched.holding is None or watched.new_effort > watched.effort:
-                found.append(watched)
-        return sorted(found, key=lambda each: each.effort - each.new_effort)
+        self._due_s = ended_s + (ended_s - began_s) * (1 - DUTY) / DUTY
+        self._urgent_s = ended_s + (ended_s - began_s) * (1 - URGENT_DUTY) / URGENT_DUTY
 
     async def _check(self, watched: _Watched, *, is_short: bool) -> bool:
         """Count one box and judge it; return whether that worked."""
@@ -219,7 +232,15 @@ class DiskGuard:
                 "box_over_disk", slot=watched.slot.id, where=over.where, used=disk.amount(over)
             )
             watched.over(over)
+            if over.where == "memory":
+                self._spare(watched)
         return True
+
+    def _spare(self, culprit: _Watched) -> None:
+        """Judge the agent's other boxes by what its memory holds once the busiest is gone."""
+        for other in self._watched:
+            if other is not culprit and other.places.memory == culprit.places.memory:
+                other.holding = None
 
     async def _count(self, watched: _Watched) -> Holding:
         return await self._airlocks.count(

@@ -84,17 +84,40 @@ def test_room_is_short_by_part_or_by_amount() -> None:
     assert not ROOMY._replace(free_files=0, all_files=0).is_short
 
 
-def test_a_count_is_due_when_room_has_gone_or_much_time() -> None:
-    def due(now: Room, since_s: float = 1.0, caps: Caps = CAPS) -> bool:
-        return disk.is_due(ROOMY, now, caps=caps, since_s=since_s)
+def need(
+    *, gone: int = 0, files: int = 0, held: Holding | None = None, since_s: float = 1.0
+) -> disk.Need:
+    now = ROOMY._replace(free_bytes=ROOMY.free_bytes - gone, free_files=ROOMY.free_files - files)
+    return disk.need(CAPS, held or holding(), ROOMY, now, since_s=since_s)
 
-    step = disk.step_bytes(CAPS)
-    assert not due(ROOMY)
-    assert not due(ROOMY._replace(free_bytes=ROOMY.free_bytes - step))
-    assert due(ROOMY._replace(free_bytes=ROOMY.free_bytes - step - 1))
-    assert due(ROOMY._replace(free_files=ROOMY.free_files - disk.step_files(CAPS) - 1))
-    assert due(ROOMY, since_s=disk.SLOW_S)
-    assert due(ROOMY._replace(free_bytes=0))
+
+def test_a_box_is_counted_when_it_could_be_over() -> None:
+    assert need() is disk.Need.NONE
+    assert need(gone=100 * MIB) is disk.Need.NONE
+    assert need(gone=60 * MIB, held=holding(40 * MIB)) is disk.Need.NONE
+    assert need(gone=60 * MIB + 1, held=holding(40 * MIB)) is disk.Need.DUE
+    assert need(gone=60 * MIB + 1, held=holding(memory=40 * MIB)) is disk.Need.DUE
+    assert need(files=600, held=holding(0, 400)) is disk.Need.NONE
+    assert need(files=601, held=holding(0, 400)) is disk.Need.DUE
+
+
+def test_a_full_box_is_counted_at_every_step() -> None:
+    full = holding(200 * MIB, 5000)
+    assert need(gone=disk.step_bytes(CAPS), held=full) is disk.Need.NONE
+    assert need(gone=disk.step_bytes(CAPS) + 1, held=full) is disk.Need.DUE
+    assert need(files=disk.step_files(CAPS) + 1, held=full) is disk.Need.DUE
+
+
+def test_a_box_is_counted_now_and_then_and_always_when_room_is_short() -> None:
+    assert need(since_s=disk.SLOW_S) is disk.Need.DUE
+    assert disk.need(CAPS, None, ROOMY, ROOMY, since_s=0) is disk.Need.DUE
+    short = ROOMY._replace(free_bytes=0)
+    assert disk.need(CAPS, holding(), short, short, since_s=0) is disk.Need.DUE
+
+
+def test_it_is_urgent_when_more_than_a_whole_cap_went() -> None:
+    assert need(gone=100 * MIB + 1) is disk.Need.URGENT
+    assert need(files=1001) is disk.Need.URGENT
 
 
 def test_steps_are_a_part_of_the_smallest_cap() -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.support.cores import Core
 
 MIB = 1024 * 1024
-LESS = ROOM._replace(free_bytes=ROOM.free_bytes - 1024 * MIB)
+LESS = ROOM._replace(free_bytes=ROOM.free_bytes - 2048 * MIB)
 SHORT = ROOM._replace(free_bytes=MIB)
 
 
@@ -94,11 +94,11 @@ class Guarded:
             await until(lambda: slot.id in self.airlocks.counts)
             yield slot.id
 
-    def write(self, slot: SlotId, size: int, *, memory: int = 0) -> None:
-        """The box holds so much now, and the room shrank."""
+    def write(self, slot: SlotId, size: int, *, memory: int = 0, gone: int = 101 * MIB) -> None:
+        """The box holds so much now, and the room shrank by `gone` bytes."""
         self.isolator.efforts[slot] += 1
         self.airlocks.holdings[slot] = holding(size, memory=memory)
-        self.room = self.room._replace(free_bytes=self.room.free_bytes - 64 * MIB)
+        self.room = self.room._replace(free_bytes=self.room.free_bytes - gone)
 
     async def looked(self, times: int = 10) -> None:
         """Wait until the guard has looked some more."""
@@ -195,6 +195,20 @@ async def test_an_agents_own_limits_come_before_the_houses(guarded: Guarded) -> 
         await until(lambda: guarded.over)
 
 
+async def test_of_those_who_share_a_memory_the_busiest_is_ended(guarded: Guarded) -> None:
+    async with guarded.watching("one") as calm, guarded.watching("two") as busy:
+        guarded.isolator.efforts[busy] += 50
+        for slot in (calm, busy):
+            guarded.write(slot, 0, memory=101 * MIB)
+        await until(lambda: guarded.over)
+        # What the busiest wrote until it was dead is not the other's doing.
+        guarded.airlocks.holdings[calm] = holding(0, memory=105 * MIB)
+        await guarded.looked(20)
+        assert guarded.over == [(busy, Over("memory", "bytes", 101 * MIB, 100 * MIB))]
+        guarded.write(calm, 0, memory=106 * MIB)
+        await until(lambda: len(guarded.over) == 2)
+
+
 async def test_while_the_host_is_short_of_room_growth_ends_a_box(guarded: Guarded) -> None:
     async with guarded.watching() as slot:
         guarded.room = SHORT
@@ -204,8 +218,11 @@ async def test_while_the_host_is_short_of_room_growth_ends_a_box(guarded: Guarde
         assert guarded.over[0][1].where == "host"
 
 
-async def test_counting_takes_a_tenth_of_the_time_at_most(
-    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("gone", "part"), [(2 * MIB, disk_guard.DUTY), (101 * MIB, disk_guard.URGENT_DUTY)]
+)
+async def test_counting_takes_its_part_of_the_time_at_most(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch, gone: int, part: float
 ) -> None:
     counting_s = 0.02
     count = guarded.airlocks.count
@@ -220,10 +237,10 @@ async def test_counting_takes_a_tenth_of_the_time_at_most(
         begun = loop.time()
         counts = len(guarded.airlocks.counts)
         while loop.time() - begun < 1.0:
-            guarded.write(slot, 0)
+            guarded.write(slot, 90 * MIB, gone=gone)
             await asyncio.sleep(0.005)
         spent = (len(guarded.airlocks.counts) - counts) * counting_s
-        assert 0 < spent <= 0.15
+        assert 0 < spent <= part + 2 * counting_s
 
 
 async def test_a_count_that_fails_is_said_once_and_tried_again(guarded: Guarded) -> None:
