@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-from typing import TYPE_CHECKING, Final, assert_never
+from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from ironclaw.airlock import confine, landlock
 from ironclaw.airlock.bell import BellSocket
@@ -70,6 +70,35 @@ _OUT_RIGHTS: Final = (
 )
 
 
+class Opened(NamedTuple):
+    """All that a confined airlock has of the machine, beside its link."""
+
+    dirs: dict[str, int]
+    bell: socket.socket
+    model: socket.socket
+
+
+def confined(request: StartAirlock, controls: confine.Controls) -> Opened:
+    """Open what the slot's airlock needs, and give up everything else for good.
+
+    Raises:
+        OSError: The slot is not there, or the file system could not be shut off in any way.
+    """
+    dirs = confine.enter(controls, request.path, ("in", "out", "run"))
+    confine.take_ids(controls, request.uid, request.gid)
+    # Without an id of its own to share with the box, the 0700 directory above is what keeps out.
+    mode = 0o660 if confine.UID in controls.held else 0o666
+    bell = listen(dirs["run"], "bell.sock", mode=mode)
+    model = listen(dirs["run"], "model.sock", mode=mode)
+    rights = {
+        dirs["in"]: _IN_RIGHTS,
+        dirs["out"]: _OUT_RIGHTS,
+        dirs["run"]: _IN_RIGHTS,
+    }
+    confine.seal(controls, rights)
+    return Opened(dirs, bell, model)
+
+
 def run(request: StartAirlock, link: socket.socket, controls: confine.Controls) -> None:
     """Be the airlock of one slot until the core closes the link.
 
@@ -78,24 +107,12 @@ def run(request: StartAirlock, link: socket.socket, controls: confine.Controls) 
         link: Our end of the link.
         controls: What the zygote has shut already.
     """
-    dirs = confine.enter(controls, request.path, ("in", "out", "run"))
-    confine.take_ids(controls, request.uid, request.gid)
-    # Without an id of its own to share with the box, the 0700 directory above is what keeps out.
-    mode = 0o660 if confine.UID in controls.held else 0o666
-    bell = listen(dirs["run"], "bell.sock", mode=mode)
-    model = listen(dirs["run"], "model.sock", mode=mode)
-    selector = selectors.DefaultSelector()
-    rights = {
-        dirs["in"]: _IN_RIGHTS,
-        dirs["out"]: _OUT_RIGHTS,
-        dirs["run"]: _IN_RIGHTS,
-    }
-    confine.seal(controls, rights)
-    airlock = _Airlock(request, link, dirs, selector)
+    opened = confined(request, controls)
+    airlock = _Airlock(request, link, opened.dirs, selectors.DefaultSelector())
     airlock.remove_key()  # a former airlock was killed while it was out
     with contextlib.suppress(_End):  # the core may be gone already
         airlock.say(Ready(controls=tuple(controls.held), missing=tuple(controls.missing)))
-        airlock.serve(bell, model)
+        airlock.serve(opened.bell, opened.model)
 
 
 class _End(Exception):  # noqa: N818 - not an error

@@ -30,9 +30,11 @@ _NUMBER: Final = 0
 _ARCH: Final = 4
 _ARG1: Final = 24
 _ARG2: Final = 32
+_ARG3: Final = 40
 _X32_BIT: Final = 0x40000000
 _FIONBIO: Final = 0x5421
 _PROT_EXEC: Final = 4
+_MAP_SHARED: Final = 1
 
 # name: (x86_64, aarch64); -1 where the machine has none.
 _ALLOWED: Final = {
@@ -153,15 +155,20 @@ def program(audit_arch: int, column: int) -> bytes:
     for row in _KILLED.values():
         if row[column] >= 0:
             steps += [_step(_JEQ, row[column], 0, 1), kill]
-    for number in (_MMAP[column], _MPROTECT[column]):
-        steps += [
-            _step(_JEQ, number, 0, 4),
-            _step(_LOAD, _ARG2),
-            _step(_JSET, _PROT_EXEC, 0, 1),
-            deny,
-            allow,
-        ]
     steps += [
+        _step(_JEQ, _MMAP[column], 0, 6),
+        _step(_LOAD, _ARG2),
+        _step(_JSET, _PROT_EXEC, 2, 0),
+        # Shared memory is nobody's data: RLIMIT_DATA would not count it.
+        _step(_LOAD, _ARG3),
+        _step(_JSET, _MAP_SHARED, 0, 1),
+        deny,
+        allow,
+        _step(_JEQ, _MPROTECT[column], 0, 4),
+        _step(_LOAD, _ARG2),
+        _step(_JSET, _PROT_EXEC, 0, 1),
+        deny,
+        allow,
         _step(_JEQ, _IOCTL[column], 0, 3),
         _step(_LOAD, _ARG1),
         _step(_JEQ, _FIONBIO, 0, 1),

@@ -30,6 +30,7 @@ from ironclaw.core.log import get_logger
 from ironclaw.domain.disk import Holding, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from ironclaw.airlock.link import Link
@@ -43,9 +44,9 @@ _COUNT_S: Final = 20.0
 _ROOT: Final = str(Path(ironclaw.__file__).parent.parent)
 # `-I` ignores the environment and the working directory; the code is the core's own.
 _BOOT: Final = (
-    "import sys; sys.path.insert(0, sys.argv[1]); "
-    "from ironclaw.airlock.zygote import main; main(int(sys.argv[2]))"
+    "import sys; sys.path.insert(0, sys.argv[1]); from {} import main; main(int(sys.argv[2]))"
 )
+_ZYGOTE: Final = ("ironclaw.airlock.zygote",)
 
 
 class AirlockStarter:
@@ -55,11 +56,19 @@ class AirlockStarter:
         ping_s: Seconds between the watchdog's pings of a box.
         pong_s: Seconds a box has to answer one.
         patience: How long an airlock itself may be silent.
+        zygote: The module whose `main` is the zygote, then arguments for it: a proof of the
+            airlock's confinement brings a hostile one.
     """
 
     def __init__(
-        self, *, ping_s: float = 60.0, pong_s: float = 30.0, patience: Patience | None = None
+        self,
+        *,
+        ping_s: float = 60.0,
+        pong_s: float = 30.0,
+        patience: Patience | None = None,
+        zygote: Sequence[str] = _ZYGOTE,
     ) -> None:
+        self._zygote = zygote
         self._patience = patience
         self._ping_s = ping_s
         self._pong_s = pong_s
@@ -211,7 +220,8 @@ class AirlockStarter:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             ours.setblocking(False)
-            argv = [sys.executable, "-I", "-c", _BOOT, _ROOT, "3"]
+            module, *arguments = self._zygote
+            argv = [sys.executable, "-I", "-c", _BOOT.format(module), _ROOT, "3", *arguments]
             actions = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)]
             if theirs.fileno() == 3:  # noqa: PLR2004 - dup2 onto itself keeps close-on-exec
                 os.set_inheritable(3, True)

@@ -99,6 +99,12 @@ def test_memory_cannot_be_made_executable(shut_in: Callable[..., str]) -> None:
     assert shut_in(map_executable, without="seal") == "done"
 
 
+def test_memory_that_no_limit_counts_cannot_be_had(shut_in: Callable[..., str]) -> None:
+    map_shared = call(9 if os.uname().machine == "x86_64" else 222, 0, 4096, 3, 0x21, -1, 0)
+    assert shut_in(map_shared) == "PermissionError"
+    assert shut_in(map_shared, without="seal") == "done"
+
+
 def test_nothing_outside_the_slot_can_be_opened(
     shut_in: Callable[..., str], tmp_path: Path
 ) -> None:
