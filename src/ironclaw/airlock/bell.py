@@ -82,6 +82,7 @@ class BellSocket:
         self.deadline: float | None = None
         """When `tick` wants to be called, on the monotonic clock."""
         self._is_paused = False
+        self._is_reading = True
         self._is_listening = False
         self._watch()
 
@@ -107,19 +108,27 @@ class BellSocket:
     def close(self) -> None:
         """Stop for good."""
         if self._connection is not None:
-            self._selector.unregister(self._connection.sock)
-            self._connection.close()
+            self._hang_up(self._connection)
             self._connection = None
         if self._is_listening:
             self._selector.unregister(self._listener)
         self._listener.close()
         self.deadline = None
 
-    def pause(self, paused: bool) -> None:  # noqa: FBT001 - one word, one meaning
-        """Stop or go on accepting, as the core can take it: each hello is told to it."""
+    def pause(self, paused: bool, *, reading: bool = True) -> None:  # noqa: FBT001 - one word, one meaning
+        """Stop or go on.
+
+        Args:
+            paused: Accept nobody: each hello is told to the core, which has to take it.
+            reading: Listen to who is there. Not for long: a ping waits to be answered.
+        """
         if paused != self._is_paused:
             self._is_paused = paused
             self._watch()
+        if reading != self._is_reading:
+            self._is_reading = reading
+            if self._connection is not None:
+                self._listen_to(self._connection)
 
     def _watch(self) -> None:
         wants = self._connection is None and not self._is_paused
@@ -140,7 +149,14 @@ class BellSocket:
         self._watch()
         self._is_greeted = self._is_pinged = False
         self._after(_HELLO_S)
-        self._selector.register(sock, selectors.EVENT_READ, self._read)
+        self._listen_to(self._connection)
+
+    def _listen_to(self, connection: Connection) -> None:
+        is_heard = connection.sock in self._selector.get_map()
+        if self._is_reading and not is_heard:
+            self._selector.register(connection.sock, selectors.EVENT_READ, self._read)
+        elif is_heard and not self._is_reading:
+            self._selector.unregister(connection.sock)
 
     def _read(self, _events: int) -> None:
         connection = self._connection
@@ -190,13 +206,17 @@ class BellSocket:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        self._selector.unregister(connection.sock)
-        connection.close()
+        self._hang_up(connection)
         self.deadline = None
         self._watch()
         if self._is_greeted:
             self._is_greeted = False
             self._owner.on_gone()
+
+    def _hang_up(self, connection: Connection) -> None:
+        if connection.sock in self._selector.get_map():
+            self._selector.unregister(connection.sock)
+        connection.close()
 
     def _after(self, seconds: float) -> None:
         self.deadline = self._clock.monotonic_s() + seconds

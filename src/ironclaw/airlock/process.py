@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
 from ironclaw.airlock import confine, landlock
@@ -37,6 +38,7 @@ from ironclaw.airlock.messages import (
     pack,
 )
 from ironclaw.airlock.model import ModelSocket
+from ironclaw.airlock.pace import Pace
 from ironclaw.airlock.queue import InQueue, OutQueue
 from ironclaw.airlock.sockets import Connection, listen
 from ironclaw.core.clock import SystemClock
@@ -145,6 +147,9 @@ class _Airlock:
         self._bell: BellSocket | None = None
         self._model: ModelSocket | None = None
         self._wants_look = False
+        self._clock = SystemClock()
+        self._pace = Pace(self._clock.monotonic_s())
+        self._cpu_s = time.process_time()
 
     def say(self, message: FromAirlock) -> None:
         """Tell the core."""
@@ -159,12 +164,11 @@ class _Airlock:
             bell,
             self._selector,
             self,
-            SystemClock(),
+            self._clock,
             ping_s=request.ping_s,
             pong_s=request.pong_s,
         )
         self._model = ModelSocket(model, self._selector, self._asked)
-        self._mind_the_core()
         try:
             while True:
                 self._turn()
@@ -176,31 +180,48 @@ class _Airlock:
                 self._drain()
 
     def _turn(self) -> None:
-        timeout = None
-        if self._bell is not None and self._bell.deadline is not None:
-            timeout = max(0.0, self._bell.deadline - SystemClock().monotonic_s())
-        if self._wants_look and self._may_look():
-            timeout = 0
-        try:
-            for key, events in self._selector.select(timeout):
-                # A handler before it may have closed it.
-                if self._selector.get_map().get(key.fileobj) is key:
-                    key.data(events)
-            if self._bell is not None:
-                self._bell.tick()
+        now_s = self._clock.monotonic_s()
+        pause_s = self._pace.pause_s(now_s)
+        self._mind_the_core(is_pausing=pause_s > 0)
+        timeout = pause_s or None
+        if not pause_s:
+            if self._bell is not None and self._bell.deadline is not None:
+                timeout = max(0.0, self._bell.deadline - now_s)
             if self._wants_look and self._may_look():
+                timeout = 0.0
+        ready = self._selector.select(timeout)
+        try:
+            for key, events in ready:
+                # A handler before it may have closed it.
+                if self._selector.get_map().get(key.fileobj) is not key:
+                    continue
+                if key.fileobj is self._link.sock:
+                    # What the core wants is not the box's to pay.
+                    self._charge()
+                    key.data(events)
+                    self._cpu_s = time.process_time()
+                else:
+                    key.data(events)
+            if self._bell is not None and not pause_s:
+                self._bell.tick()
+            if self._wants_look and self._may_look() and not pause_s:
                 self._look()
         except SegmentError as error:
             self._refuse(error.reason)
-        self._mind_the_core()
+        self._charge()
 
-    def _mind_the_core(self) -> None:
-        """Read the box only as fast as the core takes what is said."""
+    def _charge(self) -> None:
+        """Put what was used of the processor since the last time on the box's account."""
+        before_s, self._cpu_s = self._cpu_s, time.process_time()
+        self._pace.spent(self._cpu_s - before_s)
+
+    def _mind_the_core(self, *, is_pausing: bool) -> None:
+        """Read the box only as fast as the core takes what is said, and as the box may cost."""
         is_congested = self._link.unsent > _CONGESTED
         if self._bell is not None:
-            self._bell.pause(is_congested)
+            self._bell.pause(is_congested or is_pausing, reading=not is_pausing)
         if self._model is not None:
-            self._model.pause(is_congested or self._is_too_early())
+            self._model.pause(is_congested or is_pausing or self._is_too_early())
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.unsent else 0)
         if self._selector.get_key(self._link.sock).events != wanted:
             self._selector.modify(self._link.sock, wanted, self._from_core)
@@ -226,6 +247,7 @@ class _Airlock:
                 if self._in is None:
                     raise HostSideError("publish before bind")
                 self._in.publish(bodies)
+                self._pace.message()
                 self._ring()
             case Ack(seq=seq):
                 if self._out is not None:
