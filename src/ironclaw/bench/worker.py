@@ -22,6 +22,7 @@ from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
 from ironclaw.api.tokens import FileTokenStore, ensure_first_token
 from ironclaw.bench.floor import bare_runs, echoes
+from ironclaw.bench.posture import PostureCosts
 from ironclaw.bench.profile import Stages
 from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
 from ironclaw.config.load import load_settings
@@ -131,7 +132,11 @@ class Bench:
         result["roundtrip_ms"] = spread(warm)._asdict()
         result["profile_ms"] = await self._profile("warm")
         _note("claims of warm slots")
-        result["claim_ms"] = spread(await self._claims(warm_agent))._asdict()
+        posture = PostureCosts()
+        with posture.watching():
+            result["claim_ms"] = spread(await self._claims(warm_agent))._asdict()
+        result["posture_claim_ms"] = spread(posture.bindings)._asdict()
+        result["posture_prove_ms"] = spread(posture.proofs)._asdict()
         _note("cold starts")
         result["cold_ms"] = spread(await self._colds(cold_agent))._asdict()
         await core.slots.drop(warm_agent.id)

@@ -25,7 +25,7 @@ class ReceiptCopies(Protocol):
     """Where receipts are kept for when no daemon runs."""
 
     async def keep(self, sealed: Sealed) -> None:
-        """Keep a receipt, durable on return."""
+        """Keep a receipt, whole or not at all."""
         ...
 
 

@@ -31,7 +31,7 @@ class ReceiptFiles:
         self._directory = directory
 
     async def keep(self, sealed: Sealed) -> None:
-        """Write a receipt whole, on the disk on return, and remove the oldest ones over `KEPT`.
+        """Write a receipt, whole or not at all, and remove the oldest ones over `KEPT`.
 
         Raises:
             HostError: `DISK_FULL` or `STORE_FAILED`.
@@ -56,7 +56,7 @@ class ReceiptFiles:
         target = place / f"{sealed.statement.epoch}.json"
         try:
             place.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(place, target, sealed.envelope)
+            _write(target, sealed.envelope)
             for epoch in _epochs(place)[:-KEPT]:
                 (place / f"{epoch}.json").unlink(missing_ok=True)
         except OSError as error:
@@ -68,20 +68,17 @@ class ReceiptFiles:
             ) from error
 
 
-def _write(place: Path, target: Path, data: bytes) -> None:
-    draft = place / f".{target.name}"
+def _write(target: Path, data: bytes) -> None:
+    draft = target.with_name(f".{target.name}")
     draft.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    # The name is not waited for: after a power cut the file is whole or not there, and no session
+    # rests on it, for the store has the receipt too.
     draft.replace(target)
-    directory = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def _epochs(place: Path) -> list[int]:

@@ -191,6 +191,7 @@ def glossary() -> str:
 WORDS: Final = (
     ("agent", "A configured assistant: persona, model, tools, limits."),
     ("airlock", "A confined host process, one for each box; alone in touching what a box wrote."),
+    ("audit", "The record of what must not be forgotten: it grows and never changes."),
     ("bell", "The socket on which box and airlock say `look`; nothing polls."),
     ("box", "One gVisor sandbox that runs `/sandbox` for exactly one session."),
     ("channel", "A chat platform, as IronClaw reaches it; the HTTP API is one (`api`)."),
@@ -207,7 +208,7 @@ WORDS: Final = (
     ("partition", f"Which messages share a session: {', '.join(f'`{one}`' for one in Partition)}."),
     ("posture", "What is measured of a launched box, from inside and outside."),
     ("principal", "Who speaks: `<channel>:<handle>`, for the API `api:<token name>`."),
-    ("receipt", "The stored proof of one launch: what was asked for and what was measured."),
+    ("receipt", "The signed proof of one launch: what was asked for and what was measured."),
     ("rootfs", "An image, verified and unpacked once, read-only, shared by every box."),
     ("scope", "What a token may do: `admin`, `operate`, `chat`, `read`."),
     ("segment", "One sealed, immutable queue file."),
