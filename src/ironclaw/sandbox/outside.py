@@ -56,8 +56,8 @@ def measure(sentry: int, gofer: int, groups: Cgroups, cgroup: str) -> OutsideFac
     """
     try:
         return OutsideFacts(
-            sentry=_process(sentry),
-            gofer=_process(gofer),
+            sentry=measure_process(sentry),
+            gofer=measure_process(gofer),
             members=cgroups.members(groups, cgroup) if groups.usable else frozenset(),
             limits=cgroups.read_limits(groups, cgroup) if groups.usable else {},
             host_kernel=Path("/proc/version").read_text(encoding="utf-8").strip(),
@@ -71,7 +71,8 @@ def measure(sentry: int, gofer: int, groups: Cgroups, cgroup: str) -> OutsideFac
         ) from error
 
 
-def _process(pid: int) -> ProcessFacts:
+def measure_process(pid: int) -> ProcessFacts:
+    """Measure one process. Raises OSError, KeyError, ValueError: it is gone."""
     base = f"/proc/{pid}"
     status = dict(
         line.split(":\t", 1) for line in _read(f"{base}/status").splitlines() if ":\t" in line

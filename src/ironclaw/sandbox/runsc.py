@@ -96,7 +96,7 @@ class Runsc:
         self._program = program
         self.platform = platform
         flags = (*FLAGS, f"--platform={platform}")
-        self.flags = flags if cgroups else (*flags, "--ignore-cgroups")
+        self.flags: tuple[str, ...] = flags if cgroups else (*flags, "--ignore-cgroups")
 
     async def version(self) -> Version:
         """Ask for the version.

@@ -1,0 +1,46 @@
+"""Names of the controls around a box, as findings, twins and documents use them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECCOMP: Final = "runsc --oci-seccomp"
+PROFILE: Final = "spec linux.seccomp"
+NO_NETWORK: Final = "runsc --network=none"
+NETWORK_NAMESPACE: Final = "spec network namespace"
+HOST_UDS: Final = "runsc --host-uds=open"
+DIRECTFS: Final = "runsc --directfs=false"
+NO_CAPABILITIES: Final = "spec process.capabilities"
+NO_USER: Final = "spec process.user"
+READ_ONLY_ROOT: Final = "spec root.readonly"
+READ_ONLY_BIND: Final = "nest read-only bind of the root"
+IDS: Final = "spec id map"
+HOST_NAME: Final = "spec hostname"
+MOUNT_TABLE: Final = "spec mounts"
+ENVIRONMENT: Final = "spec process.env"
+TMP_SIZE: Final = "mount /tmp size"
+OUT_SIZE: Final = "mount out/ size"
+OUT_INODES: Final = "mount out/ nr_inodes"
+FILE_SIZE: Final = "rlimit FSIZE"
+OPEN_FILES: Final = "rlimit NOFILE"
+CORE: Final = "rlimit CORE"
+THREADS: Final = "rlimit NPROC"
+MEMORY: Final = "cgroup memory"
+CPU: Final = "cgroup cpu"
+PIDS: Final = "cgroup pids"
+NET_RAW: Final = "runsc without --net-raw"
+GROUPS: Final = "spec process.user.additionalGids"
+MASKS: Final = "spec maskedPaths and readonlyPaths"
+IMAGE: Final = "image without setuid programs"
+WORKSPACE: Final = "own source of /workspace"
+CGROUP: Final = "cgroup of the box"
+IN_READ_ONLY: Final = "mount /queue/in ro"
+RUN_READ_ONLY: Final = "mount /run/ironclaw ro"
+SHARED_READ_ONLY: Final = "mount /shared ro"
+HOST_READ_ONLY: Final = "host read-only bind of in/ and run/"
+OWNER: Final = "owner and mode of host directories"
+
+
+def noexec(place: str) -> str:
+    """The control that keeps files of a mount from being run."""
+    return f"mount {place} noexec"

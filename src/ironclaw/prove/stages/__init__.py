@@ -1,0 +1,15 @@
+"""Every stage of the proof, in the order in which they run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.prove.stages.image import IMAGE
+from ironclaw.prove.stages.posture import POSTURE
+from ironclaw.prove.stages.spec import SPEC
+from ironclaw.prove.stages.wall import WALL
+
+if TYPE_CHECKING:
+    from ironclaw.prove.model import Stage
+
+STAGES: Final[tuple[Stage, ...]] = (SPEC, IMAGE, POSTURE, WALL)

@@ -1,0 +1,161 @@
+"""The proof of every launch, proven: each of its checks holds of a real box and can fail.
+
+Production compares what runs with what the spec asked for before a session's key enters a box
+(`sandbox.posture`). Here each of those checks is a check of its own, and each has a twin: a box
+weakened in that one way or, where a box cannot be weakened so, an ordinary process of this machine
+in the sentry's and the program's place.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from ironclaw.prove import controls as w
+from ironclaw.prove.boxes import probe_box
+from ironclaw.prove.model import Check, Need, Twin
+from ironclaw.prove.weakenings import TWINS, WEAKENINGS
+from ironclaw.sandbox import posture
+from ironclaw.sandbox.outside import measure_process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ironclaw.prove.lab import Lab
+    from ironclaw.sandbox.posture import Evidence
+
+_HOLDS: Final = "holds"
+_DIFFERS: Final = "differs"
+_SENTRY: Final = "gVisor's sentry"
+_GOFER: Final = "gVisor's gofer"
+_UNSEALED: Final = Twin("unsealed-process", (_SENTRY, _GOFER))
+
+
+class _Row(NamedTuple):
+    """What a check of the posture is about, and the twin in which it differs."""
+
+    claim: str
+    control: str
+    twin: str = _UNSEALED.name
+    needs: Need | None = None
+
+
+_ROWS: Final = {
+    "outside.sentry.uid": _Row("The sentry is neither root nor the core's user.", _SENTRY),
+    "outside.sentry.capabilities": _Row(
+        "The sentry has no capability of the host.", w.DIRECTFS, "directfs"
+    ),
+    "outside.sentry.seccomp": _Row("The sentry runs under a filter of the host.", _SENTRY),
+    "outside.sentry.namespaces": _Row(
+        "The sentry has namespaces of its own.", w.NO_NETWORK, "host-network-filtered"
+    ),
+    "outside.sentry.mounts": _Row("The sentry sees no file of the host.", _SENTRY),
+    "outside.gofer.ids": _Row("The gofer acts as an id of the box's range.", w.IDS, "shifted-ids"),
+    "outside.gofer.capabilities": _Row(
+        "The gofer has only what it needs to open files, in its own namespace.", _GOFER
+    ),
+    "outside.gofer.seccomp": _Row("The gofer runs under a filter of the host.", _GOFER),
+    "outside.gofer.namespaces": _Row("The gofer has namespaces of its own.", _GOFER),
+    "outside.gofer.mounts": _Row(
+        "The gofer sees the box's mounts, with the options of the spec, and nothing else.",
+        w.READ_ONLY_BIND,
+        "writable-root",
+    ),
+    "outside.cgroup.members": _Row(
+        "Sentry and gofer are in the box's control group.", w.CGROUP, "no-cgroup", Need.CGROUPS
+    ),
+    "outside.cgroup.limits": _Row(
+        "The kernel holds the box to its memory, processor and tasks.",
+        w.MEMORY,
+        "more-memory",
+        Need.CGROUPS,
+    ),
+    "inside.uid": _Row("The program has the spec's uid.", w.NO_USER, "root-user"),
+    "inside.gid": _Row("The program has the spec's gid.", "spec process.user.gid", "root-group"),
+    "inside.groups": _Row("The program has no further group.", w.GROUPS, "more-groups"),
+    "inside.capabilities": _Row(
+        "The program has no capability.", w.NO_CAPABILITIES, "capabilities"
+    ),
+    "inside.no_new_privs": _Row("The program can gain no privilege.", _SENTRY),
+    "inside.seccomp": _Row("The program runs under the spec's filter.", w.SECCOMP, "no-filter"),
+    "inside.interfaces": _Row(
+        "The program sees loopback alone.", w.NO_NETWORK, "host-network-filtered"
+    ),
+    "inside.routes": _Row("The program has no route.", w.NO_NETWORK, "host-network-filtered"),
+    "inside.root": _Row("The program's root is read-only.", w.READ_ONLY_ROOT, "root-flag"),
+    "inside.queue_in": _Row(
+        "The program cannot write to its inbound queue.", w.IN_READ_ONLY, "in-flag"
+    ),
+    "inside.kernel": _Row("gVisor's kernel answers the program.", _SENTRY),
+    "inside.processes": _Row("The program is alone.", _SENTRY),
+    "inside.environment": _Row(
+        "The program's environment is the spec's.", w.ENVIRONMENT, "leaked-key"
+    ),
+}
+_MORE: Final = {
+    "processor": _Row("The kernel holds the box to its processor time.", w.CPU, "more-cpu"),
+    "tasks": _Row("The kernel holds the box to its number of tasks.", w.PIDS, "more-pids"),
+}
+
+
+def _check(name: str, row: _Row) -> Check:
+    return Check(
+        f"posture.{name}",
+        row.claim,
+        "compare /proc and cgroups, or the box's own words, with the spec",
+        row.control,
+        frozenset({_HOLDS}),
+        twin=row.twin,
+        needs=row.needs,
+    )
+
+
+class _Posture:
+    """Implements `model.Stage`."""
+
+    name = "posture"
+    checks = (
+        *(_check(name, row) for name, row in _ROWS.items()),
+        *(
+            _check(f"outside.cgroup.{name}", row._replace(needs=Need.CGROUPS))
+            for name, row in _MORE.items()
+        ),
+    )
+    twins = (*TWINS, _UNSEALED)
+
+    async def observe(
+        self, lab: Lab, twin: Twin | None, checks: Sequence[Check]
+    ) -> Mapping[str, str]:
+        """Launch a probe and look at it as production does. Raises IronClawError."""
+        del checks
+        weakening = WEAKENINGS.get(twin.name) if twin else None
+        async with probe_box(lab, weakening) as box:
+            evidence = box.evidence()
+        if twin == _UNSEALED:
+            evidence = _unsealed(evidence)
+        seen = {
+            f"posture.{name}": _HOLDS if holds else _DIFFERS
+            for name, holds in posture.verdicts(evidence).items()
+        }
+        limits = seen["posture.outside.cgroup.limits"]
+        return seen | {f"posture.outside.cgroup.{name}": limits for name in _MORE}
+
+
+def _unsealed(evidence: Evidence) -> Evidence:
+    """The same launch with this very process where sentry, gofer and program should be."""
+    mine = measure_process(os.getpid())
+    inside = msgspec.structs.replace(
+        evidence.inside,
+        no_new_privs=mine.no_new_privs,
+        kernel=evidence.outside.host_kernel,
+        processes=sum(entry.name.isdigit() for entry in Path("/proc").iterdir()),
+    )
+    return evidence._replace(
+        outside=evidence.outside._replace(sentry=mine, gofer=mine), inside=inside
+    )
+
+
+POSTURE: Final = _Posture()
