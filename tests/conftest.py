@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,12 +25,19 @@ STAGES = ("repo", "unit", "hostile", "crash", "sealed", "wire")
 _HERE = Path(__file__).parent
 
 _run = pytest.StashKey[str]()
+_seed = pytest.StashKey[int]()
 _before = pytest.StashKey[Leftovers]()
 _left_out = pytest.StashKey[list[str]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add our one option."""
+    """Add our options."""
+    parser.addoption(
+        "--seed",
+        type=int,
+        default=None,
+        help="repeat the hostile input of a run; without it every run throws other input",
+    )
     parser.addoption(
         "--stop-between-stages",
         action="store_true",
@@ -42,6 +50,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_run] = mark_run()
     config.stash[_before] = survey(config.stash[_run], _own_directories())
     config.stash[_left_out] = []
+    chosen = config.getoption("--seed")
+    config.stash[_seed] = secrets.randbelow(2**32) if chosen is None else chosen
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what repeats this run's hostile input."""
+    return f"hostile input: --seed {config.stash[_seed]}"
+
+
+@pytest.fixture(scope="session")
+def seed(pytestconfig: pytest.Config) -> int:
+    """What this run's hostile input is made from."""
+    return pytestconfig.stash[_seed]
 
 
 def _own_directories() -> tuple[Path, ...]:

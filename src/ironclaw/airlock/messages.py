@@ -7,7 +7,7 @@ size first, then exactly one value of the union.
 from __future__ import annotations
 
 import struct
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from ironclaw_contract.rpc import Hello, ModelAsk, ModelTell
 MAX_LINK_BYTES: Final = 6 * 1024 * 1024
 """One frame of the link: more than any segment's bodies or any model frame."""
 
+_T = TypeVar("_T")
 _LENGTH: Final = struct.Struct(">I")
 _Hash = Annotated[bytes, msgspec.Meta(max_length=32)]
 _Word = Annotated[str, msgspec.Meta(max_length=500)]
@@ -236,14 +237,21 @@ def pack_control(value: Start | Started | Counted) -> bytes:
 
 def decode_counted(raw: bytes) -> Counted:
     """Decode a report. Raises ValueError."""
-    return _counted.decode(raw)
+    return _control(_counted, raw)
 
 
 def decode_start(raw: bytes) -> Start:
     """Decode a request to the zygote. Raises ValueError."""
-    return _start.decode(raw)
+    return _control(_start, raw)
 
 
 def decode_started(raw: bytes) -> Started:
     """Decode the zygote's answer. Raises ValueError."""
-    return _started.decode(raw)
+    return _control(_started, raw)
+
+
+def _control(decoder: msgspec.msgpack.Decoder[_T], raw: bytes) -> _T:
+    try:
+        return decoder.decode(raw)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
