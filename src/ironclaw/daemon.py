@@ -42,7 +42,7 @@ from ironclaw.keys.signer import ReceiptSigner
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import ModelService
-from ironclaw.sandbox.isolator import open_isolator
+from ironclaw.sandbox.isolator import RunscIsolator, open_isolator
 from ironclaw.sandbox.keeper import READY_VARIABLE
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
@@ -66,7 +66,6 @@ if TYPE_CHECKING:
     from ironclaw.api.server import Listening
     from ironclaw.config.settings import Settings
     from ironclaw.domain.ports import Channel
-    from ironclaw.sandbox.isolator import RunscIsolator
 
 DEMO_AGENT: Final = "demo"
 
@@ -90,7 +89,11 @@ class Core(NamedTuple):
 
 @contextlib.asynccontextmanager
 async def open_core(
-    settings: Settings, *, metrics: Metrics, channels: Sequence[Channel] = ()
+    settings: Settings,
+    *,
+    metrics: Metrics,
+    channels: Sequence[Channel] = (),
+    isolator_class: type[RunscIsolator] = RunscIsolator,
 ) -> AsyncIterator[Core]:
     """Open everything but the API. Leaving it stops every box and closes the store.
 
@@ -98,6 +101,7 @@ async def open_core(
         settings: Checked settings.
         metrics: Where durations are counted.
         channels: Channels beside `api`.
+        isolator_class: What makes boxes; the proof has one that puts hostile programs into some.
 
     Raises:
         IronClawError: A part cannot be opened; what was open is closed again.
@@ -123,6 +127,7 @@ async def open_core(
             clock=clock,
             runsc=settings.sandbox.runsc,
             platform=settings.sandbox.platform,
+            made_by=isolator_class,
         )
         rootfs = await current_rootfs(settings.image_dir)
         airlocks = await stack.enter_async_context(AirlockStarter())
@@ -293,9 +298,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             hint=error.hint,
             detail=error.detail,
         )
-        # The words that name the next step: a status alone would only tell the kind of error.
-        told = {"code": error.code, "message": error.message, "hint": error.hint}
-        _tell_keeper(json.dumps(told).encode() + b"\n")
+        say_failed(error)
         return error.row.exit_code
     return 0
 
@@ -309,6 +312,15 @@ def say_ready(listening: Listening) -> None:
 def say_started() -> None:
     """Tell the keeper that its core, of whatever kind, has come up."""
     _tell_keeper(b"ready\n")
+
+
+def say_failed(error: IronClawError) -> None:
+    """Tell the keeper why its core does not come up.
+
+    The words name the next step: the exit status alone would only tell the kind of error.
+    """
+    told = {"code": error.code, "message": error.message, "hint": error.hint}
+    _tell_keeper(json.dumps(told).encode() + b"\n")
 
 
 def _tell_keeper(line: bytes) -> None:

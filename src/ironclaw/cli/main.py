@@ -49,6 +49,7 @@ COMMANDS: Final[dict[str, _Lazy]] = {
     "role": _Lazy("ironclaw.cli.nouns.roles", "role_app", "Who may do what with which agent."),
     "token": _Lazy("ironclaw.cli.nouns.tokens", "token_app", "Mint, list, revoke API tokens."),
     "image": _Lazy("ironclaw.cli.image", "image_app", "Build, import, pull, verify images."),
+    "prove": _Lazy("ironclaw.cli.prove", "prove", "Attack real boxes: does the wall hold here?"),
     "bench": _Lazy("ironclaw.cli.bench", "bench", "Measure every budget."),
 }
 

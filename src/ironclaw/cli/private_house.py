@@ -7,18 +7,22 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from ironclaw.cli import launch, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import FrameType
 
     from ironclaw.config.settings import Settings
+
+_ENDINGS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
@@ -59,15 +63,40 @@ def private_house(
     environment |= {"IRONCLAW_API_TCP": "false", "IRONCLAW_SANDBOX_POOL_SIZE": "0"} | dict(
         more or {}
     )
+    with _interrupts() as ignore:
+        try:
+            launch.claim_directories(private)
+            render.note("Starting a private house …")
+            launch.start(private, environment, core=core)
+            yield private
+        finally:
+            ignore()
+            launch.stop(private)
+            for directory in (paths.state_dir, paths.runtime_dir):
+                _remove(directory)
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """Make every way of asking a program to end an interrupt, so that what follows is cleared up.
+
+    Yields:
+        Call it to let nothing interrupt the clearing up; each step of that has a time limit.
+    """
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    def ignore() -> None:
+        for number in _ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
+
+    before = {number: signal.signal(number, interrupt) for number in _ENDINGS}
     try:
-        launch.claim_directories(private)
-        render.note("Starting a private house …")
-        launch.start(private, environment, core=core)
-        yield private
+        yield ignore
     finally:
-        launch.stop(private)
-        for directory in (paths.state_dir, paths.runtime_dir):
-            _remove(directory)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _remove(directory: Path) -> None:

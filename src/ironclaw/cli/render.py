@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from ironclaw.cli.sanitize import sanitize
 from ironclaw.core.codes import CODES
+from ironclaw.core.sanitize import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,18 +54,19 @@ def note(text: str, *, tone: Tone = "dim") -> None:
     _write(sys.stderr, _toned(sys.stderr, sanitize(text), tone) + "\n")
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Aligned columns."""
+def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, fit: bool = False) -> None:
+    """Aligned columns; `fit` cuts lines at the edge of a terminal (never what a pipe gets)."""
+    width = shutil.get_terminal_size().columns if fit and sys.stdout.isatty() else 0
     cells = [[sanitize(str(cell)) for cell in row] for row in rows]
     widths = [
         max(len(heading), *(len(row[column]) for row in cells), 0)
         for column, heading in enumerate(headings)
     ]
-    head = "  ".join(word.ljust(width) for word, width in zip(headings, widths, strict=True))
-    _write(sys.stdout, _toned(sys.stdout, head.rstrip(), "dim") + "\n")
+    head = "  ".join(word.ljust(size) for word, size in zip(headings, widths, strict=True))
+    _write(sys.stdout, _toned(sys.stdout, _cut(head.rstrip(), width), "dim") + "\n")
     for row in cells:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        _write(sys.stdout, text.rstrip() + "\n")
+        text = "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True))
+        _write(sys.stdout, _cut(text.rstrip(), width) + "\n")
 
 
 def fields(values: dict[str, object]) -> None:
@@ -108,6 +110,10 @@ def ask(prompt: str) -> str | None:
         _write(sys.stdout, _toned(sys.stdout, sanitize(prompt), "strong"))
     text = sys.stdin.readline()
     return text.rstrip("\n") if text else None
+
+
+def _cut(text: str, width: int) -> str:
+    return text if not 0 < width < len(text) else text[: width - 1] + "…"
 
 
 def _toned(stream: TextIO, text: str, tone: Tone) -> str:

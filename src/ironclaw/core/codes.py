@@ -30,6 +30,7 @@ class Code(enum.StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     NOT_RUNNING = "not_running"
     ALREADY_RUNNING = "already_running"
+    STOPPED = "stopped"
     # A rule refused it.
     FORBIDDEN = "forbidden"
     IMAGE_UNTRUSTED = "image_untrusted"
@@ -42,6 +43,9 @@ class Code(enum.StrEnum):
     BOX_BROKEN = "box_broken"
     BOX_HUNG = "box_hung"
     QUARANTINED = "quarantined"
+    BOX_OUT_OF_MEMORY = "box_out_of_memory"
+    BOX_OUT_OF_DISK = "box_out_of_disk"
+    NOT_CONTAINED = "not_contained"
     # The host or a service failed.
     RUNTIME_MISSING = "runtime_missing"
     RUNTIME_TOO_OLD = "runtime_too_old"
@@ -71,6 +75,7 @@ CODES: dict[Code, CodeRow] = {
     Code.UNAUTHENTICATED: CodeRow(8, 401, "No token, or one that is not valid."),
     Code.NOT_RUNNING: CodeRow(9, 503, "The daemon is not running: `ironclaw up` starts it."),
     Code.ALREADY_RUNNING: CodeRow(10, 409, "Another daemon uses this state directory."),
+    Code.STOPPED: CodeRow(11, 409, "The work on the message was stopped on request."),
     Code.FORBIDDEN: CodeRow(40, 403, "The token or the principal may not do this."),
     Code.IMAGE_UNTRUSTED: CodeRow(41, 403, "The image is not pinned or its signature is wrong."),
     Code.SPEC_TOO_WEAK: CodeRow(42, 403, "A sandbox weaker than the wall was asked for."),
@@ -81,6 +86,9 @@ CODES: dict[Code, CodeRow] = {
     Code.BOX_BROKEN: CodeRow(52, 502, "The agent program ended or refused to go on."),
     Code.BOX_HUNG: CodeRow(53, 502, "The agent program no longer answers its watchdog."),
     Code.QUARANTINED: CodeRow(54, 409, "The session is quarantined; start a new one."),
+    Code.NOT_CONTAINED: CodeRow(55, 502, "An attack of the proof got through, or proves nothing."),
+    Code.BOX_OUT_OF_MEMORY: CodeRow(57, 502, "The agent took more memory than it may."),
+    Code.BOX_OUT_OF_DISK: CodeRow(58, 502, "The agent used more disk than it may."),
     Code.RUNTIME_MISSING: CodeRow(60, 503, "runsc is not installed."),
     Code.RUNTIME_TOO_OLD: CodeRow(61, 503, "runsc is older than 20240729."),
     Code.RUNTIME_FAILED: CodeRow(62, 503, "runsc failed; the detail has the command to replay."),

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import ironclaw.cli
 from ironclaw.cli import render
-from ironclaw.cli.sanitize import sanitize
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError
+from ironclaw.core.sanitize import sanitize
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""Makes foreign text safe for a terminal: what would act on it is shown instead.
+"""Makes foreign text safe to show: what would act on a terminal or a reader's eye is made visible.
 
 An agent's words, a chat's title, a log line: all may hold escape sequences that repaint the screen,
 bidirectional marks that make text read as something else, and characters nobody sees.
