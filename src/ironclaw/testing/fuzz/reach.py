@@ -1,7 +1,7 @@
 """What an input reached: lines of ours, one after the other, and places in SQLite.
 
-Python's tracing gives the lines. Of the C code beneath, msgspec's errors name the field that was
-refused, and SQLite's log the line of its source at which it found a database damaged.
+Python's tracing gives the lines. Of the C code beneath, msgspec's errors say what was wanted
+and what was there, and SQLite's log the line of its source at which it found a database damaged.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _WATCHED: Final = tuple(
     str(Path(package.__path__[0])) for package in (ironclaw.airlock, ironclaw_contract)
 )
 _FOREIGN: Final = re.compile(r"\([^()]*\)|\"[^\"]*\"|\S*[.:\d]\S*|near \S+|option .*|.*\bin\b.*")
-_NAMED: Final = re.compile(r"`[^`$]*`|'[^']*'|\d+")
+_NAMED: Final = re.compile(r" - at .*|field `.*|'.*|\d+", re.DOTALL)
 _OWN: Final = re.compile(r"[a-z -]{4,60}")
 _PLACE: Final = re.compile(r"at line (\d+) of")
 
@@ -86,7 +86,7 @@ class Reach:
 
     def _raised(self, argument: object) -> None:
         match argument:
-            # Says which field of which type refused what: the view into the decoder's C code.
+            # Says what was wanted and what was there: the view into the decoder's C code.
             case (_, msgspec.MsgspecError() as error, _):
                 self.features.add((_NAMED.sub("", str(error))[:120], 0, 0))
             case _:
