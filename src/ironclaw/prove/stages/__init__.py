@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ironclaw.prove.stages.airlock import AIRLOCK
 from ironclaw.prove.stages.image import IMAGE
 from ironclaw.prove.stages.posture import POSTURE
 from ironclaw.prove.stages.spec import SPEC
@@ -12,4 +13,4 @@ from ironclaw.prove.stages.wall import WALL
 if TYPE_CHECKING:
     from ironclaw.prove.model import Stage
 
-STAGES: Final[tuple[Stage, ...]] = (SPEC, IMAGE, POSTURE, WALL)
+STAGES: Final[tuple[Stage, ...]] = (SPEC, IMAGE, POSTURE, WALL, AIRLOCK)
