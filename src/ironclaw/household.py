@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         Wiring,
     )
     from ironclaw.domain.ports import Rootfs
-    from ironclaw.domain.receipts import SignedReceipt
+    from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
     from ironclaw.services.router import Router

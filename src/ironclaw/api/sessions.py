@@ -10,7 +10,7 @@ from ironclaw.api.bodies import SessionList, Transcript
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
 from ironclaw.api.scopes import Scope
 from ironclaw.core.ids import SessionId
-from ironclaw.domain.receipts import SignedReceipt
+from ironclaw.domain.statement import SignedReceipt
 from ironclaw.services.house import SessionView
 
 if TYPE_CHECKING:

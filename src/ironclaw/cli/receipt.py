@@ -17,6 +17,7 @@ from ironclaw.cli.options import Json, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.domain import receipts
+from ironclaw.domain.statement import Envelope
 from ironclaw.store.receipt_files import ReceiptFiles
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def save(told: dict[str, Any], target: Path) -> None:
     Raises:
         UserError: `INVALID`: the file cannot be written.
     """
-    raw = receipts.envelope_bytes(msgspec.convert(told["envelope"], receipts.Envelope))
+    raw = receipts.envelope_bytes(msgspec.convert(told["envelope"], Envelope))
     try:
         target.write_bytes(raw)
     except OSError as error:

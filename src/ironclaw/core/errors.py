@@ -4,6 +4,7 @@ IronClawError
   UserError     the caller can mend it
   PolicyError   a rule refused it; audited, no traceback
   PeerError     a box lied or broke; its session ends, audited
+    PostureError  it was launched less sealed than its spec says; it gets no session
   HostError     machine, runsc, disk, network, provider
 """
 
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING
 from ironclaw.core.codes import CODES, Code
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ironclaw.core.codes import CodeRow
 
 
@@ -47,6 +50,20 @@ class PolicyError(IronClawError):
 
 class PeerError(IronClawError):
     """A sandbox lied or broke."""
+
+
+class PostureError(PeerError):
+    """A launched box is not as sealed as its spec says (`POSTURE_FAILED`)."""
+
+    def __init__(self, checks: Sequence[str], *, hint: str, detail: str = "") -> None:
+        super().__init__(
+            Code.POSTURE_FAILED,
+            f"The sandbox is not sealed as its spec says: {', '.join(checks)}.",
+            hint=hint,
+            detail=detail,
+        )
+        self.checks = tuple(checks)
+        """Names of the checks that failed."""
 
 
 class HostError(IronClawError):

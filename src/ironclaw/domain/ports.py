@@ -8,10 +8,6 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import msgspec
-
-from ironclaw.core.codes import Code
-from ironclaw.core.errors import PeerError
 from ironclaw_contract.records import InboundBody, OutboundBody
 from ironclaw_contract.rpc import Facts, Hello, ModelAsk, ModelTell
 
@@ -23,6 +19,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.audit import AuditEntry, AuditRecord
     from ironclaw.domain.disk import Holding
     from ironclaw.domain.model import Agent, BoxLimits, Delivery, Message, Session
+    from ironclaw.domain.statement import Receipt
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.rpc import Generate
 
@@ -83,61 +80,6 @@ class Box(NamedTuple):
     """Its start time in clock ticks (/proc/pid/stat, field 22): pid and this name one process."""
     spec_digest: str
     """Digest of the parts of the spec that do not differ between slots of one agent."""
-
-
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The proof of one launch."""
-
-    slot: str
-    at_ms: int
-    runtime: str
-    runtime_version: str
-    platform: str
-    network: str
-    uid: int
-    rootless: bool
-    image_digest: str
-    spec_digest: str
-    inside: Facts
-    outside: dict[str, str]
-    """Measured facts by name, as text: `uid`, `cap_eff`, `seccomp`, `netns`, `cgroup`, …"""
-    weaker: tuple[str, ...]
-    """What this host cannot enforce, in words; empty on a full host."""
-    flags: tuple[str, ...] = ()
-    """Flags that the runtime was started with."""
-    checks: dict[str, bool] = {}
-    """Every posture check by name, and whether it held."""
-    airlock_held: tuple[str, ...] = ()
-    """Controls in force on the box's airlock, by name."""
-    airlock_missing: tuple[str, ...] = ()
-    """Controls that this machine or user could not offer."""
-
-
-class PostureError(PeerError):
-    """A launched box is not as sealed as its spec says (`POSTURE_FAILED`)."""
-
-    def __init__(self, checks: Sequence[str], *, hint: str, detail: str = "") -> None:
-        super().__init__(
-            Code.POSTURE_FAILED,
-            f"The sandbox is not sealed as its spec says: {', '.join(checks)}.",
-            hint=hint,
-            detail=detail,
-        )
-        self.checks = tuple(checks)
-        """Names of the checks that failed."""
-
-
-class Signer(Protocol):
-    """Signs receipts with a key that nobody else has."""
-
-    @property
-    def key_id(self) -> str:
-        """The name of its public key (`ironclaw.domain.receipts.key_id`)."""
-        ...
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the Ed25519 signature of `message`, 64 bytes."""
-        ...
 
 
 class Audit(Protocol):

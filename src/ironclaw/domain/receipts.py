@@ -1,6 +1,6 @@
-"""Signed receipts: what is signed, in which bytes, and how anybody checks it. Pure.
+"""Signed receipts: in which bytes a statement is signed, and how anybody checks it. Pure.
 
-    state -> seal: canonical payload -> DSSE envelope -> bytes       (the core, at a claim)
+    seal: Statement -> canonical payload -> DSSE envelope -> bytes   (the core, at a claim)
     verify: bytes + public key -> Statement, or `RECEIPT_INVALID`    (anybody, with no house)
 
 An envelope is exactly the bytes that `seal` makes: what says the same in other bytes is refused, so
@@ -14,8 +14,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, NoReturn, TypeVar
+from datetime import datetime
+from typing import Final, NoReturn, Protocol, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -28,16 +28,16 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
-from ironclaw.domain.ports import Receipt
-from ironclaw_contract.rpc import Facts
-
-if TYPE_CHECKING:
-    from ironclaw.domain.model import Session
-    from ironclaw.domain.ports import Signer
+from ironclaw.domain.statement import (
+    FORMAT,
+    Envelope,
+    Sealed,
+    Signature,
+    SignedReceipt,
+    Statement,
+)
 
 PAYLOAD_TYPE: Final = "application/vnd.ironclaw.receipt+json"
-FORMAT: Final = 1
-"""Version of the payload. A verifier refuses one that it does not know."""
 KEPT: Final = 10
 """Receipts kept of one session, the newest ones, in the store and as files."""
 MAX_BYTES: Final = 64 * 1024
@@ -45,129 +45,20 @@ MAX_BYTES: Final = 64 * 1024
 MAX_KEY_BYTES: Final = 4096
 """A public key file; a real one has 113 bytes."""
 
-_Time = Annotated[str, msgspec.Meta(pattern=r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z")]
-"""UTC, RFC 3339, in milliseconds."""
-_T = TypeVar("_T", "Statement", "Envelope")
+_T = TypeVar("_T", Statement, Envelope)
 
 
-class _Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of everything in an envelope."""
+class Signer(Protocol):
+    """Signs with a key that nobody else has."""
 
+    @property
+    def key_id(self) -> str:
+        """The name of its public key, as `key_id` makes it."""
+        ...
 
-class RuntimeFacts(_Closed, frozen=True):
-    """What ran the box, and how it was started."""
-
-    name: str
-    version: str
-    platform: str
-    flags: tuple[str, ...]
-    network: str
-    rootless: bool
-
-
-class AirlockFacts(_Closed, frozen=True):
-    """How the box's airlock is confined."""
-
-    held: tuple[str, ...]
-    """Controls in force, by name."""
-    missing: tuple[str, ...]
-    """Controls that this machine or user could not offer."""
-
-
-class Statement(_Closed, frozen=True):
-    """The payload: the proof of one launch, bound to one life of one session."""
-
-    format: Literal[1]
-    session: str
-    agent: str
-    slot: str
-    epoch: int
-    launched_at: _Time
-    """When the launch was proven, while the slot was blank."""
-    bound_at: _Time
-    """When it was signed, before the session's key entered the slot."""
-    verdict: Literal["proven"]
-    spec_digest: str
-    image_digest: str
-    runtime: RuntimeFacts
-    airlock: AirlockFacts
-    checks: dict[str, bool]
-    """Every posture check by name, and whether it held."""
-    inside: Facts
-    outside: dict[str, str]
-    weaker: tuple[str, ...]
-    """What this host cannot enforce, in words."""
-
-
-class Signature(_Closed, frozen=True):
-    """One signature of an envelope."""
-
-    keyid: str
-    """`sha256:` and the digest of the public key's DER form (SubjectPublicKeyInfo)."""
-    sig: str
-    """Base64."""
-
-
-class Envelope(_Closed, frozen=True, rename={"payload_type": "payloadType"}):
-    """A DSSE envelope."""
-
-    payload: str
-    """Base64."""
-    payload_type: str
-    signatures: Annotated[tuple[Signature, ...], msgspec.Meta(min_length=1, max_length=1)]
-
-
-class Sealed(NamedTuple):
-    """A receipt to keep."""
-
-    statement: Statement
-    envelope: bytes
-
-
-class SignedReceipt(Receipt, frozen=True, kw_only=True):
-    """A receipt as people are shown it: the facts of before, whose they are, and the proof."""
-
-    session: str
-    agent: str
-    epoch: int
-    bound_ms: int
-    verdict: str
-    envelope: Envelope
-
-
-def state(receipt: Receipt, session: Session, *, bound_ms: int) -> Statement:
-    """Say which life of which session this launch is for.
-
-    Args:
-        receipt: Of a launch that was proven.
-        session: As it is after its epoch began.
-        bound_ms: Now.
-    """
-    return Statement(
-        format=FORMAT,
-        session=session.id,
-        agent=session.agent,
-        slot=receipt.slot,
-        epoch=session.epoch,
-        launched_at=_utc(receipt.at_ms),
-        bound_at=_utc(bound_ms),
-        verdict="proven",
-        spec_digest=receipt.spec_digest,
-        image_digest=receipt.image_digest,
-        runtime=RuntimeFacts(
-            name=receipt.runtime,
-            version=receipt.runtime_version,
-            platform=receipt.platform,
-            flags=receipt.flags,
-            network=receipt.network,
-            rootless=receipt.rootless,
-        ),
-        airlock=AirlockFacts(held=receipt.airlock_held, missing=receipt.airlock_missing),
-        checks=receipt.checks,
-        inside=receipt.inside,
-        outside=receipt.outside,
-        weaker=receipt.weaker,
-    )
+    def sign(self, message: bytes) -> bytes:
+        """Return the Ed25519 signature of `message`, 64 bytes."""
+        ...
 
 
 def seal(statement: Statement, signer: Signer) -> Sealed:
@@ -319,11 +210,6 @@ def _unbased(text: str) -> bytes:
     if base64.b64encode(found).decode() != text:
         _refuse("Its bytes are not those that were written.")
     return found
-
-
-def _utc(at_ms: int) -> str:
-    moment = datetime.fromtimestamp(at_ms // 1000, tz=UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03}Z"
 
 
 def _ms(text: str) -> int:

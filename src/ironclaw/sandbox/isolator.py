@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import HostError, PeerError
+from ironclaw.core.errors import HostError, PeerError, PostureError
 from ironclaw.core.ids import SlotId
-from ironclaw.domain.ports import Box, Durable, PostureError, Receipt
+from ironclaw.domain.ports import Box, Durable
+from ironclaw.domain.statement import Receipt
 from ironclaw.sandbox import cgroups, nest, outside, posture
 from ironclaw.sandbox.ending import end_sandbox
 from ironclaw.sandbox.ids import id_range, own_mapped_ids

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ironclaw.domain.ports import PostureError
+from ironclaw.core.errors import PostureError
 from ironclaw.sandbox import cgroups
 from ironclaw.sandbox.outside import NAMESPACES
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ironclaw.domain.audit import AuditRecord
     from ironclaw.domain.model import Event
-    from ironclaw.domain.receipts import SignedReceipt
+    from ironclaw.domain.statement import SignedReceipt
 
 
 class Routed(NamedTuple):

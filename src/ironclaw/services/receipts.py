@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from ironclaw.domain.receipts import seal, state
+from ironclaw.domain.receipts import seal
+from ironclaw.domain.statement import state
 
 if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.domain.model import Session
-    from ironclaw.domain.ports import Receipt, Signer
-    from ironclaw.domain.receipts import Sealed
+    from ironclaw.domain.receipts import Signer
+    from ironclaw.domain.statement import Receipt, Sealed
 
 
 class ReceiptStore(Protocol):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 from msgspec import structs
 
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import HostError, IronClawError, PeerError
+from ironclaw.core.errors import HostError, IronClawError, PeerError, PostureError
 from ironclaw.core.ids import SlotId, new_id
 from ironclaw.core.log import get_logger
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.disk import check_limits
-from ironclaw.domain.ports import BoxArrived, BoxGone, Durable, LaunchSpec, PostureError
+from ironclaw.domain.ports import BoxArrived, BoxGone, Durable, LaunchSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
         Audit,
         Box,
         Isolator,
-        Receipt,
         Rootfs,
         SlotDir,
     )
+    from ironclaw.domain.statement import Receipt
     from ironclaw.services.parts import Meters
     from ironclaw_contract.rpc import Facts
 

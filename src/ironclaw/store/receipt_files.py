@@ -18,7 +18,7 @@ from ironclaw.domain.receipts import KEPT
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ironclaw.domain.receipts import Sealed
+    from ironclaw.domain.statement import Sealed
 
 _SESSION: Final = re.compile(r"ses_[a-z0-9]{1,64}")
 _NAME: Final = re.compile(r"([1-9][0-9]{0,17})\.json")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.audit import AuditEntry, AuditEvent
-from ironclaw.domain.receipts import KEPT, Sealed, SignedReceipt, shown
+from ironclaw.domain.receipts import KEPT, shown
 from ironclaw.store.audit_rows import append
 from ironclaw.store.rows import Rows
 from ironclaw.store.session_rows import SESSION, as_session
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId, SlotId
     from ironclaw.domain.model import Session
+    from ironclaw.domain.statement import Sealed, SignedReceipt
 
 _OF_SLOT: Final = (
     f"{SESSION} WHERE id = (SELECT r.session FROM receipt r WHERE r.slot = ? AND r.n = "  # noqa: S608 - constants only

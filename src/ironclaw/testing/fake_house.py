@@ -36,7 +36,7 @@ from ironclaw.domain.model import (
     UnknownSender,
     Wiring,
 )
-from ironclaw.domain.receipts import SignedReceipt, shown
+from ironclaw.domain.receipts import shown
 from ironclaw.services.house import ChatEvent, Health, Routed, SessionView
 from ironclaw.testing.receipts import sealed
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ironclaw.domain.audit import AuditRecord
+    from ironclaw.domain.statement import SignedReceipt
 
 NOW_MS = 1_800_000_000_000
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
-from ironclaw.domain.ports import Box, Durable, Receipt, SlotDir
+from ironclaw.domain.ports import Box, Durable, SlotDir
+from ironclaw.domain.statement import Receipt
 from ironclaw.sandbox import posture
 from ironclaw.sandbox.cgroups import Cgroups
 from ironclaw.sandbox.ids import IdRange

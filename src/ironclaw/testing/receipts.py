@@ -7,8 +7,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Partition, Session
-from ironclaw.domain.ports import Receipt
-from ironclaw.domain.receipts import Sealed, key_id, seal, state
+from ironclaw.domain.receipts import key_id, seal
+from ironclaw.domain.statement import Receipt, Sealed, state
 from ironclaw.testing.sealed_facts import SEALED
 
 AT_MS = 1_800_000_000_123

@@ -12,6 +12,7 @@ from ironclaw.api.gate import SECURITY_HEADERS
 from ironclaw.api.scopes import Scope
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError
+from ironclaw.domain.audit import AuditEvent, AuditRecord
 
 SEND = "/v1/agents/demo/chats/main/messages?wait=5"
 
@@ -137,6 +138,20 @@ async def test_sessions_show_box_receipt_and_transcript(edge: Any):
     assert stopped.status_code == 204
     assert edge.house.stopped == [session]
     assert unknown.status_code == 404
+
+
+async def test_the_audit_shows_its_newest_records(edge: Any):
+    for number in (1, 2, 3):
+        edge.house.audited.append(
+            AuditRecord(number=number, at_ms=1, event=AuditEvent.LAUNCH_REFUSED, words=("a.b",))
+        )
+    async with edge.client(Scope.READ) as client:
+        newest = await client.get("/v1/audit?limit=2")
+        beyond = await client.get("/v1/audit?limit=1001")
+
+    assert [record["number"] for record in newest.json()["records"]] == [2, 3]
+    assert newest.json()["records"][0]["event"] == "launch.refused"
+    assert beyond.status_code == 400
 
 
 async def test_a_minted_token_works_is_listed_without_its_secret_and_ends(edge: Any):

@@ -10,8 +10,10 @@ import pytest
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
+from ironclaw.core.ids import SlotId
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.receipts import KEPT
+from ironclaw.store.migrations import MIGRATIONS
 from ironclaw.store.receipt_files import ReceiptFiles
 from ironclaw.testing.fakes_store import open_core_store
 from ironclaw.testing.receipts import sealed
@@ -88,6 +90,30 @@ async def test_a_receipt_that_cannot_be_written_is_an_error_of_the_host(tmp_path
         await ReceiptFiles(tmp_path / "receipts").keep(sealed("ses_a"))
 
     assert caught.value.code is Code.STORE_FAILED
+
+
+async def test_a_store_of_before_receipts_were_signed_is_taken_over_without_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody adopts the box of an unsigned launch; what people said is all there."""
+    with monkeypatch.context() as patch:
+        patch.setattr("ironclaw.store.migrations.MIGRATIONS", MIGRATIONS[:1])
+        async with open_core_store(tmp_path) as core:
+            talk = await core.begin()
+            heard = await talk.hear("remember me")
+            await core.store.write(
+                lambda db: db.execute(
+                    "INSERT INTO receipt (session, slot, body) VALUES (?, 'slt_old', x'00')",
+                    (talk.session,),
+                )
+            )
+    async with open_core_store(tmp_path) as core:
+        assert await core.ledger.backlog(talk.session) == [heard.message]
+        assert await core.registry.session_of_slot(SlotId("slt_old")) is None
+        with pytest.raises(UserError):
+            await core.registry.receipt(talk.session)
+        await core.registry.save_receipt(sealed(talk.session, slot="slt_new"))
+        assert (await core.registry.receipt(talk.session)).slot == "slt_new"
 
 
 # --- the audit ------------------------------------------------------------------------------------
