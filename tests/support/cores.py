@@ -174,6 +174,11 @@ class Core:
         events = await self.store.chatlog.chat_events(chat, after=0)
         return [event.text for event in events if event.kind in {"reply", "error"}]
 
+    async def codes(self, chat: ChatId) -> list[str]:
+        """The codes of what was said in a chat but by people; empty for replies."""
+        events = await self.store.chatlog.chat_events(chat, after=0)
+        return [event.code for event in events if event.kind in {"reply", "error"}]
+
     async def answered(self, talk: Conversation, count: int) -> list[str]:
         """Wait until so many things were said."""
         async with asyncio.timeout(WAIT_S):

@@ -107,6 +107,8 @@ class Sent(_Out, frozen=True):
     duplicate: bool
     reply: str | None = None
     """The agent's words, with `?wait=`; the host's when `status` is `failed`."""
+    code: str | None = None
+    """Why, when `status` is `failed`: one of the error codes."""
 
 
 class AgentList(_Out, frozen=True):

@@ -114,6 +114,7 @@ def _sent(chat: ChatId, routed: Routed | None, outcome: ChatEvent | None) -> Sen
         reason=routed.reason if routed else "not_wired",
         duplicate=routed.duplicate if routed else False,
         reply=outcome.text if outcome else None,
+        code=outcome.code or None if outcome else None,
     )
 
 

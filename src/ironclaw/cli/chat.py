@@ -51,17 +51,19 @@ def once(
     """Send one message and show its reply.
 
     Raises:
-        PeerError: The turn failed; the message is the host's own words (`BOX_BROKEN`).
+        PeerError: The turn failed; the message is the host's own words, the code says why.
     """
     sent = talk.send(client, agent, name, text, thread=thread)
     last = _play(client, sent, is_shown=not as_json)
     if as_json:
         told = {key: sent[key] for key in ("chat", "session", "message")}
-        render.data(told | {"kind": last.kind, "text": last.text})
+        told |= {"kind": last.kind, "text": last.text}
         if last.kind == "error":
-            raise typer.Exit(_failed("").row.exit_code)
+            render.data(told | {"code": last.code})
+            raise typer.Exit(_failed(last).row.exit_code)
+        render.data(told)
     elif last.kind == "error":
-        raise _failed(last.text)
+        raise _failed(last)
 
 
 def converse(client: Client, agent: str, name: str, *, thread: str | None) -> None:
@@ -99,5 +101,7 @@ def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> Spoken:
     return last
 
 
-def _failed(text: str) -> PeerError:
-    return PeerError(Code.BOX_BROKEN, text, hint="`ironclaw logs` has what happened.")
+def _failed(last: Spoken) -> PeerError:
+    # A daemon that is newer than this program may have more codes.
+    code = Code(last.code) if last.code in set(Code) else Code.BOX_BROKEN
+    return PeerError(code, last.text, hint="`ironclaw logs` has what happened.")

@@ -79,7 +79,7 @@ def _ask(client: Client, text: str) -> _Heard:
     took_ms = 1000 * (time.perf_counter() - began)
     if sent["status"] == "failed":
         raise PeerError(
-            Code.BOX_BROKEN, sent["reply"], hint="`ironclaw doctor` tries each part of the wall."
+            Code(sent["code"]), sent["reply"], hint="`ironclaw doctor` tries each part of the wall."
         )
     if sent["status"] != "answered":
         raise HostError(

@@ -27,6 +27,8 @@ class Spoken(NamedTuple):
     chat: str
     session: str
     message: str
+    code: str = ""
+    """Why, for an `error`."""
 
 
 def send(client: Client, agent: str, chat: str, text: str, *, thread: str | None) -> dict[str, Any]:
@@ -71,7 +73,8 @@ def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
         data = event.data
         if data.get("message") != message or data["kind"] == "message":
             continue
-        yield Spoken(data["kind"], data["text"], sent["chat"], session, message)
+        code = data.get("code", "")
+        yield Spoken(data["kind"], data["text"], sent["chat"], session, message, code)
         if data["kind"] in {"reply", "error"}:
             return
     raise HostError(

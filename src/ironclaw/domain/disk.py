@@ -200,6 +200,11 @@ def is_over(caps: Caps, holding: Holding) -> bool:
     )
 
 
+def code(over: Over) -> Code:
+    """What it is called on every surface."""
+    return Code.DISK_FULL if over.where == "host" else Code.BOX_OUT_OF_DISK
+
+
 def words(over: Over) -> str:
     """Say it to the person whose message the box was working on."""
     if over.where == "host":

@@ -237,3 +237,5 @@ class Delivery(_Value, frozen=True):
     """Id of the `ChatEvent` it is shown as."""
     said_by: str = ""
     """Who says it, as people know them: the agent's name, or the host's for its own words."""
+    code: str = ""
+    """One of `core.codes` when it is an error."""

@@ -331,7 +331,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def fail_message(self, message: MessageId, *, text: str) -> Committed:
+    async def fail_message(self, message: MessageId, *, text: str, code: Code) -> Committed:
         """Close a pending message with the host's own words; the person is told."""
         ...
 

@@ -59,6 +59,8 @@ class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     sender: str
     text: str
     at_ms: int
+    code: str = ""
+    """Why, for an `error`: one of the error codes."""
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,6 +50,8 @@ class LoggedEvent(Protocol):
     def text(self) -> str: ...  # noqa: D102 - as ChatEvent
     @property
     def at_ms(self) -> int: ...  # noqa: D102 - as ChatEvent
+    @property
+    def code(self) -> str: ...  # noqa: D102 - as ChatEvent
 
 
 class History(Protocol):
@@ -101,6 +103,7 @@ class Hub:
                 sender=delivery.said_by,
                 text=delivery.text,
                 at_ms=delivery.at_ms,
+                code=delivery.code,
             )
         )
 
@@ -233,4 +236,5 @@ def shown(event: LoggedEvent) -> ChatEvent:
         sender=event.sender,
         text=event.text,
         at_ms=event.at_ms,
+        code=event.code,
     )

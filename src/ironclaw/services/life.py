@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PeerError
 from ironclaw.core.ids import MessageId
 from ironclaw.core.log import get_logger
@@ -47,8 +48,23 @@ MAX_RELINKS: Final = 5
 """Airlocks that may die in one life; over it the box is replaced as well."""
 
 Reason = Literal[
-    "idle", "retired", "stopped", "ended", "gone", "hung", "tamper", "trouble", "disk", "bug"
+    "idle",
+    "retired",
+    "stopped",
+    "ended",
+    "gone",
+    "hung",
+    "tamper",
+    "trouble",
+    "memory",
+    "disk",
+    "bug",
 ]
+
+_NO_MEMORY: Final = (
+    "The agent took more memory than it may ({} MiB): it was stopped. Send it less at once, or "
+    "something else."
+)
 
 _log = get_logger("life")
 
@@ -62,6 +78,8 @@ class End(NamedTuple):
     """At least one record of a turn was committed."""
     words: str = ""
     """What people are told, where this end is their answer."""
+    code: Code = Code.BOX_BROKEN
+    """What it is called on every surface, where it fails a message."""
 
 
 class Life:
@@ -126,12 +144,19 @@ class Life:
             return
         self._work.set()
 
-    def end(self, reason: Reason, detail: str = "", *, words: str = "") -> None:
+    def end(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        words: str = "",
+        code: Code = Code.BOX_BROKEN,
+    ) -> None:
         """End this life; the first reason counts."""
         if not self._ended.done():
             # What a box did before it hung is no reason to think that the next one will not.
             progressed = self._progressed and reason != "hung"
-            self._ended.set_result(End(reason, detail, progressed, words))
+            self._ended.set_result(End(reason, detail, progressed, words, code))
 
     async def run(self, *, adopted: bool) -> End:
         """Live until something ends it.
@@ -248,10 +273,16 @@ class Life:
     # --- from the box -----------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        self.end("ended", await self._parts.isolator.ended(self._slot.box))
+        why = await self._parts.isolator.ended(self._slot.box)
+        if why == "oom":
+            allowed = self._agent.limits.memory_bytes // 1024**2
+            self.end("memory", why, words=_NO_MEMORY.format(allowed), code=Code.BOX_OUT_OF_MEMORY)
+        else:
+            self.end("ended", why)
 
     def _over_disk(self, over: Over) -> None:
-        self.end("disk", f"{over.where}: {disk.amount(over)}", words=disk.words(over))
+        detail = f"{over.where}: {disk.amount(over)}"
+        self.end("disk", detail, words=disk.words(over), code=disk.code(over))
 
     async def _pump(self) -> None:
         while True:
@@ -276,7 +307,7 @@ class Life:
             case BoxGone():
                 self._lost_bell()
             case BoxHung():
-                self.end("hung")
+                self.end("hung", code=Code.BOX_HUNG)
             case Tampered(reason):
                 await self._quarantine(reason)
 
@@ -361,19 +392,22 @@ class Life:
         limits = self._parts.limits
         if self.busy:
             # It may answer its watchdog and still never answer a person.
-            detail = f"nothing done in {limits.turn_s:.0f} s"
-            self._timer = loop.call_later(limits.turn_s, self.end, "hung", detail)
+            self._timer = loop.call_later(limits.turn_s, self._got_nothing_done)
         else:
             self._timer = loop.call_later(limits.idle_stop_s, self.end, "idle")
             self._changed()
 
+    def _got_nothing_done(self) -> None:
+        detail = f"nothing done in {self._parts.limits.turn_s:.0f} s"
+        self.end("hung", detail, code=Code.BOX_HUNG)
+
     def _broken(self, name: str, error: BaseException) -> None:
         if isinstance(error, IronClawError):
             _log.warning("life_failed", task=name, code=error.code, detail=error.detail)
-            self.end("gone", error.message)
+            self.end("gone", error.message, code=error.code)
         else:
             _log.error("life_bug", task=name, exc_info=error)
-            self.end("bug", type(error).__name__)
+            self.end("bug", type(error).__name__, code=Code.BUG)
 
 
 async def _publish(link: AirlockLink, bodies: Sequence[InboundBody]) -> None:

@@ -162,7 +162,7 @@ class Owner:
             if end.words:
                 # The same message would only do the same to a fresh box.
                 failures = 0
-                await self._fail(end.words)
+                await self._fail(end.words, end.code)
                 continue
             pending = await self._has_pending()
             match after_end(failures=failures, progressed=end.progressed, pending=pending):
@@ -173,13 +173,14 @@ class Owner:
                 case Park(failures):
                     await self._fail(
                         f"The agent's sandbox failed {failures} times in a row ({end.reason}). "
-                        "It starts again with your next message."
+                        "It starts again with your next message.",
+                        end.code,
                     )
                     break
                 case other:
                     assert_never(other)
         if self._stopped:
-            await self._fail("Stopped on request.")
+            await self._fail("Stopped on request.", Code.STOPPED)
 
     async def _look(self) -> tuple[Session, Agent] | None:
         """What there is to work on; None when there is nothing, or nothing may be done."""
@@ -187,10 +188,10 @@ class Owner:
         agent = await self._parts.registry.agent(session.agent)
         self.agent_id = agent.id
         if session.state is not SessionState.ACTIVE:
-            await self._fail(f"This conversation is closed: {session.reason}.")
+            await self._fail(f"This conversation is closed: {session.reason}.", Code.QUARANTINED)
             return None
         if agent.archived:
-            await self._fail(f"The agent {agent.name} is archived.")
+            await self._fail(f"The agent {agent.name} is archived.", Code.NOT_FOUND)
             return None
         has_work = self._adopted is not None or await self._has_pending()
         return (session, agent) if has_work else None
@@ -259,17 +260,17 @@ class Owner:
             detail=error.detail,
         )
         if error.code in _FINAL:
-            await self._fail(f"The agent cannot start: {error.message} ({error.code}).")
+            await self._fail(f"The agent cannot start: {error.message} ({error.code}).", error.code)
             return None
-        return End("gone", error.message, progressed=False)
+        return End("gone", error.message, progressed=False, code=error.code)
 
     async def _has_pending(self) -> bool:
         return any(message.engage for message in await self._parts.ledger.backlog(self._id))
 
-    async def _fail(self, text: str) -> None:
+    async def _fail(self, text: str, code: Code) -> None:
         for message in await self._parts.ledger.backlog(self._id):
             if message.engage:
-                await self._parts.ledger.fail_message(message.id, text=text)
+                await self._parts.ledger.fail_message(message.id, text=text, code=code)
         self._parts.announce.due()
 
     async def _wait(self, delay_s: float) -> None:

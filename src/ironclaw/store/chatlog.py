@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _EVENTS: Final = (
     "SELECT e.chat, e.id, e.kind, e.message, e.delivery, e.session, e.at_ms, m.thread, m.sealed,"
-    " d.sealed, d.tries, a.name FROM event e JOIN message m ON m.id = e.message"
+    " d.sealed, d.tries, a.name, d.code FROM event e JOIN message m ON m.id = e.message"
     " LEFT JOIN delivery d ON d.id = e.delivery JOIN session s ON s.id = e.session"
     " JOIN agent a ON a.id = s.agent"
 )
@@ -33,7 +33,19 @@ PAGE_CHARS: Final = 2 * 1024 * 1024
 _NAME_CHARS: Final = 200
 
 _Row = tuple[
-    str, int, str, str, str | None, str, int, str | None, bytes, bytes | None, int | None, str
+    str,
+    int,
+    str,
+    str,
+    str | None,
+    str,
+    int,
+    str | None,
+    bytes,
+    bytes | None,
+    int | None,
+    str,
+    str | None,
 ]
 
 
@@ -49,6 +61,7 @@ class LoggedEvent(NamedTuple):
     sender: str
     text: str
     at_ms: int
+    code: str = ""
 
 
 class Counts(NamedTuple):
@@ -186,11 +199,12 @@ class ChatLog:
     def _event(self, row: _Row) -> LoggedEvent:
         (
             chat, id_, kind, message, delivery, session, at_ms, thread, message_sealed,
-            delivery_sealed, tries, agent,
+            delivery_sealed, tries, agent, code,
         ) = row  # fmt: skip
         sender, text = HOST, ""
         try:
             if kind == "undelivered":
+                code = Code.DELIVERY_FAILED
                 text = f"A reply could not be delivered to this chat (tries: {tries})."
             elif delivery_sealed is not None:
                 place = f"delivery/{delivery}"
@@ -214,6 +228,7 @@ class ChatLog:
             sender=sender,
             text=text,
             at_ms=at_ms,
+            code=code or "",
         )
 
 

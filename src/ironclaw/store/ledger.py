@@ -190,7 +190,7 @@ class Ledger(Outbox):
             lambda db: take_in(db, self._content, session=session, epoch=epoch, out=out, now_ms=now)
         )
 
-    async def fail_message(self, message: MessageId, *, text: str) -> Committed:
+    async def fail_message(self, message: MessageId, *, text: str, code: Code) -> Committed:
         """Close a pending message with the host's own words; a second time changes nothing.
 
         Raises:
@@ -204,7 +204,7 @@ class Ledger(Outbox):
                 raise UserError(
                     Code.NOT_FOUND, f"There is no message {message}.", hint="Check the id."
                 )
-            return self._fail(db, [target], text)
+            return self._fail(db, [target], text, code)
 
         return await self._store.write(work)
 
@@ -240,11 +240,12 @@ class Ledger(Outbox):
                 targets,
                 "This conversation was stopped: its sandbox broke the rules. "
                 "Nothing from it was believed after that.",
+                Code.TAMPER,
             )
 
         await self._store.write(work)
 
-    def _fail(self, db: apsw.Connection, targets: list[Target], text: str) -> Committed:
+    def _fail(self, db: apsw.Connection, targets: list[Target], text: str, code: Code) -> Committed:
         deliveries = []
         now = self._clock.now_ms()
         pending = [target for target in targets if target.status == MessageStatus.PENDING]
@@ -259,7 +260,7 @@ class Ledger(Outbox):
                     key=f"host/{target.id}",
                     target=target,
                     text=text,
-                    is_error=True,
+                    code=code,
                     now_ms=now,
                 )
             )

@@ -14,6 +14,7 @@ from ironclaw.domain.model import Delivery, DeliveryStatus, Message, MessageStat
 if TYPE_CHECKING:
     import apsw
 
+    from ironclaw.core.codes import Code
     from ironclaw.store.content import Content
 
 MESSAGE: Final = "SELECT id, session, chat, thread, sealed, at_ms, engage, status FROM message"
@@ -126,7 +127,7 @@ def add_delivery(
     key: str,
     target: Target,
     text: str,
-    is_error: bool,
+    code: Code | None = None,
     now_ms: int,
 ) -> Delivery:
     """Say something in the target's own chat and thread.
@@ -137,19 +138,20 @@ def add_delivery(
         key: What it is, unique within the session: the id is derived from it.
         target: What it answers.
         text: Words for people.
-        is_error: The host's own words.
+        code: Why the host says this in place of the agent; None for the agent's own words.
         now_ms: Milliseconds since the epoch.
     """
     digest = hashlib.sha256(f"ironclaw delivery\0{target.session}\0{key}".encode()).digest()
     id_ = DeliveryId(f"dlv_{base64.b32encode(digest[:10]).decode().lower()}")
     number, channel, platform_id = next_event(db, target.chat)
+    is_error = code is not None
     db.execute(
         "INSERT INTO delivery (id, session, message, chat, thread, sealed, at_ms, is_error,"
-        " next_ms, event) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " next_ms, event, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id_, target.session, target.id, target.chat, target.thread,
             content.seal(target.session, f"delivery/{id_}", text.encode()),
-            now_ms, int(is_error), now_ms, number,
+            now_ms, int(is_error), now_ms, number, code or "",
         ),
     )  # fmt: skip
     kind = "error" if is_error else "reply"
@@ -169,6 +171,7 @@ def add_delivery(
         next_ms=now_ms,
         event=number,
         said_by=HOST if is_error else target.agent,
+        code=code or "",
     )
 
 

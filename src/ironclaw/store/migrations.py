@@ -203,7 +203,12 @@ WHEN EXISTS (SELECT 1 FROM audit WHERE n = NEW.n)
 BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SIGNED_RECEIPTS)
+_FAILURE_CODES: Final = """
+ALTER TABLE delivery ADD COLUMN code TEXT NOT NULL DEFAULT '';
+UPDATE delivery SET code = 'box_broken' WHERE is_error = 1;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SIGNED_RECEIPTS, _FAILURE_CODES)
 """Step n brings the schema from version n to n + 1."""
 
 

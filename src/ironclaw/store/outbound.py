@@ -38,6 +38,20 @@ if TYPE_CHECKING:
     from ironclaw.domain.ports import Outbound
     from ironclaw.store.content import Content
 
+CODES: Final[dict[WireCode, Code]] = {
+    WireCode.TOO_LARGE: Code.TOO_LARGE,
+    WireCode.MALFORMED: Code.BOX_BROKEN,
+    WireCode.NOT_GRANTED: Code.FORBIDDEN,
+    WireCode.BUSY: Code.UNAVAILABLE,
+    WireCode.CANCELLED: Code.STOPPED,
+    WireCode.MODEL_REFUSED: Code.MODEL_FAILED,
+    WireCode.MODEL_UNAVAILABLE: Code.MODEL_FAILED,
+    WireCode.CONTEXT_TOO_LONG: Code.TOO_LARGE,
+    WireCode.TOO_MANY_STEPS: Code.BOX_BROKEN,
+    WireCode.INTERNAL: Code.BOX_BROKEN,
+}
+"""The code of a failed turn on every surface of the host."""
+
 WORDS: Final[dict[WireCode, str]] = {
     WireCode.TOO_LARGE: "That was too large to work with. Please send something shorter.",
     WireCode.MALFORMED: "The agent could not make sense of its own data. Please try again.",
@@ -149,11 +163,11 @@ class _Taking:
             close_message(self._db, target, MessageStatus.ANSWERED)
         else:
             close_message(self._db, target, MessageStatus.FAILED)
-            words = WORDS[body.failed]
-            self._say(f"{self._epoch}/{seq}/failed", target, words, is_error=True)
+            words, code = WORDS[body.failed], CODES[body.failed]
+            self._say(f"{self._epoch}/{seq}/failed", target, words, code=code)
         self.answered.append(target.id)
 
-    def _say(self, key: str, target: Target, text: str, *, is_error: bool = False) -> None:
+    def _say(self, key: str, target: Target, text: str, *, code: Code | None = None) -> None:
         clean = text.replace("\0", "")
         # No platform can show blank text; saying nothing is the agent's right.
         if clean.strip():
@@ -164,7 +178,7 @@ class _Taking:
                     key=key,
                     target=target,
                     text=clean,
-                    is_error=is_error,
+                    code=code,
                     now_ms=self._now_ms,
                 )
             )

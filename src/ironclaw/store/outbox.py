@@ -23,7 +23,7 @@ _HEADS: Final = (
 )
 _DUE: Final = (
     "SELECT d.id, d.session, d.message, d.chat, c.channel, c.platform_id, d.thread, d.sealed,"  # noqa: S608 - constants only
-    " d.at_ms, d.is_error, d.tries, d.next_ms, d.error, d.event, a.name FROM delivery d"
+    " d.at_ms, d.is_error, d.tries, d.next_ms, d.error, d.event, a.name, d.code FROM delivery d"
     " JOIN chat c ON c.id = d.chat JOIN session s ON s.id = d.session"
     f" JOIN agent a ON a.id = s.agent WHERE {_HEADS} AND d.next_ms <= ? ORDER BY d.n LIMIT ?"
 )
@@ -116,12 +116,12 @@ class Outbox:
     def _delivery(
         self,
         row: tuple[
-            str, str, str, str, str, str, str | None, bytes, int, int, int, int, str, int, str
+            str, str, str, str, str, str, str | None, bytes, int, int, int, int, str, int, str, str
         ],
     ) -> Delivery:
         (
             id_, session, message, chat, channel, platform_id, thread, sealed, at_ms, is_error,
-            tries, next_ms, error, event, agent,
+            tries, next_ms, error, event, agent, code,
         ) = row  # fmt: skip
         text = self._content.unseal(SessionId(session), f"delivery/{id_}", sealed).decode()
         return Delivery(
@@ -140,4 +140,5 @@ class Outbox:
             error=error,
             event=event,
             said_by=HOST if is_error else agent,
+            code=code,
         )

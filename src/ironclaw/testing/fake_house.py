@@ -147,6 +147,7 @@ class FakeHouse:
             sender=sender,
             text=text,
             at_ms=NOW_MS,
+            code=Code.MODEL_FAILED if kind == "error" else "",
         )
         if event.id:
             kept.append(event)

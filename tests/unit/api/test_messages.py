@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ironclaw.api.scopes import Scope
+from ironclaw.core.codes import Code
 
 URL = "/v1/agents/demo/chats/main/messages"
 
@@ -35,6 +36,7 @@ async def test_a_failed_turn_says_so_in_the_hosts_words(edge: Any):
 
     assert answer.json()["status"] == "failed"
     assert answer.json()["reply"] == "The model refused."
+    assert answer.json()["code"] == Code.MODEL_FAILED
 
 
 async def test_waiting_ends_with_the_ids_when_no_reply_comes(edge: Any):

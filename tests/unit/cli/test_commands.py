@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
+from ironclaw.cli import chat, talk
 from ironclaw.cli.launch import core_environment
 from ironclaw.cli.main import COMMANDS
 from ironclaw.cli.options import chosen
 from ironclaw.config.load import load_settings
+from ironclaw.core.codes import CODES, Code
 from ironclaw.testing.fake_house import FakeHouse
 
 
@@ -169,8 +171,21 @@ def test_a_hostile_reply_cannot_touch_the_terminal(cli: Any, house: FakeHouse) -
 def test_a_failed_turn_is_an_error_with_its_exit_code(cli: Any, house: FakeHouse) -> None:
     status, _out, err = cli("chat", "demo", "fail please")
 
-    assert status == 52
+    assert status == CODES[Code.MODEL_FAILED].exit_code
     assert "The model refused." in err
+
+
+def test_a_failed_turn_names_its_code_in_json(cli: Any, house: FakeHouse) -> None:
+    status, out, _err = cli("chat", "demo", "fail please", "--json")
+
+    assert status == CODES[Code.MODEL_FAILED].exit_code
+    assert json.loads(out)["code"] == Code.MODEL_FAILED
+
+
+def test_a_code_that_this_program_does_not_know_is_a_broken_box() -> None:
+    last = talk.Spoken("error", "No.", "cht_a", "ses_a", "msg_a", "of_a_newer_daemon")
+
+    assert chat._failed(last).code is Code.BOX_BROKEN
 
 
 def test_an_unknown_agent_names_the_next_step(cli: Any, house: FakeHouse) -> None:

@@ -162,6 +162,11 @@ def test_limits_within_the_bounds_are_taken() -> None:
     disk.check_limits(BoxLimits(disk_bytes=disk.MOST_BYTES, disk_files=disk.MOST_FILES))
 
 
+def test_a_full_host_is_another_error_than_a_full_box() -> None:
+    assert disk.code(Over("host", "bytes", 1, 0)) is Code.DISK_FULL
+    assert disk.code(Over("memory", "bytes", 2, 1)) is Code.BOX_OUT_OF_DISK
+
+
 def test_people_are_told_what_happened_and_what_to_do() -> None:
     words = disk.words(Over("workspace", "bytes", 1100 * MIB, 1024 * MIB))
     assert "used more disk than it may: 1.1 GiB in its workspace, where 1.0 GiB" in words

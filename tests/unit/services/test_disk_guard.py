@@ -274,6 +274,7 @@ async def test_a_box_over_its_disk_is_ended_with_a_word_and_the_session_goes_on(
     said = await core.answered(talk, 2)
 
     assert "used more disk than it may: 2.0 GiB in its workspace" in said[1]
+    assert await core.codes(talk.chat.id) == ["", Code.BOX_OUT_OF_DISK]
     assert slot in core.isolator.discarded
     await core.hear(talk, "three")
     assert '"three"' in (await core.answered(talk, 3))[2]

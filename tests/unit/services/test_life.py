@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.cores import Core, OpenCore, until
 
+from ironclaw.core.codes import Code
 from ironclaw.domain import lifecycle
 from ironclaw.domain.model import SessionState
 from ironclaw.domain.routing import Seat
@@ -181,6 +182,7 @@ async def test_a_box_that_only_complains_is_not_started_for_ever(core: Core, sto
 
     said = await core.answered(talk, 1)
 
+    assert await core.codes(talk.chat.id) == [Code.BOX_BROKEN]
     words = "The agent's sandbox failed 5 times in a row (trouble). "
     assert said == [words + "It starts again with your next message."]
     assert len(core.isolator.launches) == 5
@@ -199,7 +201,23 @@ async def test_a_box_that_lives_but_gets_nothing_done_is_replaced_and_at_last_pa
     said = await core.answered(talk, 1)
 
     assert said[0].startswith("The agent's sandbox failed 5 times in a row (hung).")
+    assert await core.codes(talk.chat.id) == [Code.BOX_HUNG]
     assert len(core.isolator.launches) == 5
+
+
+async def test_a_box_out_of_memory_fails_its_message_at_once(core: Core):
+    """The same message in a fresh box would only do the same."""
+    talk = await begun(core)
+    await hangs(core, talk)
+    core.isolator.crash(core.slot(), "oom")
+
+    said = await core.answered(talk, 2)
+
+    assert said[1].startswith("The agent took more memory than it may (256 MiB)")
+    assert await core.codes(talk.chat.id) == ["", Code.BOX_OUT_OF_MEMORY]
+    await core.hear(talk, "three")
+    assert len(await core.answered(talk, 3)) == 3
+    assert len(core.isolator.launches) == 2
 
 
 # --- tampering ------------------------------------------------------------------------------------
@@ -292,6 +310,7 @@ async def test_an_airlock_that_hangs_does_not_hold_up_the_end(open_core: OpenCor
         await core.sessions.stop(talk.session)
 
     assert await core.replies(talk.chat.id) == ["Stopped on request."]
+    assert await core.codes(talk.chat.id) == [Code.STOPPED]
 
 
 async def test_trouble_is_logged_by_its_code_and_the_session_goes_on(core: Core):

@@ -111,6 +111,7 @@ async def test_a_key_that_cannot_be_had_is_final(
     said = await core.answered(talk, 1)
 
     assert said == ["The agent cannot start: The key is sealed. (key_unusable)."]
+    assert await core.codes(talk.chat.id) == [Code.KEY_UNUSABLE]
     await until(lambda: core.sessions.box_state(talk.session) == "none")
     assert await core.isolator.survivors() == []
     assert waits == [1.0]

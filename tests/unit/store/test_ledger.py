@@ -174,9 +174,17 @@ async def test_a_failed_turn_leaves_what_people_said_and_no_loose_call(talk: Con
 
 async def test_failing_a_message_tells_the_person_once(talk: Conversation):
     heard = await talk.hear("a")
-    first = await talk.core.ledger.fail_message(heard.message.id, text="Sorry.")
-    again = await talk.core.ledger.fail_message(heard.message.id, text="Sorry.")
+    first = await talk.core.ledger.fail_message(
+        heard.message.id, text="Sorry.", code=Code.BOX_BROKEN
+    )
+    again = await talk.core.ledger.fail_message(
+        heard.message.id, text="Sorry.", code=Code.BOX_BROKEN
+    )
     assert [d.text for d in first.deliveries] == ["Sorry."]
+    assert [d.code for d in first.deliveries] == [Code.BOX_BROKEN]
+    assert [d.code for d in await talk.core.ledger.due(now_ms=2**60, limit=9)] == [Code.BOX_BROKEN]
+    events = await talk.core.chatlog.chat_events(talk.chat.id, after=0)
+    assert [event.code for event in events] == ["", Code.BOX_BROKEN]
     assert again == ((), ())
     past = await talk.core.ledger.resume(talk.session, limit_bytes=LIMIT)
     assert [entry.text for entry in past.entries] == ["a"]
