@@ -50,6 +50,20 @@ _ROWS: Final[dict[Twin, Weakening]] = {
         flags=("--net-raw",),
     ),
     Twin("no-host-uds", (c.HOST_UDS,)): Weakening(without_flags=("--host-uds",)),
+    **{
+        Twin(name, (control,)): Weakening(without_flags=(flag,), flags=flags)
+        for name, control, flag, flags in (
+            ("flag-network", c.NO_NETWORK, "--network", ("--network=host",)),
+            ("flag-host-uds", c.HOST_UDS, "--host-uds", ("--host-uds=all",)),
+            ("flag-overlay2", c.OVERLAY, "--overlay2", ()),
+            (
+                "flag-file-access-mounts",
+                c.SHARED_MOUNTS,
+                "--file-access-mounts",
+                ("--file-access-mounts=exclusive",),
+            ),
+        )
+    },
     Twin("shown-sockets", (c.MOUNT_TABLE,)): Weakening(spec=s.shown_sockets),
     Twin("directfs", (c.DIRECTFS,)): Weakening(
         without_flags=("--directfs",), flags=("--directfs=true",)

@@ -46,6 +46,8 @@ class OutsideFacts(NamedTuple):
     """Limits as the kernel has them."""
     host_kernel: str
     """`/proc/version` of the host."""
+    flags: frozenset[str] = frozenset()
+    """What the sentry was told on its command line, `--name=value`."""
 
 
 def measure(sentry: int, gofer: int, groups: Cgroups, cgroup: str) -> OutsideFacts:
@@ -61,6 +63,7 @@ def measure(sentry: int, gofer: int, groups: Cgroups, cgroup: str) -> OutsideFac
             members=cgroups.members(groups, cgroup) if groups.usable else frozenset(),
             limits=cgroups.read_limits(groups, cgroup) if groups.usable else {},
             host_kernel=Path("/proc/version").read_text(encoding="utf-8").strip(),
+            flags=_flags(sentry),
         )
     except (OSError, KeyError, IndexError, ValueError) as error:
         raise PeerError(
@@ -92,6 +95,11 @@ def measure_process(pid: int) -> ProcessFacts:
         },
         mounts=dict(_mount(line) for line in _read(f"{base}/mountinfo").splitlines()),
     )
+
+
+def _flags(pid: int) -> frozenset[str]:
+    words = _read(f"/proc/{pid}/cmdline").split("\0")
+    return frozenset(word for word in words if word.startswith("--"))
 
 
 def _mount(line: str) -> tuple[str, frozenset[str]]:

@@ -25,6 +25,17 @@ SECCOMP_FILTER: Final = 2
 GOFER_CAPABILITIES: Final = 0x4001F
 """CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SYS_CHROOT, in its own user namespace only.
 Source: gVisor `runsc/cmd/gofer.go`."""
+FLAGS: Final = frozenset(
+    {
+        "--network=none",
+        "--oci-seccomp=true",
+        "--directfs=false",
+        "--host-uds=open",
+        "--overlay2=none",
+        "--file-access-mounts=shared",
+    }
+)
+"""What the sentry must have been told; stated apart from what runsc is asked for."""
 _SANDBOX_KERNEL: Final = "Linux version 4.4.0"
 """What gVisor says of itself. Source: gVisor `pkg/sentry/syscalls/linux/linux64.go`."""
 _ENVIRONMENT: Final = frozenset({"PATH", "HOME", "LC_CTYPE"})
@@ -105,6 +116,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Evidence], bool]], ...]] = (
         lambda e: all(e.outside.sentry.namespaces[name] for name in NAMESPACES),
     ),
     ("outside.sentry.mounts", _sentry_mounts),
+    ("outside.sentry.flags", lambda e: e.outside.flags >= FLAGS),
     ("outside.gofer.ids", _gofer_ids),
     (
         "outside.gofer.capabilities",

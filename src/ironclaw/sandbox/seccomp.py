@@ -5,8 +5,8 @@ another program, so `execve`, `fork` and every `clone` that is not a thread are 
 sockets but `AF_UNIX`, and whatever mounts, traces, changes identity or makes namespaces.
 
 runsc loads the program itself before the filter applies, so `execve` is not needed to start.
-`fallocate` is not needed either: it takes gigabytes of the host's disk in a millisecond, long before
-the disk guard could look.
+`fallocate` is not needed either: it takes gigabytes of the disk in a millisecond, long before the
+disk guard could look.
 """
 
 from __future__ import annotations

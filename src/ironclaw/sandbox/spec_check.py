@@ -1,7 +1,8 @@
 """Refuses every spec that is weaker than the wall. Pure.
 
 The check does not trust the builder: it states each rule again, from the finished spec alone, and
-names the field that breaks it. Rules are a table, so a test can weaken each one by one.
+names the field that breaks it. It shares no list with the builder either: a line that is deleted
+there is missed here. Rules are a table, so a test can weaken each one by one.
 """
 
 from __future__ import annotations
@@ -12,18 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError
 from ironclaw.sandbox.ids import LEAST
-from ironclaw.sandbox.spec import (
-    CPU_PERIOD_US,
-    ENVIRONMENT,
-    MASKED,
-    NAMESPACES,
-    PROGRAM,
-    READONLY,
-    RUNTIME_PIDS,
-    TMP_BYTES,
-    WORKDIR,
-    Capabilities,
-)
+from ironclaw.sandbox.spec import CPU_PERIOD_US, PROGRAM, RUNTIME_PIDS, Capabilities
 from ironclaw_contract.limits import MAX_SEGMENT_BYTES, SANDBOX_GID, SANDBOX_UID
 
 if TYPE_CHECKING:
@@ -32,6 +22,17 @@ if TYPE_CHECKING:
     from ironclaw.sandbox.seccomp import Seccomp
     from ironclaw.sandbox.spec import Mount, Spec
 
+_ENVIRONMENT: Final = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
+_WORKDIR: Final = "/workspace"
+_NAMESPACES: Final = ["ipc", "mount", "network", "pid", "user", "uts"]
+_MASKED: Final = {
+    *("/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/sched_debug"),
+    *("/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware"),
+}
+_READONLY_PATHS: Final = {
+    *("/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"),
+}
+_TMP: Final = {"nosuid", "nodev", "noexec", "mode=1777", "size=67108864"}
 _MIB: Final = 1024 * 1024
 _GIB: Final = 1024 * _MIB
 
@@ -78,8 +79,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ("root.path", lambda s, _: s.root.path.startswith("/") and ".." not in s.root.path.split("/")),
     ("root.readonly", lambda s, _: s.root.readonly is True),
     ("process.args", lambda s, e: s.process.args == e.program),
-    ("process.env", lambda s, _: s.process.env == ENVIRONMENT),
-    ("process.cwd", lambda s, _: s.process.cwd == WORKDIR),
+    ("process.env", lambda s, _: s.process.env == _ENVIRONMENT),
+    ("process.cwd", lambda s, _: s.process.cwd == _WORKDIR),
     ("process.terminal", lambda s, _: s.process.terminal is False),
     ("process.user.uid", lambda s, _: s.process.user.uid == SANDBOX_UID),
     ("process.user.gid", lambda s, _: s.process.user.gid == SANDBOX_GID),
@@ -99,8 +100,8 @@ RULES: Final[tuple[Rule, ...]] = (
     ("linux.resources.pids", lambda s, _: PIDS.hold(s.linux.resources.pids.limit - RUNTIME_PIDS)),
     ("linux.cgroupsPath", lambda s, _: _CGROUP.match(s.linux.cgroups_path) is not None),
     ("linux.seccomp", lambda s, e: s.linux.seccomp == e.seccomp),
-    ("linux.maskedPaths", lambda s, _: set(s.linux.masked_paths) >= set(MASKED)),
-    ("linux.readonlyPaths", lambda s, _: set(s.linux.readonly_paths) >= set(READONLY)),
+    ("linux.maskedPaths", lambda s, _: set(s.linux.masked_paths) >= _MASKED),
+    ("linux.readonlyPaths", lambda s, _: set(s.linux.readonly_paths) >= _READONLY_PATHS),
 )
 
 
@@ -139,7 +140,7 @@ def _cpu(spec: Spec) -> bool:
 
 def _namespaces(spec: Spec) -> bool:
     spaces = spec.linux.namespaces
-    return sorted(space.type for space in spaces) == sorted(NAMESPACES) and all(
+    return sorted(space.type for space in spaces) == _NAMESPACES and all(
         space.path == "" for space in spaces
     )
 
@@ -167,7 +168,7 @@ def _mounts(spec: Spec) -> bool:
         and table["/proc"].type == "proc"
         and set(table["/proc"].options) >= _SAFE
         and table["/tmp"].type == "tmpfs"  # noqa: S108 - the box's own
-        and set(table["/tmp"].options) == _SAFE | {"mode=1777", f"size={TMP_BYTES}"}  # noqa: S108
+        and set(table["/tmp"].options) == _TMP  # noqa: S108
     )
 
 

@@ -188,4 +188,6 @@ def _sealed_outside(oci: Spec) -> OutsideFacts:
         namespaces=own,
         mounts={"/": frozenset({"ro", "nosuid", "nodev"}), **binds},
     )
-    return OutsideFacts(sentry, gofer, frozenset(), {}, "Linux version 6.1.0 (the host's)")
+    return OutsideFacts(
+        sentry, gofer, frozenset(), {}, "Linux version 6.1.0 (the host's)", posture.FLAGS
+    )

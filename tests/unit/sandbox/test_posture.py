@@ -11,7 +11,7 @@ from tests.unit.sandbox.sealed_spec import IDS, strong
 from ironclaw.core.errors import PeerError
 from ironclaw.sandbox.cgroups import Cgroups
 from ironclaw.sandbox.outside import OutsideFacts, ProcessFacts
-from ironclaw.sandbox.posture import CHECKS, GOFER_CAPABILITIES, Evidence, compare
+from ironclaw.sandbox.posture import CHECKS, FLAGS, GOFER_CAPABILITIES, Evidence, compare
 from ironclaw.testing.sealed_facts import SEALED
 
 BASE = frozenset({IDS.base})
@@ -40,6 +40,7 @@ OUTSIDE = OutsideFacts(
     members=frozenset({10, 11, 12}),
     limits={"memory": str(256 * 1024 * 1024), "cpu": "100000", "pids": "256"},
     host_kernel="Linux version 6.1.0 (someone) #1 SMP",
+    flags=FLAGS | {"--platform=ptrace"},
 )
 GOOD = Evidence(strong(), OUTSIDE, SEALED, 10, 11, Cgroups(1, frozenset({"memory", "cpu", "pids"})))
 ANY = frozenset({"rw"})
@@ -75,6 +76,7 @@ WRONG: list[tuple[str, Evidence]] = [
     ("outside.sentry.mounts", sentry(mounts=SENTRY.mounts | {"/host": ANY})),
     ("outside.sentry.mounts", sentry(mounts={"/": ANY})),
     ("outside.sentry.mounts", sentry(mounts={})),
+    *(("outside.sentry.flags", outside(flags=FLAGS - {flag})) for flag in sorted(FLAGS)),
     ("outside.gofer.ids", gofer(uids=frozenset({0}))),
     ("outside.gofer.ids", gofer(gids=BASE | {0})),
     ("outside.gofer.capabilities", gofer(capabilities=GOFER_CAPABILITIES | 1 << 21)),

@@ -53,6 +53,9 @@ _ROWS: Final = {
         "The sentry has namespaces of its own.", w.NO_NETWORK, "host-network-filtered"
     ),
     "outside.sentry.mounts": _Row("The sentry sees no file of the host.", _SENTRY),
+    "outside.sentry.flags": _Row(
+        "The sentry was told every flag that seals a box.", w.NO_NETWORK, "flag-network"
+    ),
     "outside.gofer.ids": _Row("The gofer acts as an id of the box's range.", w.IDS, "shifted-ids"),
     "outside.gofer.capabilities": _Row(
         "The gofer has only what it needs to open files, in its own namespace.", _GOFER
@@ -95,6 +98,14 @@ _ROWS: Final = {
         "The program's environment is the spec's.", w.ENVIRONMENT, "leaked-key"
     ),
 }
+_FLAGS: Final = {
+    "--network=none": (w.NO_NETWORK, "flag-network"),
+    "--oci-seccomp=true": (w.SECCOMP, "no-filter"),
+    "--directfs=false": (w.DIRECTFS, "directfs"),
+    "--host-uds=open": (w.HOST_UDS, "flag-host-uds"),
+    "--overlay2=none": (w.OVERLAY, "flag-overlay2"),
+    "--file-access-mounts=shared": (w.SHARED_MOUNTS, "flag-file-access-mounts"),
+}
 _MORE: Final = {
     "processor": _Row("The kernel holds the box to its processor time.", w.CPU, "more-cpu"),
     "tasks": _Row("The kernel holds the box to its number of tasks.", w.PIDS, "more-pids"),
@@ -113,6 +124,21 @@ def _check(name: str, row: _Row) -> Check:
     )
 
 
+def _flag_name(flag: str) -> str:
+    return f"posture.flag_{flag.strip('-').partition('=')[0].replace('-', '_')}"
+
+
+def _flag_check(flag: str, control: str, twin: str) -> Check:
+    return Check(
+        _flag_name(flag),
+        f"runsc runs with `{flag}`.",
+        "read the sentry's command line",
+        control,
+        frozenset({flag}),
+        twin=twin,
+    )
+
+
 class _Posture:
     """Implements `model.Stage`."""
 
@@ -123,6 +149,7 @@ class _Posture:
             _check(f"outside.cgroup.{name}", row._replace(needs=Need.CGROUPS))
             for name, row in _MORE.items()
         ),
+        *(_flag_check(flag, *row) for flag, row in _FLAGS.items()),
     )
     twins = (*TWINS, _UNSEALED)
 
@@ -141,7 +168,14 @@ class _Posture:
             for name, holds in posture.verdicts(evidence).items()
         }
         limits = seen["posture.outside.cgroup.limits"]
-        return seen | {f"posture.outside.cgroup.{name}": limits for name in _MORE}
+        seen |= {f"posture.outside.cgroup.{name}": limits for name in _MORE}
+        return seen | {_flag_name(flag): _told(flag, evidence) for flag in _FLAGS}
+
+
+def _told(flag: str, evidence: Evidence) -> str:
+    """What the sentry was told of a flag's name."""
+    begin = flag.partition("=")[0] + "="
+    return next((word for word in evidence.outside.flags if word.startswith(begin)), "not told")
 
 
 def _unsealed(evidence: Evidence) -> Evidence:
