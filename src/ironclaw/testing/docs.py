@@ -1,4 +1,4 @@
-"""Makes the reference pages from the code: `python -m ironclaw.testing.docs --write`.
+"""Makes the generated pages from the code: `python -m ironclaw.testing.docs --write`.
 
 Without `--write` it compares and says which pages differ; tests do the same. What a page says about
 codes, settings, commands and endpoints can therefore not be wrong for longer than one commit.
@@ -23,9 +23,10 @@ from ironclaw.config.load import type_name, variable_names
 from ironclaw.config.settings import SECTIONS
 from ironclaw.core.codes import CODES
 from ironclaw.domain.model import Partition
+from ironclaw.testing.claims import claims
 
 ROOT: Final = Path(__file__).resolve().parents[3]
-REFERENCE: Final = ROOT / "docs" / "reference"
+DOCS: Final = ROOT / "docs"
 _GENERATED: Final = (
     "<!-- Made by `python -m ironclaw.testing.docs --write`; do not edit by hand. -->\n\n"
 )
@@ -220,12 +221,19 @@ WORDS: Final = (
     ("wiring", "Which chat reaches which agent, and when it engages."),
 )
 
+
+def security_claims() -> str:
+    """docs/security/claims.md."""
+    return f"# Claims\n\n{_GENERATED}{claims()}"
+
+
 PAGES: Final = {
-    "errors.md": errors,
-    "configuration.md": configuration,
-    "cli.md": cli,
-    "http-api.md": http_api,
-    "glossary.md": glossary,
+    "reference/errors.md": errors,
+    "reference/configuration.md": configuration,
+    "reference/cli.md": cli,
+    "reference/http-api.md": http_api,
+    "reference/glossary.md": glossary,
+    "security/claims.md": security_claims,
 }
 
 
@@ -233,7 +241,7 @@ def differing() -> list[str]:
     """Names of pages that are not what the code says."""
     found = []
     for name, make in PAGES.items():
-        path = REFERENCE / name
+        path = DOCS / name
         if not path.is_file() or path.read_text(encoding="utf-8") != make():
             found.append(name)
     return found
@@ -242,9 +250,9 @@ def differing() -> list[str]:
 def main() -> int:
     """Write or compare. Returns the exit status."""
     if "--write" in sys.argv[1:]:
-        REFERENCE.mkdir(parents=True, exist_ok=True)
         for name, make in PAGES.items():
-            (REFERENCE / name).write_text(make(), encoding="utf-8")
+            (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
+            (DOCS / name).write_text(make(), encoding="utf-8")
         return 0
     wrong = differing()
     if wrong:
