@@ -193,7 +193,7 @@ def test_a_launch_that_is_less_sealed_gives_no_session(houses_of: Houses, elsewh
         wait_for(lambda: house.boxes() == {}, "the box to be gone")
         (record,) = house.cli("audit", "tail", "--json").told["records"]
         assert (record["event"], record["code"]) == ("launch.refused", "posture_failed")
-        assert record["words"] == ["inside.seccomp"]
+        assert "inside.seccomp" in record["words"]
         assert (record["session"], record["slot"][:4]) == (None, "slt_")
         assert "secret" not in json.dumps(record)
         assert house.cli("session", "receipt", sent["session"]).status == 4
