@@ -80,13 +80,16 @@ _ALLOWED: Final = {
     "fchmodat": (268, 53),
     "fsync": (74, 82),
     "getdents64": (217, 61),
-    "fcntl": (72, 25),
     "exit": (60, 93),
     "exit_group": (231, 94),
 }
 _MMAP: Final = (9, 222)
 _MPROTECT: Final = (10, 226)
 _IOCTL: Final = (16, 29)
+_FCNTL: Final = (72, 25)
+_F_SETOWN: Final = 8
+_F_SETSIG: Final = 10
+_F_SETOWN_EX: Final = 15
 _KILLED: Final = {
     "execve": (59, 221),
     "execveat": (322, 281),
@@ -168,6 +171,14 @@ def program(audit_arch: int, column: int) -> bytes:
         _step(_LOAD, _ARG2),
         _step(_JSET, _PROT_EXEC, 0, 1),
         deny,
+        allow,
+        # Whom a descriptor signals, and how: else it would kill whoever has the same uid.
+        _step(_JEQ, _FCNTL[column], 0, 6),
+        _step(_LOAD, _ARG1),
+        _step(_JEQ, _F_SETOWN, 2, 0),
+        _step(_JEQ, _F_SETSIG, 1, 0),
+        _step(_JEQ, _F_SETOWN_EX, 0, 1),
+        kill,
         allow,
         _step(_JEQ, _IOCTL[column], 0, 3),
         _step(_LOAD, _ARG1),

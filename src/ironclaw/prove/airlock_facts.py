@@ -51,6 +51,7 @@ def facts(pid: int, directory: SlotDir) -> dict[str, str]:
     status = {name: value.strip() for name, _, value in pairs}
     return {
         "airlock.network_namespace": _spaces(proc, _NETWORK_SPACES),
+        "airlock.interfaces": _interfaces(proc),
         "airlock.mount_namespace": _spaces(proc, ("mnt",)),
         "airlock.root_directory": _root(proc),
         "airlock.identity": _identity(status, directory),
@@ -95,6 +96,16 @@ def _spaces(proc: Path, names: tuple[str, ...]) -> str:
     own = Path("/proc/self/ns")
     shared = [name for name in names if (proc / "ns" / name).readlink() == (own / name).readlink()]
     return "the core's: " + ", ".join(shared) if shared else OWN
+
+
+def _interfaces(proc: Path) -> str:
+    """Interfaces beside loopback, and addresses: a loopback that is up has one."""
+    rows = _text(proc / "net" / "dev").splitlines()[2:]
+    names = [name for row in rows if (name := row.partition(":")[0].strip()) != "lo"]
+    addresses = proc / "net" / "if_inet6"
+    if addresses.exists() and _text(addresses).strip():
+        names.append("addresses")
+    return ", ".join(names) or NONE
 
 
 def _root(proc: Path) -> str:

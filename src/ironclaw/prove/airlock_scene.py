@@ -122,6 +122,7 @@ async def open_scene(lab: Lab, twin: Twin | None) -> AsyncIterator[Scene]:
         order = Order(
             attack=WAIT,
             core_pid=os.getpid(),
+            neighbour_pid=neighbour.pid,
             address=ctypes.addressof(secret),
             length=len(secret),
             store=store,

@@ -11,6 +11,7 @@ import fcntl
 import mmap
 import os
 import platform
+import signal
 import socket
 import struct
 import threading
@@ -130,6 +131,12 @@ def _signal(pid: int) -> str:
     return REACHED
 
 
+def _signal_by_descriptor(prey: Prey) -> None:
+    """Have the kernel send SIGKILL in one's stead when something comes on a descriptor."""
+    fcntl.fcntl(prey.dirs["in"], fcntl.F_SETOWN, prey.order.neighbour_pid)
+    fcntl.fcntl(prey.dirs["in"], fcntl.F_SETSIG, signal.SIGKILL)
+
+
 def _fork(_prey: Prey) -> str:
     pid = os.fork()
     if pid == 0:
@@ -191,6 +198,7 @@ ATTEMPTS: Final[dict[str, Callable[[Prey], object]]] = {
     "airlock.steal_descriptor": _steal_descriptor,
     "airlock.signal_core": lambda prey: _signal(prey.order.core_pid),
     "airlock.signal_zygote": lambda prey: _signal(prey.order.zygote_pid),
+    "airlock.signal_by_descriptor": _signal_by_descriptor,
     "airlock.fork": _fork,
     "airlock.threads": _threads,
     "airlock.execute": _execute,

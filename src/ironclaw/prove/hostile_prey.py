@@ -13,6 +13,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attack: str
     core_pid: int = 0
     zygote_pid: int = 0
+    neighbour_pid: int = 0
+    """An airlock of the same uid."""
     address: int = 0
     """Where in the core's memory a secret lies."""
     length: int = 0

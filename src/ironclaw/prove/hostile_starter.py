@@ -113,7 +113,8 @@ class HostileStarter(AirlockStarter):
         )
         sock, pid = await self._fork(request)
         told = msgspec.structs.replace(order, zygote_pid=self.zygote_pid)
-        sock.send(msgspec.json.encode(told) + b"\n")
+        with contextlib.suppress(OSError):  # one that has ended says so itself, or its end does
+            sock.send(msgspec.json.encode(told) + b"\n")
         return sock, pid
 
     async def _end_of(self, pid: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import fcntl
 import os
 import signal
 import socket
@@ -85,6 +86,7 @@ FORBIDDEN = {
     "make a local socket": lambda: socket.socket(socket.AF_UNIX),
     "link": lambda: os.link("in", "out", src_dir_fd=0, dst_dir_fd=0),
     "change root": lambda: os.chroot("/"),
+    "have a descriptor send signals": lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid()),
 }
 
 
