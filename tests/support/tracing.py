@@ -135,3 +135,49 @@ def _is_way_in(call: Call) -> bool:
             return call.paths == ("/",) and "O_DIRECTORY" in call.text
         case _:
             return False
+
+
+class Shelf(NamedTuple):
+    """Directories `base`/NAME that a box can write, or what is at `tail` in each of them."""
+
+    base: str
+    tail: str = ""
+    is_shared: bool = False
+    """`base`/NAME itself is the host's; boxes have what is in it."""
+
+    def below(self, path: str) -> str | None:
+        """What of `path` comes after a box's directory: "" for itself, None for another path."""
+        if not path.startswith(self.base + "/"):
+            return None
+        rest = path.removeprefix(self.base + "/").partition("/")[2]
+        if self.is_shared:
+            return rest or None
+        if not self.tail:
+            return rest
+        first, _, more = rest.partition("/")
+        return more if first == self.tail else None
+
+
+_MAY_MAKE = {"mkdir", "rmdir", "chmod", "chown", "lchown", "fchownat", "mount", "umount2"}
+"""What the core may do with a box's directory by its name: make it, mount it, remove it."""
+_BY_PROCESS = re.compile(r"\A/proc/\d+/(root|cwd|fd/\d+)/.")
+
+
+def looks(calls: list[Call], shelves: list[Shelf]) -> list[str]:
+    """Calls of a core that look at, or into, what a box can write."""
+    found = []
+    for call in calls:
+        for path in call.paths:
+            inner = [shelf.below(path) for shelf in shelves]
+            is_inside = any(rest for rest in inner if rest)
+            is_look = "" in inner and not _is_made(call)
+            if is_inside or is_look or _BY_PROCESS.match(path):
+                found.append(f"{call.name}({call.text}")
+    return found
+
+
+def _is_made(call: Call) -> bool:
+    is_lstat = call.name == "lstat" or (
+        call.name == "newfstatat" and "AT_SYMLINK_NOFOLLOW" in call.text
+    )
+    return call.name in _MAY_MAKE or is_lstat
