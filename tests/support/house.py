@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 """As whom houses are run: an ordinary user cannot be root for a test."""
 _WAIT_S = 20.0
+_COMMAND_S = 120.0
 
 
 class Said(NamedTuple):
@@ -98,10 +99,11 @@ class House:
         environment: dict[str, str] | None = None,
         stdin: str = "",
         before: tuple[str, ...] = (),
+        timeout_s: float = _COMMAND_S,
     ) -> Said:
         """Run one command to its end. `before` are words that start another program first."""
         argv = [*before, *self.argv(*words, environment=environment)]
-        return _run(argv, stdin=stdin)
+        return _run(argv, stdin=stdin, timeout_s=timeout_s)
 
     def up(self, **settings: str) -> None:
         """Start it with these settings from now on."""
@@ -195,15 +197,22 @@ class Houses(NamedTuple):
     @contextmanager
     def open(self, **settings: str) -> Iterator[House]:
         """A running house with nothing in it; at the end it is down and gone."""
+        with self.closed() as house:
+            try:
+                house.up(**settings)
+                yield house
+            finally:
+                house.settings = {}
+                house.cli("down")
+
+    @contextmanager
+    def closed(self) -> Iterator[House]:
+        """A house that does not run, for commands that need none; at the end it is gone."""
         place = Path(tempfile.mkdtemp(prefix="h-", dir=self.place))
         _give(place, self.person)
-        house = House(place, self.person, self.image, self.python)
         try:
-            house.up(**settings)
-            yield house
+            yield House(place, self.person, self.image, self.python)
         finally:
-            house.settings = {}
-            house.cli("down")
             remove_as_owner(place)
 
 
@@ -294,9 +303,9 @@ def _give(path: Path, person: Person | None) -> None:
         os.chown(path, person.uid, person.gid, follow_symlinks=False)
 
 
-def _run(argv: list[str], *, stdin: str = "") -> Said:
+def _run(argv: list[str], *, stdin: str = "", timeout_s: float = _COMMAND_S) -> Said:
     done = subprocess.run(
-        argv, input=stdin, capture_output=True, text=True, timeout=120, check=False, cwd="/"
+        argv, input=stdin, capture_output=True, text=True, timeout=timeout_s, check=False, cwd="/"
     )
     return Said(done.returncode, done.stdout, done.stderr)
 

@@ -40,6 +40,9 @@ IN_READ_ONLY: Final = "mount /queue/in ro"
 RUN_READ_ONLY: Final = "mount /run/ironclaw ro"
 SHARED_READ_ONLY: Final = "mount /shared ro"
 HOST_READ_ONLY: Final = "host read-only bind of in/ and run/"
+SHARED_BIND: Final = "nest read-only bind of shared/"
+BIND_OPTIONS: Final = "nest bind nosuid, nodev, noexec"
+OUT_OPTIONS: Final = "mount out/ nosuid, nodev, noexec"
 OWNER: Final = "owner and mode of host directories"
 
 

@@ -6,7 +6,7 @@ import contextlib
 import socket
 from typing import TYPE_CHECKING
 
-from ironclaw.sandbox import isolator, slotdir
+from ironclaw.sandbox import isolator, kernel, slotdir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,6 +57,11 @@ def grant(directory: SlotDir) -> None:
     """Put a socket that nobody granted into `run/`."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(directory.path / "run" / "egress.sock"))
+
+
+def let_out_run(directory: SlotDir) -> None:
+    """Take the safe options from the mount of `out/`."""
+    kernel.mount("none", directory.path / "out", "", kernel.MS_BIND | kernel.MS_REMOUNT)
 
 
 def let_group_write(directory: SlotDir) -> None:

@@ -123,8 +123,8 @@ def all_capabilities(process: Process) -> Process:
 
 def writable_root(spec: Spec, lab: Lab) -> Spec:
     """Show the root without the read-only bind, and mount it writable."""
-    place = nest.expose(lab.isolator.view, lab.probe.path, programs=True)
-    return _replace(spec, root=_replace(spec.root, path=str(place), readonly=False))
+    loosened = loose_root(spec, lab)
+    return _replace(loosened, root=_replace(loosened.root, readonly=False))
 
 
 def without_namespace(name: str) -> Change:
@@ -171,23 +171,34 @@ def without_size(mount: Mount) -> Mount:
 
 
 def executable(place: str) -> Change:
-    """Bind a place of the host's into the nest once more, without `noexec`."""
+    """Bind a durable directory into the nest once more, with programs and without `ro`."""
 
     def go(spec: Spec, lab: Lab) -> Spec:
-        table = {mount.destination: mount for mount in spec.mounts}
-        if table[place].type != "bind":
+        kind = lab.settings.state_dir / place.lstrip("/")
+        if not kind.is_dir():
             return spec
-        shown = nest.expose(lab.isolator.view, Path(table[place].source), programs=True)
+        source = {mount.destination: mount.source for mount in spec.mounts}[place]
+        shown = nest.expose(lab.isolator.view, kind, programs=True) / Path(source).name
         return on_mount(place, lambda mount: _replace(mount, source=str(shown)))(spec, lab)
 
     return go
 
 
-def loose_run(spec: Spec, _lab: Lab) -> Spec:
-    """Give `/run/ironclaw` the directory itself instead of its read-only bind."""
-    table = {mount.destination: mount.source for mount in spec.mounts}
-    source = table["/run/ironclaw"].replace("/box/run", "/run")
-    return on_mount("/run/ironclaw", lambda mount: _replace(mount, source=source))(spec, _lab)
+def loose(place: str) -> Change:
+    """Give `/queue/in` or `/run/ironclaw` the directory itself instead of its read-only bind."""
+
+    def go(spec: Spec, lab: Lab) -> Spec:
+        source = {mount.destination: mount.source for mount in spec.mounts}[place]
+        itself = source.replace("/box/", "/")
+        return on_mount(place, lambda mount: _replace(mount, source=itself))(spec, lab)
+
+    return go
+
+
+def loose_root(spec: Spec, lab: Lab) -> Spec:
+    """Show the root without the read-only bind; runsc still mounts it read-only."""
+    place = nest.expose(lab.isolator.view, lab.probe.path, programs=True)
+    return _replace(spec, root=_replace(spec.root, path=str(place)))
 
 
 def as_user(**changes: object) -> Change:

@@ -86,6 +86,13 @@ _ROWS: Final[dict[Twin, Weakening]] = {
         spec=lambda spec, _lab: _replace(spec, root=_replace(spec.root, readonly=False))
     ),
     Twin("writable-root", (c.READ_ONLY_ROOT, c.READ_ONLY_BIND)): Weakening(spec=s.writable_root),
+    Twin("root-bind", (c.READ_ONLY_BIND,)): Weakening(spec=s.loose_root),
+    Twin("in-bind", (c.HOST_READ_ONLY,)): Weakening(spec=s.loose("/queue/in")),
+    Twin("run-bind", (c.HOST_READ_ONLY,)): Weakening(spec=s.loose("/run/ironclaw")),
+    Twin("shared-bind", (c.SHARED_BIND,)): Weakening(spec=s.executable("/shared")),
+    Twin("workspace-options", (c.BIND_OPTIONS,)): Weakening(spec=s.executable("/workspace")),
+    Twin("memory-options", (c.BIND_OPTIONS,)): Weakening(spec=s.executable("/memory")),
+    Twin("out-options", (c.OUT_OPTIONS,)): Weakening(host=h.then(h.let_out_run)),
     Twin("setuid-program", (c.IMAGE,)): Weakening(host=h.setuid_planted),
     Twin("in-flag", (c.IN_READ_ONLY,)): Weakening(spec=s.writable("/queue/in")),
     Twin("run-flag", (c.RUN_READ_ONLY,)): Weakening(spec=s.writable("/run/ironclaw")),
@@ -96,7 +103,7 @@ _ROWS: Final[dict[Twin, Weakening]] = {
     Twin(
         "run-writable", (c.SECCOMP, c.HOST_UDS, c.RUN_READ_ONLY, c.HOST_READ_ONLY, c.OWNER)
     ): Weakening(
-        spec=s.together(s.writable("/run/ironclaw"), s.loose_run),
+        spec=s.together(s.writable("/run/ironclaw"), s.loose("/run/ironclaw")),
         without_flags=("--oci-seccomp", "--host-uds"),
         flags=("--host-uds=all",),
         host=h.then(h.let_group_write),

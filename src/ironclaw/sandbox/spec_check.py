@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import astuple
+
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError
 from ironclaw.sandbox.ids import LEAST
-from ironclaw.sandbox.spec import CPU_PERIOD_US, PROGRAM, RUNTIME_PIDS, Capabilities
+from ironclaw.sandbox.spec import CPU_PERIOD_US, PROGRAM, RUNTIME_PIDS
 from ironclaw_contract.limits import MAX_SEGMENT_BYTES, SANDBOX_GID, SANDBOX_UID
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ("process.user.gid", lambda s, _: s.process.user.gid == SANDBOX_GID),
     ("process.user.umask", lambda s, _: s.process.user.umask & _OTHERS == _OTHERS),
     ("process.user.additionalGids", lambda s, _: s.process.user.additional_gids == ()),
-    ("process.capabilities", lambda s, _: s.process.capabilities == Capabilities()),
+    ("process.capabilities", lambda s, _: not any(astuple(s.process.capabilities))),
     ("process.noNewPrivileges", lambda s, _: s.process.no_new_privileges is True),
     ("process.oomScoreAdj", lambda s, _: 0 < s.process.oom_score_adj <= 1000),  # noqa: PLR2004 - the kernel's range
     ("process.rlimits", lambda s, _: _rlimits(s)),

@@ -24,14 +24,30 @@ from ironclaw.sandbox.outside import measure_process
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ironclaw.core.ids import SlotId
     from ironclaw.prove.lab import Lab
     from ironclaw.sandbox.posture import Evidence
 
+_SAFE: Final = frozenset({"nosuid", "nodev", "noexec"})
 _HOLDS: Final = "holds"
 _DIFFERS: Final = "differs"
 _SENTRY: Final = "gVisor's sentry"
 _GOFER: Final = "gVisor's gofer"
 _UNSEALED: Final = Twin("unsealed-process", (_SENTRY, _GOFER))
+
+
+class _LaunchedRoot(msgspec.Struct, frozen=True):
+    path: str
+
+
+class _LaunchedMount(msgspec.Struct, frozen=True):
+    destination: str
+    source: str
+
+
+class _Launched(msgspec.Struct, frozen=True):
+    root: _LaunchedRoot
+    mounts: tuple[_LaunchedMount, ...]
 
 
 class _Row(NamedTuple):
@@ -106,6 +122,16 @@ _FLAGS: Final = {
     "--overlay2=none": (w.OVERLAY, "flag-overlay2"),
     "--file-access-mounts=shared": (w.SHARED_MOUNTS, "flag-file-access-mounts"),
 }
+_BINDS: Final = {
+    "/": ("root", w.READ_ONLY_BIND, frozenset({"ro", "nosuid", "nodev"}), "root-bind"),
+    "/queue/in": ("in", w.HOST_READ_ONLY, frozenset({"ro", *_SAFE}), "in-bind"),
+    "/run/ironclaw": ("run", w.HOST_READ_ONLY, frozenset({"ro", *_SAFE}), "run-bind"),
+    "/shared": ("shared", w.SHARED_BIND, frozenset({"ro", *_SAFE}), "shared-bind"),
+    "/queue/out": ("out", w.OUT_OPTIONS, _SAFE, "out-options"),
+    "/workspace": ("workspace", w.BIND_OPTIONS, _SAFE, "workspace-options"),
+    "/memory": ("memory", w.BIND_OPTIONS, _SAFE, "memory-options"),
+}
+"""Where in the box; what the host's own mount behind it must have, whatever runsc makes of it."""
 _MORE: Final = {
     "processor": _Row("The kernel holds the box to its processor time.", w.CPU, "more-cpu"),
     "tasks": _Row("The kernel holds the box to its number of tasks.", w.PIDS, "more-pids"),
@@ -150,6 +176,17 @@ class _Posture:
             for name, row in _MORE.items()
         ),
         *(_flag_check(flag, *row) for flag, row in _FLAGS.items()),
+        *(
+            Check(
+                f"posture.bind_{name}",
+                f"The host itself mounts what is behind {place} {', '.join(sorted(options))}.",
+                "read the options of that mount in the nest",
+                control,
+                frozenset({_HOLDS}),
+                twin=twin,
+            )
+            for place, (name, control, options, twin) in _BINDS.items()
+        ),
     )
     twins = (*TWINS, _UNSEALED)
 
@@ -161,6 +198,7 @@ class _Posture:
         weakening = WEAKENINGS.get(twin.name) if twin else None
         async with probe_box(lab, weakening) as box:
             evidence = box.evidence()
+            binds = _binds(_launched(lab, box.box.slot))
         if twin == _UNSEALED:
             evidence = _unsealed(evidence)
         seen = {
@@ -169,13 +207,33 @@ class _Posture:
         }
         limits = seen["posture.outside.cgroup.limits"]
         seen |= {f"posture.outside.cgroup.{name}": limits for name in _MORE}
-        return seen | {_flag_name(flag): _told(flag, evidence) for flag in _FLAGS}
+        return seen | binds | {_flag_name(flag): _told(flag, evidence) for flag in _FLAGS}
 
 
 def _told(flag: str, evidence: Evidence) -> str:
     """What the sentry was told of a flag's name."""
     begin = flag.partition("=")[0] + "="
     return next((word for word in evidence.outside.flags if word.startswith(begin)), "not told")
+
+
+def _launched(lab: Lab, slot: SlotId) -> dict[str, str]:
+    """Sources of the box's mounts as runsc was told them, by place."""
+    bundle = lab.settings.runtime_dir / "bundles" / slot
+    spec = msgspec.json.decode((bundle / "config.json").read_bytes(), type=_Launched)
+    return {"/": spec.root.path} | {mount.destination: mount.source for mount in spec.mounts}
+
+
+def _binds(sources: dict[str, str]) -> dict[str, str]:
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text("utf-8").splitlines()]
+    # The longest mount point above a path is the mount that it is in; the last one counts.
+    points = {fields[4]: frozenset(fields[5].split(",")) for fields in lines}
+    seen = {}
+    for place, (name, _, wanted, _) in _BINDS.items():
+        above = (str(path) for path in (Path(sources[place]), *Path(sources[place]).parents))
+        options = next(points[path] for path in above if path in points)
+        missing = ",".join(sorted(wanted - options))
+        seen[f"posture.bind_{name}"] = f"lacks {missing}" if missing else _HOLDS
+    return seen
 
 
 def _unsealed(evidence: Evidence) -> Evidence:
