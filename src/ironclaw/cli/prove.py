@@ -160,10 +160,14 @@ def _proof(choice: Choice, *, checks: bool, twins: bool) -> Report:
 
 def _check_writable(path: Path) -> None:
     """Find out now, not after minutes, that the page cannot be written. Raises UserError."""
-    target = path if path.exists() else path.parent
-    if path.is_dir() or not target.exists() or not os.access(target, os.W_OK):
+    was_there = path.exists()
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o644))
+        if not was_there:
+            path.unlink()
+    except OSError as error:
         raise UserError(
             Code.INVALID,
-            f"{path} cannot be written.",
+            f"{path} cannot be written: {error.strerror}.",
             hint="Name a file in a directory of yours.",
-        )
+        ) from error

@@ -55,7 +55,7 @@ def _failure(row: CheckRow) -> None:
             "  claim": row.claim,
             "  attack": row.attack,
             "  control": f"{row.control}: {_why(row.outcome, 'did not hold')}",
-            "  outcome": row.outcome,
+            "  outcome": _outcome(row),
             "  expected": " or ".join(row.expected),
         }
     )
@@ -86,7 +86,7 @@ def _group(title: str, rows: list[CheckRow], twins: dict[str, TwinRow]) -> None:
         (
             "PASS" if row.passed else "FAIL",
             row.name,
-            row.outcome,
+            _outcome(row),
             row.control,
             *([_twin(twins.get(row.name))] if twins else []),
             row.claim,
@@ -96,6 +96,10 @@ def _group(title: str, rows: list[CheckRow], twins: dict[str, TwinRow]) -> None:
     more = ["ITS TWIN"] if twins else []
     render.table(("", "CHECK", "OUTCOME", "CONTROL", *more, "CLAIM"), cells, fit=True)
     render.line()
+
+
+def _outcome(row: CheckRow) -> str:
+    return f"{row.outcome} ({row.numbers})" if row.measured else row.outcome
 
 
 def _twin(row: TwinRow | None) -> str:

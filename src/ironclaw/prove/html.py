@@ -164,6 +164,8 @@ def _group(name: str, rows: Sequence[CheckRow], twins: dict[str, TwinRow]) -> Ht
 def _check(row: CheckRow, twin: TwinRow | None) -> Html:
     mark = _mark("PASS", "good") if row.passed else _mark("FAIL", "bad")
     outcome = [tag("p", _outcome(row.outcome))]
+    if row.measured:
+        outcome.append(tag("p", row.numbers, class_="small"))
     if not row.passed:
         outcome.append(tag("p", f"expected: {' or '.join(row.expected)}", class_="small"))
     control = [tag("p", row.control)]

@@ -40,6 +40,13 @@ class CheckRow(msgspec.Struct, frozen=True):
     passed: bool
     twin: str
     why_no_twin: str
+    measured: dict[str, float] = {}
+    """Numbers behind the outcome, by a name with its unit."""
+
+    @property
+    def numbers(self) -> str:
+        """What was measured, for people; empty when nothing was."""
+        return ", ".join(f"{name} {value:g}" for name, value in self.measured.items())
 
 
 class TwinRow(msgspec.Struct, frozen=True):
@@ -211,6 +218,7 @@ def _row(finding: Finding) -> CheckRow:
         passed=finding.passed,
         twin=check.twin,
         why_no_twin=check.why_no_twin,
+        measured=dict(finding.measured),
     )
 
 
