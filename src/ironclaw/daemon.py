@@ -30,6 +30,7 @@ from ironclaw.config.paths import claim_directory
 from ironclaw.core import log
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.errors import IronClawError
+from ironclaw.core.log_file import BoundedLog
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.disk import Caps
 from ironclaw.domain.ports import Durable
@@ -288,7 +289,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         settings = load_settings(options.config)
-        log.configure(level=settings.log.level, form=settings.log.form, sink=sys.stderr)
+        sink = BoundedLog(sys.stderr, settings.log_file, most_bytes=settings.log.max_bytes)
+        log.configure(level=settings.log.level, form=settings.log.form, sink=sink)
         asyncio.run(run(settings))
     except IronClawError as error:
         _log.error(

@@ -140,6 +140,30 @@ async def oom(subject: RunscSubject) -> str:
     return why
 
 
+async def log(subject: RunscSubject) -> dict[str, Any]:
+    """What becomes of a log that somebody fills, and of its box."""
+    spec, box, _ = await launched(subject)
+    running = subject.isolator._runsc.state("ironclaw-" + box.slot)
+    assert running is not None
+    filled = _fill_log(running.gofer_pid)
+    goes_on = "sees" in await subject.ask(spec.dir, b"?")
+    await subject.isolator.discard(box.slot)
+    return {**filled, "goes_on": goes_on, "left": os.path.exists(filled["file"])}  # noqa: ASYNC240, PTH110 - a test
+
+
+def _fill_log(gofer: int) -> dict[str, Any]:
+    words = Path(f"/proc/{gofer}/cmdline").read_bytes().split(b"\0")
+    said = next(word for word in words if word.startswith(b"--log="))
+    file = Path(said.removeprefix(b"--log=").decode())
+    refused = ""
+    try:
+        with file.open("ab") as stream:
+            stream.write(bytes(16 * 1024 * 1024))
+    except OSError as error:
+        refused = str(error.strerror)
+    return {"file": str(file), "refused": refused, "size": file.stat().st_size}
+
+
 async def adopted(subject: RunscSubject, again: Callable[[], Awaitable[RunscIsolator]]) -> bool:
     """Whether a second isolator finds the first one's box, and can end it."""
     spec, box, _ = await launched(subject)
@@ -262,6 +286,7 @@ async def main() -> None:
         "report": lambda: report(subject),
         "timings": lambda: timings(subject),
         "twins": lambda: twins(subject),
+        "log": lambda: log(subject),
         "floods": lambda: floods(subject, state),
         "adopted": lambda: adopted(subject, again),
         **{f"kit.{name}": (lambda check=check: check(subject)) for name, check in CHECKS.items()},

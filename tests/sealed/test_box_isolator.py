@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ironclaw.sandbox.slotdir import LOG_BYTES
 from ironclaw.testing.isolator_kit import CHECKS
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ def test_a_box_over_its_memory_is_told_apart_from_one_that_ended(driven: Driven)
     else:
         # Nothing enforces it here, and the receipt says so.
         assert "no cgroup limit on memory, cpu, pids" in report["receipt"]["weaker"]
+
+
+def test_what_runsc_says_of_a_box_has_an_end(driven: Driven) -> None:
+    found = driven.value("log")
+    assert found["refused"] == "No space left on device"
+    assert found["size"] <= LOG_BYTES
+    assert found["goes_on"]
+    assert not found["left"]
 
 
 def test_nothing_is_left_when_all_slots_are_discarded(driven: Driven) -> None:

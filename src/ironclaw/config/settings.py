@@ -79,6 +79,8 @@ class LogSettings(_Section, frozen=True):
     """Least level written."""
     form: Literal["json", "text"] = "json"
     """One JSON object a line, or text for people."""
+    max_bytes: Annotated[int, msgspec.Meta(ge=64 * 1024, le=1024**3)] = 16 * 1024**2
+    """Size at which the log file is moved aside, to one file beside it, and begun anew."""
 
 
 class Settings(_Section, frozen=True):

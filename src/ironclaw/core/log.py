@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Literal, TextIO, cast
 
 import structlog
 
+from ironclaw.core.log_file import BoundedLog
+from ironclaw.core.log_limit import LineLimit
+
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
@@ -24,6 +27,9 @@ _SECRET_VALUE = re.compile(
 REDACTED = "[redacted]"
 
 
+Sink = TextIO | BoundedLog
+
+
 def get_logger(name: str) -> FilteringBoundLogger:
     """Return a logger bound to the module's name."""
     return cast("FilteringBoundLogger", structlog.get_logger(part=name))
@@ -34,7 +40,7 @@ def redact(value: str) -> str:
     return _SECRET_VALUE.sub(REDACTED, value)
 
 
-def configure(*, level: str = "info", form: Literal["json", "text"], sink: TextIO) -> None:
+def configure(*, level: str = "info", form: Literal["json", "text"], sink: Sink) -> None:
     """Set up logging for this process.
 
     Args:
@@ -49,6 +55,7 @@ def configure(*, level: str = "info", form: Literal["json", "text"], sink: TextI
     )
     structlog.configure(
         processors=[
+            LineLimit(),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -58,7 +65,7 @@ def configure(*, level: str = "info", form: Literal["json", "text"], sink: TextI
         wrapper_class=structlog.make_filtering_bound_logger(
             logging.getLevelNamesMapping()[level.upper()]
         ),
-        logger_factory=structlog.WriteLoggerFactory(file=sink),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", sink)),
         cache_logger_on_first_use=True,
     )
 

@@ -32,6 +32,7 @@ from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
 from ironclaw.sandbox.slotdir import (
     checked_name,
     is_slot,
+    log_file,
     make_durable,
     make_slot,
     remove_slot,
@@ -154,7 +155,7 @@ class RunscIsolator:
         digest = self._digest(spec, oci)
         try:
             (bundle / "config.json").write_bytes(encode_spec(oci))
-            await self._runsc.start(_container(slot), bundle)
+            await self._runsc.start(_container(slot), bundle, log=log_file(spec.dir.path))
             box = self._started(slot, digest)
             write_record(bundle, BoxRecord(started=box.started, spec_digest=digest))
         except BaseException:

@@ -111,13 +111,18 @@ class Runsc:
             raise failed(done, "runsc --version", hint=_INSTALL)
         return parse_version(done.stdout)
 
-    async def start(self, id_: str, bundle: Path) -> None:
+    async def start(self, id_: str, bundle: Path, *, log: Path) -> None:
         """Start a sandbox in the background; returns when its program runs.
+
+        Args:
+            id_: Its name.
+            bundle: Where its spec is.
+            log: Where runsc, sentry and gofer write for as long as it runs. Its file system must
+                be small: nothing else bounds it.
 
         Raises:
             HostError: It failed or timed out.
         """
-        log = bundle / "runsc.log"
         # The box inherits these streams: nothing may come of what it writes there.
         done = await run(
             (*self._base(), f"--log={log}", "run", "-detach", "-bundle", str(bundle), id_),
@@ -125,10 +130,10 @@ class Runsc:
             quiet=True,
         )
         if done.status != 0:
-            with contextlib.suppress(OSError):
-                done = done._replace(stderr=log.read_text(encoding="utf-8", errors="replace"))
             raise failed(
-                done, "Starting a sandbox", hint="`ironclaw doctor` tries each thing it needs."
+                done._replace(stderr=_text(log)),
+                "Starting a sandbox",
+                hint="`ironclaw doctor` tries each thing it needs.",
             )
 
     async def delete(self, id_: str) -> Finished:
@@ -171,6 +176,12 @@ class Runsc:
 
     def _base(self) -> tuple[str, ...]:
         return (self._program, f"--root={self._root}", *self.flags)
+
+
+def _text(file: Path) -> str:
+    with contextlib.suppress(OSError):
+        return file.read_text(encoding="utf-8", errors="replace")
+    return ""
 
 
 def parse_version(text: str) -> Version:

@@ -3,6 +3,7 @@
     <view>/slots/<slot>/        tmpfs, capped
       in/   airlock:group 0750   run/  airlock:group 0750
       out/  tmpfs of its own, capped in bytes and inodes, airlock:group 0770
+      log/  tmpfs of its own, 1 MiB, ours 0700: what runsc says of the box
       box/  in/ and run/ once more, read-only: what the box is given
 
 The gofer itself refuses writes to read-only mounts, but does not mount them so (measured); the
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 SLOT_BYTES: Final = 64 * 1024 * 1024
 SLOT_INODES: Final = 4096
 """What `in/` and `run/` of a slot may hold: an airlock that went bad cannot fill the memory."""
+LOG_BYTES: Final = 1024 * 1024
+"""What runsc may say of one box, should a box find a way to make it say much."""
 READ_ONLY: Final = ("in", "run")
 _SEALED: Final = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.SAFE
 _NAME: Final = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
@@ -81,6 +84,14 @@ def make_slot(directory: SlotDir) -> None:
                 f"mode=0770,uid={owner[0]},gid={owner[1]},"
                 f"size={OUT_DIR_BYTES},nr_inodes={OUT_DIR_INODES}",
             )
+            (path / "log").mkdir(mode=0o700)
+            kernel.mount(
+                "ironclaw-log",
+                path / "log",
+                "tmpfs",
+                kernel.SAFE,
+                f"mode=0700,size={LOG_BYTES},nr_inodes=16",
+            )
             (path / "box").mkdir(mode=0o711)
             for name in READ_ONLY:
                 place = path / "box" / name
@@ -101,6 +112,11 @@ def is_slot(path: Path) -> bool:
     except OSError:
         return False
     return len(devices) == 3  # noqa: PLR2004 - view, slot and out are three file systems
+
+
+def log_file(path: Path) -> Path:
+    """Return where runsc writes what it has to say of a slot's box."""
+    return path / "log" / "runsc.log"
 
 
 def remove_slot(path: Path) -> None:
