@@ -98,15 +98,7 @@ class AirlockStarter:
         Raises:
             HostError: `AIRLOCK_FAILED`.
         """
-        request = StartAirlock(
-            path=str(directory.path),
-            uid=directory.airlock_uid,
-            gid=directory.group,
-            box_uid=directory.box_uid,
-            ping_s=self._ping_s,
-            pong_s=self._pong_s,
-        )
-        ours, pid = await self._fork(request)
+        ours, pid = await self._fork(self._request(directory))
         link = await open_link(ours, pid=pid, name=directory.slot, patience=self._patience)
         try:
             async with asyncio.timeout(_START_S):
@@ -121,6 +113,16 @@ class AirlockStarter:
             self._is_weakness_said = True
             _log.warning("airlock_weaker", slot=directory.slot, missing=list(link.missing))
         return link
+
+    def _request(self, directory: SlotDir) -> StartAirlock:
+        return StartAirlock(
+            path=str(directory.path),
+            uid=directory.airlock_uid,
+            gid=directory.group,
+            box_uid=directory.box_uid,
+            ping_s=self._ping_s,
+            pong_s=self._pong_s,
+        )
 
     async def sweep(self, directory: SlotDir) -> None:
         """Empty the slot's `out/`.

@@ -50,6 +50,7 @@ class Call(NamedTuple):
 
 
 CALLS: Final = {
+    "execute": Call((59, 221), (b"/in/missing", None, None)),
     "execveat": Call((322, 281), (-1, b"", None, None, 0)),
     "unshare_user": Call((272, 97), (_CLONE_NEWUSER,)),
     "unshare_network": Call((272, 97), (_CLONE_NEWNET,)),
@@ -154,10 +155,6 @@ def _threads(_prey: Prey) -> str:
     return f"started {len(crowd)}"
 
 
-def _execute(_prey: Prey) -> None:
-    os.execv("/in/missing", ["missing"])  # noqa: S606 - an attack
-
-
 def _regain(_prey: Prey) -> None:
     words = (_CAP_SYS_ADMIN, _CAP_SYS_ADMIN, 0, 0, 0, 0)
     syscall(_CAPSET[_COLUMN], struct.pack("Ii", _CAP_VERSION_3, 0), struct.pack("6I", *words))
@@ -201,7 +198,6 @@ ATTEMPTS: Final[dict[str, Callable[[Prey], object]]] = {
     "airlock.signal_by_descriptor": _signal_by_descriptor,
     "airlock.fork": _fork,
     "airlock.threads": _threads,
-    "airlock.execute": _execute,
     "airlock.regain_capabilities": _regain,
     "airlock.executable_memory": lambda _prey: _map(
         4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_EXEC

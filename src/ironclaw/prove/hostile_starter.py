@@ -16,7 +16,6 @@ from ironclaw.airlock.messages import (
     MAX_LINK_BYTES,
     Fault,
     Ready,
-    StartAirlock,
     decode_from_airlock,
 )
 from ironclaw.airlock.starter import AirlockStarter
@@ -103,15 +102,7 @@ class HostileStarter(AirlockStarter):
             await link.close()
 
     async def _ordered(self, directory: SlotDir, order: Order) -> tuple[socket.socket, int]:
-        request = StartAirlock(
-            path=str(directory.path),
-            uid=directory.airlock_uid,
-            gid=directory.group,
-            box_uid=directory.box_uid,
-            ping_s=60,
-            pong_s=30,
-        )
-        sock, pid = await self._fork(request)
+        sock, pid = await self._fork(self._request(directory))
         told = msgspec.structs.replace(order, zygote_pid=self.zygote_pid)
         with contextlib.suppress(OSError):  # one that has ended says so itself, or its end does
             sock.send(msgspec.json.encode(told) + b"\n")
