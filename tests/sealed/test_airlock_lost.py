@@ -27,7 +27,8 @@ def airlock_of(house: House, session: str) -> int:
     slot = house.box_of(session).slot
     wanted = house.in_nest("stat", "-c", "%d", str(house.view / "slots" / slot / "out")).strip()
     for pid in zygote_children(house):
-        found = house.in_nest("stat", "-c", "%d", f"/proc/{pid}/root/out").strip()
+        own_root = f"/proc/{pid}/root"
+        found = house.in_nest("stat", "-c", "%d", own_root + "/out").strip()
         if found == wanted:
             return pid
     raise AssertionError(f"no airlock serves {slot}")

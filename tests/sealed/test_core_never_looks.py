@@ -35,9 +35,9 @@ TWINS = {
         "import os; import ironclaw.sandbox.isolator as i; inner = i.remove_slot; "
         "i.remove_slot = lambda p: (os.path.exists(p / 'out' / 'x'), inner(p))[1]"
     ),
-    "follows a box's root": (
+    "follows another process": (
         "import os; import ironclaw.sandbox.isolator as i; inner = i.remove_slot; "
-        "i.remove_slot = lambda p: (os.path.exists(f'/proc/{os.getpid()}/root/etc'), inner(p))[1]"
+        "i.remove_slot = lambda p: (os.path.exists(f'/proc/{os.getpid()}/cwd/etc'), inner(p))[1]"
     ),
 }
 

@@ -1,7 +1,7 @@
 """Inputs worth keeping: one directory for each target, each file named by what is in it.
 
-Files are deflated, because pages of a database are mostly zeros. The name is the hash of the input
-itself, so that a file which was changed by hand is noticed.
+Files are deflated (zlib), because pages of a database are mostly zeros. The name is the hash of the
+input itself, so that a file which was changed by hand is noticed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_INPUT: Final = 256 * 1024
 
 def name_of(data: bytes) -> str:
     """The file name of an input."""
-    return hashlib.sha256(data).hexdigest()[:_NAME_CHARS]
+    return hashlib.sha256(data).hexdigest()[:_NAME_CHARS] + ".z"
 
 
 def load(place: Path) -> Iterator[tuple[str, bytes]]:
@@ -31,7 +31,7 @@ def load(place: Path) -> Iterator[tuple[str, bytes]]:
     Raises:
         ValueError: A file is not what its name says.
     """
-    for file in sorted(place.glob("*/*")):
+    for file in sorted(place.glob("*/*.z")):
         data = zlib.decompressobj().decompress(file.read_bytes(), _MOST)
         if name_of(data) != file.name:
             raise ValueError(f"{file.parent.name}/{file.name} holds another input than it says")
