@@ -19,7 +19,7 @@ from tests.support.leftovers import Leftovers, mark_run, survey, wait_until_clea
 from tests.support.people import Person, an_ordinary_person
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 STAGES = ("repo", "unit", "hostile", "crash", "sealed", "wire")
 _HERE = Path(__file__).parent
@@ -27,6 +27,7 @@ _HERE = Path(__file__).parent
 _run = pytest.StashKey[str]()
 _seed = pytest.StashKey[int]()
 _before = pytest.StashKey[Leftovers]()
+_told = pytest.StashKey[list[str]]()
 _left_out = pytest.StashKey[list[str]]()
 
 
@@ -50,6 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_run] = mark_run()
     config.stash[_before] = survey(config.stash[_run], _own_directories())
     config.stash[_left_out] = []
+    config.stash[_told] = []
     chosen = config.getoption("--seed")
     config.stash[_seed] = secrets.randbelow(2**32) if chosen is None else chosen
 
@@ -63,6 +65,12 @@ def pytest_report_header(config: pytest.Config) -> str:
 def seed(pytestconfig: pytest.Config) -> int:
     """What this run's hostile input is made from."""
     return pytestconfig.stash[_seed]
+
+
+@pytest.fixture(scope="session")
+def tell(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Says something at the end of the run, also of one in which all is well."""
+    return pytestconfig.stash[_told].append
 
 
 def _own_directories() -> tuple[Path, ...]:
@@ -104,7 +112,9 @@ def pytest_runtest_protocol(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say what an ordinary user's run left out: nothing is skipped in silence."""
+    """Say what tests have counted, and what was left out: nothing is skipped in silence."""
+    for line in terminalreporter.config.stash[_told]:
+        terminalreporter.write_line(line)
     for nodeid in terminalreporter.config.stash[_left_out]:
         terminalreporter.write_line(f"LEFT OUT, needs root: {nodeid}", yellow=True)
 

@@ -21,7 +21,7 @@ from ironclaw.testing.fuzz.targets import TARGETS, spin
 from ironclaw_contract.chain import Chain, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ironclaw.testing.fuzz.supervise import Input, Worker
 
@@ -44,7 +44,7 @@ def said(tally: Tally) -> list[str]:
     return [f"{each.target}: {each.why}" for each in tally.found]
 
 
-def test_no_input_does_more_than_be_refused(seed: int) -> None:
+def test_no_input_does_more_than_be_refused(seed: int, tell: Callable[[str], None]) -> None:
     """Documented errors in closed words, bounded time and memory, no crash, no hang."""
     tally = supervised(throw(inputs(seed, INPUTS)))
     assert said(tally) == [], f"repeat with --seed {seed}"
@@ -55,6 +55,10 @@ def test_no_input_does_more_than_be_refused(seed: int) -> None:
     # Hostile means hostile: what is taken is what the contract allows, and it is the smaller part.
     taken = sum(count for key, count in tally.outcomes.items() if key.endswith("/taken"))
     assert taken < INPUTS // 4
+    tell(
+        f"hostile input: {tally.inputs} segments, frames and names, {tally.inputs - taken} refused "
+        f"and {taken} within the contract; 0 crashes, slowest {tally.slowest_ms:.0f} ms"
+    )
 
 
 def test_what_once_reached_new_code_is_still_refused() -> None:

@@ -30,6 +30,7 @@ from ironclaw_contract.records import ContractError, TurnEnd
 from ironclaw_contract.rpc import Hello
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.support.slots import Slot
@@ -229,7 +230,7 @@ async def keep_talking(slot: Slot, stop: asyncio.Event) -> list[float]:
 
 
 async def test_hostile_boxes_are_refused_with_a_word_and_touch_nothing_else(
-    seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    seed: int, tell: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert (KEY, SESSION) == (samples.KEY, samples.SESSION)
     log = trace_zygote(monkeypatch, tmp_path)
@@ -256,6 +257,12 @@ async def test_hostile_boxes_are_refused_with_a_word_and_touch_nothing_else(
     assert len(traced) >= SEGMENTS + TALKERS + 1
     found = {pid: bad for pid, calls in traced.items() if (bad := strays(calls, places))}
     assert found == {}, f"repeat with --seed {seed}"
+    calls = sum(map(len, traced.values()))
+    tell(
+        f"hostile boxes: {count.segments} segments and {count.frames} frames at "
+        f"{SEGMENTS + TALKERS} airlocks, {count.refused} refused with a word, 0 crashes; "
+        f"{calls} file calls, 0 outside their own slot"
+    )
 
 
 # --- twins: the same look at airlocks that do what they must not --------------------------------
