@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
+    from ironclaw.core.codes import Code
     from ironclaw.core.ids import AgentId, DeliveryId, MessageId, SessionId, SlotId
     from ironclaw.domain.audit import AuditEntry, AuditRecord
     from ironclaw.domain.disk import Holding
@@ -136,6 +137,14 @@ class Isolator(Protocol):
         """Wait until the box's sentry is gone; return why in a word (`exit`, `oom`, `killed`)."""
         ...
 
+    async def enclose(self, slot: SlotId, pid: int) -> bool:
+        """Limit what the slot's airlock may use of the machine, until the slot is discarded.
+
+        Returns:
+            Whether this host can do that.
+        """
+        ...
+
     def effort(self, box: Box) -> int:
         """Processor time that the box has used so far, in clock ticks; 0 when it is gone."""
         ...
@@ -221,6 +230,8 @@ LinkEvent = BoxArrived | KeyRead | Outbound | Asked | BoxGone | BoxHung | Tamper
 class AirlockLink(Protocol):
     """The core's end of one airlock."""
 
+    pid: int
+    """The airlock's process id."""
     controls: tuple[str, ...]
     """Controls that are in force on it, by name."""
     missing: tuple[str, ...]

@@ -22,7 +22,7 @@ from ironclaw.core.errors import HostError, PeerError, PostureError
 from ironclaw.core.ids import SlotId
 from ironclaw.domain.ports import Box, Durable
 from ironclaw.domain.statement import Receipt
-from ironclaw.sandbox import cgroups, nest, outside, posture
+from ironclaw.sandbox import airlock_group, cgroups, nest, outside, posture
 from ironclaw.sandbox.ending import end_sandbox
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
 from ironclaw.sandbox.process import cpu_ticks, gone, start_ticks
@@ -228,6 +228,11 @@ class RunscIsolator:
         # Asked at once: the group lives until the slot is discarded.
         return "oom" if cgroups.oom_kills(self._groups, _cgroup(box.slot)) else "exit"
 
+    async def enclose(self, slot: SlotId, pid: int) -> bool:
+        """Put an airlock into a cgroup beside its box's; tell whether its limits hold."""
+        group = airlock_group.path_of(_cgroup(slot))
+        return await asyncio.to_thread(airlock_group.enclose, self._groups, group, pid)
+
     def effort(self, box: Box) -> int:
         """Processor time that the box has used so far, in clock ticks; 0 when it is gone."""
         # The gofer only does what the sentry asks of it.
@@ -329,6 +334,7 @@ class RunscIsolator:
         await asyncio.to_thread(self._remove, slot)
 
     def _remove(self, slot: SlotId) -> None:
+        airlock_group.remove(self._groups, airlock_group.path_of(_cgroup(slot)))
         cgroups.remove(self._groups, _cgroup(slot))
         remove_slot(slot_path(self._view, slot))
         shutil.rmtree(self._bundle(slot), ignore_errors=True)

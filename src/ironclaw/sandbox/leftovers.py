@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from ironclaw.sandbox import cgroups
+from ironclaw.sandbox import airlock_group, cgroups
 
 _WAIT_S: Final = 5.0
 
@@ -38,7 +38,9 @@ def clear(runtime_dir: Path) -> None:
         time.sleep(0.005)
     groups = cgroups.detect()
     for bundle in _bundles(runtime_dir):
-        _remove_group(groups, f"{cgroups.PARENT}/{bundle.name}")
+        box = f"{cgroups.PARENT}/{bundle.name}"
+        airlock_group.remove(groups, airlock_group.path_of(box))
+        _remove_group(groups, box)
     cgroups.remove_parent(groups)
     for directory in ("runsc", "bundles"):
         shutil.rmtree(runtime_dir / directory, ignore_errors=True)

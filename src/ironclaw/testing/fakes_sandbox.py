@@ -53,6 +53,8 @@ class FakeIsolator:
         self._next_pid = _FIRST_PID
         self.launches: list[LaunchSpec] = []
         self.discarded: list[SlotId] = []
+        self.enclosed: list[tuple[SlotId, int]] = []
+        self.can_enclose = True
         self.efforts: dict[SlotId, int] = {}
         """Clock ticks by slot."""
         self.launch_error: HostError | None = None
@@ -122,6 +124,11 @@ class FakeIsolator:
         """Wait until the box was discarded or crashed."""
         end = self._ends.get(box.pid)
         return "exit" if end is None else await asyncio.shield(end)
+
+    async def enclose(self, slot: SlotId, pid: int) -> bool:
+        """Remember the airlock; `can_enclose` is the answer."""
+        self.enclosed.append((slot, pid))
+        return self.can_enclose
 
     def effort(self, box: Box) -> int:
         """What a test says that the box has done."""

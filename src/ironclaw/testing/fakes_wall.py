@@ -90,6 +90,7 @@ class FakeLink:
 
     def __init__(self, box: FakeBox, airlocks: FakeAirlocks) -> None:
         self.box = box
+        self.pid = len(airlocks.links) + 1
         self.controls = airlocks.controls
         self.missing = airlocks.missing
         self._keeps_key = airlocks.keep_keys

@@ -43,7 +43,7 @@ async def test_a_session_has_a_signed_receipt_in_the_store_and_as_a_file(
     assert envelope_bytes(stored.envelope) == raw
     assert (statement.session, statement.agent) == (talk.session, talk.agent.id)
     assert (statement.slot, statement.epoch) == (core.slot(), 1)
-    assert statement.airlock.held == core.airlocks.controls
+    assert statement.airlock.held == (*core.airlocks.controls, "cgroup")
     assert statement.inside == SEALED
     (record,) = await store.audit.tail(limit=10)
     assert record.event is AuditEvent.LAUNCH_PROVEN

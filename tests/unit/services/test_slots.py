@@ -264,3 +264,33 @@ async def test_a_new_airlock_finds_the_same_box(core: Core, agent: Agent):
     assert former.is_dead
     assert slot.link.box is former.box
     await core.slots.release(slot)
+
+
+async def test_every_airlock_is_limited_and_a_host_that_cannot_is_said(core: Core, agent: Agent):
+    slot = await core.slots.take(agent, workspace="mine")
+    assert core.isolator.enclosed == [(slot.id, slot.link.pid)]
+    assert slot.receipt is not None
+    assert "cgroup" in slot.receipt.airlock_held
+    await core.slots.relink(slot)
+    assert core.isolator.enclosed[1] == (slot.id, slot.link.pid)
+    await core.slots.release(slot)
+
+    core.isolator.can_enclose = False
+    weaker = await core.slots.take(agent, workspace="mine")
+    assert weaker.receipt is not None
+    assert weaker.receipt.airlock_missing == ("cgroup",)
+    assert "airlocks run without cgroup" in weaker.receipt.weaker
+    assert core.slots.weaker == ("airlocks run without cgroup",)
+    await core.slots.release(weaker)
+
+
+async def test_an_airlock_that_cannot_be_looked_after_is_ended(
+    core: Core, agent: Agent, monkeypatch: pytest.MonkeyPatch
+):
+    async def stuck(*_: object) -> bool:
+        raise HostError(Code.HOST_UNSUITED, "no threads")
+
+    monkeypatch.setattr(core.isolator, "enclose", stuck)
+    with pytest.raises(HostError):
+        await core.slots.take(agent, workspace="mine")
+    assert core.link().is_dead
