@@ -36,6 +36,11 @@ DUTY: Final = 0.1
 """The most of the time in which boxes are counted."""
 URGENT_DUTY: Final = 0.5
 """The same, while the disk fills by more than a whole cap between two counts."""
+QUIET_BYTES: Final = 1024 * 1024
+QUIET_FILES: Final = 16
+"""By how much the room may change before each box is thought about: logs change it all the time."""
+QUIET_S: Final = 30.0
+"""For how long at most."""
 ROUND_S: Final = 1.0
 """Seconds after which a round of counting ends; the rest comes first in the next one."""
 
@@ -111,7 +116,7 @@ class DiskGuard:
         self._isolator = isolator
         self._airlocks = airlocks
         self._caps = caps
-        self._roots = roots
+        self._roots = {root.stat().st_dev: root for root in roots}.values()
         self._clock = clock
         self._tasks = tasks
         self._look = look or self._rooms
@@ -120,10 +125,17 @@ class DiskGuard:
         """What was over its cap when its box went: the next one may not add to it."""
         self._is_running = False
         self._is_failing = False
+        self._thought: tuple[tuple[Room, ...], float] | None = None
+        """Room and time when each box was last thought about; None when that is due."""
         self._due_s = 0.0
         """When boxes may be counted again, on the monotonic clock."""
         self._urgent_s = 0.0
         """The same, if it is urgent."""
+
+    @property
+    def weaker(self) -> tuple[str, ...]:
+        """What does not hold now, in words."""
+        return ("what boxes hold on the disk cannot be counted",) if self._is_failing else ()
 
     @contextlib.asynccontextmanager
     async def watching(
@@ -149,6 +161,7 @@ class DiskGuard:
             # Before it does anything: what it adds from here on is its own doing.
             watched.holding = await self._count(watched)
         self._watched.add(watched)
+        self._thought = None
         self._start()
         try:
             yield
@@ -167,7 +180,7 @@ class DiskGuard:
         try:
             while self._watched:
                 now = self._look()
-                if wanted := self._wanted(now):
+                if not self._is_quiet(now) and (wanted := self._wanted(now)):
                     await self._round(wanted, now)
                 await asyncio.sleep(LOOK_S)
         finally:
@@ -183,14 +196,29 @@ class DiskGuard:
             )
         return tuple(found)
 
+    def _is_quiet(self, now: tuple[Room, ...]) -> bool:
+        """Whether nothing happened since each box was thought about: the usual case, and cheap."""
+        if self._thought is None:
+            return False
+        former, former_s = self._thought
+        return self._clock.monotonic_s() - former_s < QUIET_S and all(
+            abs(room.free_bytes - before.free_bytes) < QUIET_BYTES
+            and abs(room.free_files - before.free_files) < QUIET_FILES
+            and not room.is_short
+            for before, room in zip(former, now, strict=True)
+        )
+
     def _wanted(self, now: tuple[Room, ...]) -> list[_Watched]:
         """Boxes to count now, the busiest first."""
         at_s = self._clock.monotonic_s()
+        self._thought = (now, at_s)
         wanted = []
         for watched in self._watched:
             need = watched.need(now, at_s)
-            not_before_s = self._urgent_s if need is disk.Need.URGENT else self._due_s
-            if need is disk.Need.NONE or watched.is_ended or at_s < not_before_s:
+            if need is disk.Need.NONE or watched.is_ended:
+                continue
+            if at_s < (self._urgent_s if need is disk.Need.URGENT else self._due_s):
+                self._thought = None
                 continue
             watched.new_effort = self._isolator.effort(watched.slot.box)
             if watched.holding is not None and watched.new_effort == watched.effort:
@@ -209,6 +237,7 @@ class DiskGuard:
             # Once it is dead there is more room, and the others may be fine.
             if watched.is_ended or self._clock.monotonic_s() - began_s > ROUND_S:
                 break
+        self._thought = None
         ended_s = self._clock.monotonic_s()
         self._due_s = ended_s + (ended_s - began_s) * (1 - DUTY) / DUTY
         self._urgent_s = ended_s + (ended_s - began_s) * (1 - URGENT_DUTY) / URGENT_DUTY

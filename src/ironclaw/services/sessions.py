@@ -45,6 +45,11 @@ class Sessions:
         """Sessions that have a box now."""
         return sum(owner.has_box for owner in self._owners.values())
 
+    @property
+    def weaker(self) -> tuple[str, ...]:
+        """What does not hold of boxes now, in words."""
+        return self._parts.guard.weaker
+
     def box_state(self, session: SessionId) -> BoxState:
         """What the session's box does now."""
         owner = self._owners.get(session)

@@ -250,8 +250,29 @@ async def test_a_count_that_fails_is_said_once_and_tried_again(guarded: Guarded)
         counts = len(guarded.airlocks.counts)
         await until(lambda: len(guarded.airlocks.counts) > counts + 1)
         assert guarded.over == []
+        assert guarded.guard.weaker == ("what boxes hold on the disk cannot be counted",)
         guarded.airlocks.count_error = None
         await until(lambda: guarded.over)
+        assert not guarded.guard.weaker
+
+
+async def test_while_nothing_happens_no_box_is_thought_about(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with guarded.watching() as slot:
+        await guarded.looked()
+        thought: list[SlotId] = []
+
+        def effort(box: Box) -> int:
+            thought.append(box.slot)
+            return 1
+
+        monkeypatch.setattr(guarded.isolator, "effort", effort)
+        guarded.room = guarded.room._replace(free_bytes=guarded.room.free_bytes - MIB // 2)
+        await guarded.looked(50)
+        assert thought == []
+        guarded.room = guarded.room._replace(free_bytes=guarded.room.free_bytes - 101 * MIB)
+        await until(lambda: thought == [slot])
 
 
 # --- in a session ---------------------------------------------------------------------------------
