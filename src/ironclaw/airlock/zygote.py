@@ -41,6 +41,7 @@ def main(control_fd: int) -> None:
     gc.disable()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _close_streams()
     control = socket.socket(fileno=control_fd)
     controls = confine.Controls()
     confine.leave_network(controls)
@@ -62,6 +63,14 @@ def main(control_fd: int) -> None:
                 # The socket closes before the last child is gone.
                 signal.set_wakeup_fd(-1)
                 return
+
+
+def _close_streams() -> None:
+    """Keep the error stream for a last line; the core's input and output are nobody's business."""
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for stream in (0, 1):
+        os.dup2(null, stream)
+    os.close(null)
 
 
 def _reap() -> None:
