@@ -233,7 +233,9 @@ async def test_hostile_boxes_are_refused_with_a_word_and_touch_nothing_else(
     seed: int, tell: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert (KEY, SESSION) == (samples.KEY, samples.SESSION)
-    log = trace_zygote(monkeypatch, tmp_path)
+    # An ordinary user's strace cannot read the names that a process nobody may look into uses.
+    is_watched = os.geteuid() == 0
+    log = trace_zygote(monkeypatch, tmp_path) if is_watched else None
     count, stop = Count(), asyncio.Event()
     async with slots(3) as made:
         *attacked, honest = made
@@ -252,17 +254,20 @@ async def test_hostile_boxes_are_refused_with_a_word_and_touch_nothing_else(
     assert count.frames >= FRAMES
     assert count.refused > (SEGMENTS + TALKERS) * 0.8, count.answers
     assert sorted(talk.result())[len(talk.result()) // 2] < 250
+    tell(
+        f"hostile boxes: {count.segments} segments and {count.frames} frames at "
+        f"{SEGMENTS + TALKERS} airlocks, {count.refused} refused with a word, 0 crashes"
+    )
+    if log is None:
+        tell("hostile boxes: not watched by strace, which needs root for it")
+        return
     traced = read_trace(log)
     traced.pop(zygote)
     assert len(traced) >= SEGMENTS + TALKERS + 1
     found = {pid: bad for pid, calls in traced.items() if (bad := strays(calls, places))}
     assert found == {}, f"repeat with --seed {seed}"
     calls = sum(map(len, traced.values()))
-    tell(
-        f"hostile boxes: {count.segments} segments and {count.frames} frames at "
-        f"{SEGMENTS + TALKERS} airlocks, {count.refused} refused with a word, 0 crashes; "
-        f"{calls} file calls, 0 outside their own slot"
-    )
+    tell(f"hostile boxes: {calls} file calls of airlocks and sweeps, 0 outside their own slot")
 
 
 # --- twins: the same look at airlocks that do what they must not --------------------------------
@@ -291,12 +296,14 @@ async def seen_of_a_twin(monkeypatch: pytest.MonkeyPatch, place: Path) -> list[s
     return strays(read_trace(log)[pid], places)
 
 
+@pytest.mark.root_only
 async def test_the_look_finds_nothing_in_a_sound_airlock(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert await seen_of_a_twin(monkeypatch, tmp_path) == []
 
 
+@pytest.mark.root_only
 async def test_an_airlock_that_follows_links_is_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -304,6 +311,7 @@ async def test_an_airlock_that_follows_links_is_seen(
     assert any("follows" in text for text in await seen_of_a_twin(monkeypatch, tmp_path))
 
 
+@pytest.mark.root_only
 @pytest.mark.parametrize("where", ["/etc/passwd", "/in/../proc/1/environ", "slot1"])
 async def test_an_airlock_that_looks_elsewhere_is_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
@@ -317,6 +325,7 @@ async def test_an_airlock_that_looks_elsewhere_is_seen(
     assert await seen_of_a_twin(monkeypatch, tmp_path) != []
 
 
+@pytest.mark.root_only
 async def test_an_airlock_that_looks_elsewhere_later_is_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 CALLS = "%file,socket,connect,bind,fchdir,open_by_handle_at,open_tree,fsopen,move_mount"
 STRACE = ("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-y", "-s", "512", "-e", "signal=none")
 _LINE = re.compile(r"\A(\d+)\s+(\w+)\((.*)\Z", re.DOTALL)
-_AT = re.compile(r"\A(?:AT_FDCWD|-?\d+)<([^>]*)>, ")
+_AT = re.compile(r"\A(?:AT_FDCWD|-?\d+)<([^>]*)>[,)] *")
+_UNFINISHED = " <unfinished ...>"
+_RESUMED = re.compile(r"\A\d+\s+<\.\.\. \w+ resumed>(.*)\Z")
 _NAME = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SUN_PATH = re.compile(r'sun_path=(@?"(?:[^"\\]|\\.)*")')
 
@@ -43,23 +45,33 @@ def read_trace(file: Path) -> dict[int, list[Call]]:
     """Calls by process, in order; paths are made absolute from descriptors and `chdir`."""
     calls: dict[int, list[Call]] = {}
     cwd: dict[int, str] = {}
-    for line in file.read_text("utf-8", "replace").splitlines():
+    begun: dict[str, str] = {}
+    for shown in file.read_text("utf-8", "replace").splitlines():
+        line, pid_text = shown, shown.partition(" ")[0]
+        if line.endswith(_UNFINISHED):
+            begun[pid_text] = line.removesuffix(_UNFINISHED)
+            continue
+        if match := _RESUMED.match(line):
+            line = begun.pop(pid_text, "") + match[1]
         match = _LINE.match(line)
-        if match is None:  # the end of a call that was shown before, or of a process
+        if match is None:  # the end of a process
             continue
         pid, name, text = int(match[1]), match[2], match[3]
-        here = cwd.get(pid, "")
-        paths = tuple(_paths(name, text, here))
-        if name == "chdir" and ") = 0" in text:
+        paths = tuple(_paths(name, text, cwd.get(pid, "")))
+        if name in {"chdir", "fchdir"} and paths:
             cwd[pid] = paths[0]
-        elif name == "fchdir":
-            cwd[pid] = re.split(r"[<>]", text)[1]
         calls.setdefault(pid, []).append(Call(name, paths, text))
+    # What never came back was asked for all the same.
+    for line in begun.values():
+        if match := _LINE.match(line):
+            pid = int(match[1])
+            paths = tuple(_paths(match[2], match[3], cwd.get(pid, "")))
+            calls.setdefault(pid, []).append(Call(match[2], paths, match[3]))
     return calls
 
 
 def _paths(name: str, text: str, here: str) -> list[str]:
-    if name in {"socket", "fchdir"}:
+    if name == "socket":
         return []
     if name in {"bind", "connect"}:
         return [os.path.join(here, found[1].strip('"')) for found in _SUN_PATH.finditer(text)]
@@ -69,6 +81,8 @@ def _paths(name: str, text: str, here: str) -> list[str]:
         base = here
         if match := _AT.match(rest):
             base, rest = match[1], rest[match.end() :]
+            if name == "fchdir":
+                return [base]
         named = _NAME.match(rest)
         if named is None:
             break
