@@ -201,6 +201,7 @@ WORDS: Final = (
     ("core", "The trusted daemon: store, keys, router, sessions, models, delivery, API."),
     ("delivery", "One thing to say to one chat; retried, never said twice, or a dead letter."),
     ("digest", "`sha256:…` of an image's manifest: what a box is made of."),
+    ("disk guard", "What counts the disk that boxes use, and ends one that goes over its cap."),
     ("epoch", "One life of a session's box; each has record chains of its own."),
     ("house", "All that one state directory holds and one daemon runs."),
     ("keeper", "The process that owns the nest, starts the core and restarts it."),
