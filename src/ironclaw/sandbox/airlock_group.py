@@ -31,7 +31,7 @@ _TRIES: Final = 200
 _TRY_S: Final = 0.005
 
 # By controller: file and value, in the order in which they must be written.
-_LIMITS: Final = {
+_LIMITS: Final[dict[int, dict[str, tuple[tuple[str, int | str], ...]]]] = {
     1: {
         "memory": (("memory.limit_in_bytes", MEMORY_BYTES),),
         "cpu": (("cpu.cfs_period_us", _PERIOD_US), ("cpu.cfs_quota_us", _QUOTA_US)),
