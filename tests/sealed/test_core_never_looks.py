@@ -43,21 +43,27 @@ TWINS = {
 
 
 @pytest.fixture
-def place(own_houses: Houses) -> Iterator[Path]:
-    place = Path(tempfile.mkdtemp(prefix="h-", dir=own_houses.place))
-    yield place
+def watched(houses_of: Houses) -> Iterator[House]:
+    """A house that is down, and whose place has room for a trace."""
+    place = Path(tempfile.mkdtemp(prefix="h-", dir=houses_of.place))
+    if houses_of.person is not None:
+        os.chown(place, houses_of.person.uid, houses_of.person.gid)
+    yield House(place, houses_of.person, houses_of.image, houses_of.python)
     remove_as_owner(place)
 
 
-def start(house: House, log: Path, patch: str = "") -> None:
+def start(house: House, patch: str = "") -> None:
     """As `House.up`, with a core under strace."""
     assert shutil.which("strace"), "strace is missing: ./run system --test"
-    settings = [word for word in house.argv() if "=" in word and not word.startswith("-")]
-    done = subprocess.run(
-        ["env", *settings, house.python, "-s", "-P", str(STARTER), str(log), patch],
-        capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
+    words = [word.split("=", 1) for word in house.argv() if word.startswith("IRONCLAW_")]
+    program = (house.python, "-s", "-P", str(STARTER), str(trace_of(house)), patch)
+    argv = house.as_user(*program, environment=dict(words))
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=90, check=False, cwd="/")
     assert done.returncode == 0, done.stderr
+
+
+def trace_of(house: House) -> Path:
+    return house.place / "trace"
 
 
 def tempt(house: House, base: Path) -> None:
@@ -76,7 +82,9 @@ def live(house: House, agent: str) -> list[int]:
     for kind in ("workspace", "memory"):
         tempt(house, house.state / kind)
     out = house.view / "slots" / house.box_of(session).slot / "out"
-    house.in_nest("ln", "-s", "/etc/passwd", str(out / "link"))
+    # In the nest of an ordinary user the file system knows that user's ids only.
+    own_ids = ("nsenter", f"--target={house.core()}", "--user", "--setuid=0", "--setgid=0")
+    house.in_nest(*(() if house.is_root else own_ids), "ln", "-s", "/etc/passwd", str(out / "link"))
     house.ask(agent, "again")
     first = house.core()
     assert first is not None
@@ -107,43 +115,34 @@ def shelves(house: House, view: Path) -> list[Shelf]:
     ]
 
 
-def test_the_core_looks_at_nothing_that_a_box_can_write(own_houses: Houses, place: Path) -> None:
-    house = House(place, None, own_houses.image, own_houses.python)
-    log = place / "trace"
-    start(house, log)
+def test_the_core_looks_at_nothing_that_a_box_can_write(watched: House) -> None:
+    start(watched)
     try:
-        cores = live(house, "watched")
-        view = house.view
+        cores = live(watched, "watched")
+        view = watched.view
     finally:
-        house.down()
-    traced = read_trace(log)
+        watched.down()
+    traced = read_trace(trace_of(watched))
     # The look is at the cores, and they did what they were started for.
     for core in cores:
         assert core in traced
-    assert made(traced, str(house.state / "workspace")) >= 1
+    assert made(traced, str(watched.state / "workspace")) >= 1
     assert made(traced, str(view / "slots")) >= 2
-    found = {
-        pid: bad for pid, calls in traced.items() if (bad := looks(calls, shelves(house, view)))
-    }
-    assert found == {}
+    boxes = shelves(watched, view)
+    assert [bad for calls in traced.values() for bad in looks(calls, boxes)] == []
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_a_core_that_looks_is_seen(own_houses: Houses, place: Path, name: str) -> None:
-    house = House(place, None, own_houses.image, own_houses.python)
-    log = place / "trace"
-    start(house, log, TWINS[name])
+def test_a_core_that_looks_is_seen(watched: House, name: str) -> None:
+    start(watched, TWINS[name])
     try:
-        with house.api() as api:
+        with watched.api() as api:
             api.make_agent("watched")
-        house.ask("watched", "hello")
-        view = house.view
+        watched.ask("watched", "hello")
+        boxes = shelves(watched, watched.view)
     finally:
-        house.down()
-    found = [
-        bad for calls in read_trace(log).values() for bad in looks(calls, shelves(house, view))
-    ]
-    assert found != []
+        watched.down()
+    assert any(looks(calls, boxes) for calls in read_trace(trace_of(watched)).values())
 
 
 def made(traced: dict[int, list[Call]], base: str) -> int:
