@@ -11,15 +11,21 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.cores import Core, until
 from tests.support.slots import message, slots
 
 from ironclaw.airlock.watch import Patience
 from ironclaw.domain.ports import BoxArrived, Outbound
+from ironclaw.services.parts import SessionLimits
+from ironclaw.testing.fakes_sandbox import FakeIsolator
+from ironclaw.testing.fakes_store import open_core_store
+from ironclaw.testing.fakes_wall import FakeAirlocks
 from ironclaw_contract.records import TurnEnd
 from ironclaw_contract.rpc import Delta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.support.slots import Slot
 
@@ -140,6 +146,28 @@ async def test_a_long_turn_and_a_core_that_is_behind_accuse_nobody(pair: tuple[S
     await asyncio.to_thread(bad.box.write, TurnEnd(turn="msg_a", index=0, entries=()))
     await bad.expect(Outbound)
     await good.expect(Outbound)
+
+
+async def test_a_session_whose_airlocks_keep_dying_holds_up_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same seen from the sessions service, whose airlocks here die whenever they are told."""
+    monkeypatch.setattr("ironclaw.domain.lifecycle.BASE_DELAY_S", 0.002)
+    async with open_core_store(tmp_path / "state") as store:
+        isolator = FakeIsolator(tmp_path / "house")
+        async with Core(store, isolator, FakeAirlocks(), SessionLimits()) as core:
+            bad = await store.begin(name="bad", place="bad")
+            good = await store.begin(name="good", place="good")
+            await core.hear(good, "hello")
+            await core.answered(good, 1)
+            await core.hear(bad, "!hang")
+            await until(lambda: core.box().todo, "the bad box to have its message")
+            for number in range(2, 12):
+                core.link().die()
+                await core.hear(good, f"still there {number}?")
+                await core.answered(good, number)
+            assert core.failed == []
+            assert core.sessions.box_state(bad.session) in {"busy", "starting", "none"}
 
 
 async def _talk(slot: Slot) -> None:
