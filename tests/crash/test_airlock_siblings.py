@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.crash
 
-SHORT = Patience(quiet_s=0.1, answer_s=0.4)
-NOTICED_S = 5.0
+SHORT = Patience(quiet_s=0.1, answer_s=1.0)
+NOTICED_S = 11.0
 """Ten times what it is given here: the machine may be busy."""
 ROUNDS = 40
 
@@ -91,7 +91,7 @@ async def test_a_sibling_answers_as_quickly_as_before(
     os.kill(bad.link.pid, how)
     await bad.link.publish([message("msg_a")])
     during = await usual(good, "during")
-    assert during < 3 * before + 5, f"{before:.2f} ms before, {during:.2f} ms during"
+    assert during < 3 * before + 50, f"{before:.2f} ms before, {during:.2f} ms during"
     await ends(bad)
     await replaced(bad)
     assert await bad.send("msg_b") == ["msg_b"]
@@ -142,7 +142,7 @@ async def test_a_long_turn_and_a_core_that_is_behind_accuse_nobody(pair: tuple[S
     await bad.send("msg_a")
     await good.send("msg_b")
     await asyncio.to_thread(good.box.write, TurnEnd(turn="msg_b", index=0, entries=()))
-    await asyncio.sleep(6 * sum(SHORT))
+    await asyncio.sleep(3 * sum(SHORT))
     await asyncio.to_thread(bad.box.write, TurnEnd(turn="msg_a", index=0, entries=()))
     await bad.expect(Outbound)
     await good.expect(Outbound)
