@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -31,16 +32,20 @@ class Somebody(NamedTuple):
     person: Person | None
     place: Path
 
-    def types(self, line: str) -> subprocess.CompletedProcess[str]:
-        """Run one documented line."""
+    def words(self, line: str) -> list[str]:
+        """The command of one documented line, as this user and with their directories."""
         settings = {
             f"IRONCLAW_PATHS_{name.upper()}_DIR": str(self.place / name)
             for name in ("state", "runtime", "image")
         } | {"IRONCLAW_API_TCP": "false"}  # the port may be somebody's; the socket is theirs
         words = ["env", *(f"{name}={value}" for name, value in settings.items())]
         words += shlex.split(line)
+        return words if self.person is None else self.person.command(*words)
+
+    def types(self, line: str) -> subprocess.CompletedProcess[str]:
+        """Run one documented line."""
         return subprocess.run(
-            words if self.person is None else self.person.command(*words),
+            self.words(line),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -82,6 +87,57 @@ def test_the_demo_ends_with_what_sealed_the_reply(somebody: Somebody) -> None:
     assert re.fullmatch(r"sha256:[0-9a-f]{64}", told["image_digest"])
     assert told["cold_ms"] > 0
     assert told["warm_ms"] > 0
+
+
+def test_the_wall_holds_for_each_kind_of_user(somebody: Somebody) -> None:
+    """`./run ironclaw prove --json` attacks it in every way; what the host lacks is named."""
+    page = somebody.place / "proof.html"
+
+    done = somebody.types(f"./run ironclaw prove --json --html {page}")
+
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, told["failures"]
+    assert told["failed"] == 0
+    assert told["passed"] == told["checks"] >= 100
+    assert sum(group["checks"] for group in told["groups"].values()) == told["checks"]
+    is_root = somebody.person is None and os.geteuid() == 0
+    assert told["machine"]["user"] == ("root" if is_root else "ordinary user")
+    # A control that is absent is in the list, and in the words of the receipt.
+    assert bool(told["not_enforced_here"]) == any("cgroup" in words for words in told["weaker"])
+    assert f"{told['checks']} of {told['checks']} checks held" in page.read_text()
+
+
+def test_each_check_of_the_wall_can_fail(somebody: Somebody) -> None:
+    """`./run ironclaw prove --twins --json`: every weakened copy is found out."""
+    done = somebody.types("./run ironclaw prove --twins --json")
+
+    told = json.loads(done.stdout)
+    assert done.returncode == 0, told["missed"]
+    assert told["missed"] == []
+    assert told["caught"] == told["twins"] >= 90
+    assert all(row["why"] for row in told["without_twin"])
+
+
+def test_an_interrupted_proof_leaves_nothing(somebody: Somebody) -> None:
+    """Ended in the middle, by whatever signal, it takes its house down; twice is no quicker."""
+    with subprocess.Popen(
+        somebody.words("./run ironclaw prove --twins --only wall"),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as proof:
+        assert proof.stderr is not None
+        begun = next(line for line in proof.stderr if line.startswith("prove: "))
+        os.killpg(proof.pid, signal.SIGTERM)
+        os.killpg(proof.pid, signal.SIGTERM)
+        proof.communicate(timeout=60)
+
+    assert "wall" in begun
+    assert proof.returncode == 130
+    assert [path.name for path in somebody.place.iterdir() if "prove" in path.name] == []
 
 
 def test_the_tutorial_ends_with_a_memory(somebody: Somebody) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ironclaw.prove.lab import Lab
 
 NO_WALL = Twin("no-wall", ("the wall", "the moat"))
+WEAKER = ("agents share one range of host ids",)
 MACHINE = {"user": "root", "kernel": "6.1.0"}
 
 
@@ -86,6 +87,7 @@ def report(
         else [a_twin_finding(*pair) for pair in twin_outcomes.items()],
         stages=stages or ([FakeStage(*checks)] if checks else []),
         choice=choice,
+        weaker=WEAKER,
         machine=MACHINE,
         took_s=1.5,
     )

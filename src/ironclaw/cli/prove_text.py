@@ -118,8 +118,11 @@ def _twins(rows: tuple[TwinRow, ...]) -> None:
 
 
 def _missing(report: Report) -> None:
-    if report.not_enforced_here:
+    if report.not_enforced_here or report.weaker:
         render.line("not enforced on this host", tone="warn")
+        for words in report.weaker:
+            render.line(f"  {words}")
+    if report.not_enforced_here:
         render.table(
             ("  CHECK", "CONTROL", "NEEDS", "CLAIM"),
             [
@@ -128,6 +131,7 @@ def _missing(report: Report) -> None:
             ],
             fit=True,
         )
+    if report.not_enforced_here or report.weaker:
         render.line()
     if report.without_twin:
         render.line("without a twin, and why", tone="strong")

@@ -224,7 +224,7 @@ def _twins_alone(rows: Sequence[TwinRow]) -> list[Html]:
 
 
 def _not_here(report: Report) -> list[Html]:
-    if not report.not_enforced_here:
+    if not report.not_enforced_here and not report.weaker:
         return []
     heads = [("", "result"), ("Claim", ""), ("Control", "control"), ("Needs", "twin")]
     rows = [
@@ -242,6 +242,10 @@ def _not_here(report: Report) -> list[Html]:
             ]
         )
         for row in report.not_enforced_here
+    ]
+    rows += [
+        _row([("", _mark("weaker", "warn")), ("", tag("p", words)), ("", Html()), ("", Html())])
+        for words in report.weaker
     ]
     count = tag("span", "what this host does not offer was not attacked", class_="count")
     return [_section("not enforced on this host", count, _table(heads, rows))]

@@ -9,7 +9,7 @@ proves nothing.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,6 +119,19 @@ class Stage(Protocol):
         ...
 
 
+class Measured(str):
+    """An outcome with the numbers behind it, for the report."""
+
+    __slots__ = ("numbers",)
+    numbers: Mapping[str, float]
+
+    def __new__(cls, outcome: str, **numbers: float) -> Self:
+        """Put numbers, by a name with its unit, beside an outcome."""
+        made = super().__new__(cls, outcome)
+        made.numbers = numbers
+        return made
+
+
 class Finding(NamedTuple):
     """What came of one check."""
 
@@ -127,6 +140,8 @@ class Finding(NamedTuple):
     passed: bool
     ms: int
     """How long its stage took."""
+    measured: Mapping[str, float] = {}
+    """Numbers behind the outcome, by a name with its unit."""
 
 
 class TwinFinding(NamedTuple):
@@ -142,7 +157,8 @@ class TwinFinding(NamedTuple):
 def found(check: Check, outcome: str | None, *, ms: int = 0) -> Finding:
     """Judge one outcome."""
     said = ERROR + "nothing was observed" if outcome is None else outcome
-    return Finding(check, said[:MAX_OUTCOME_CHARS], check.holds(outcome), ms)
+    numbers = outcome.numbers if isinstance(outcome, Measured) else {}
+    return Finding(check, said[:MAX_OUTCOME_CHARS], check.holds(outcome), ms, numbers)
 
 
 def judged(check: Check, twin: Twin, outcome: str | None) -> TwinFinding:

@@ -90,6 +90,8 @@ class Report(msgspec.Struct, frozen=True):
     """`{"network": {"checks": 14, "passed": 14}}`, of the checks."""
     without_twin: tuple[Unproven, ...]
     not_enforced_here: tuple[NotHere, ...]
+    weaker: tuple[str, ...]
+    """How this host's boxes are weaker than they could be, as every receipt says it."""
     machine: dict[str, str]
     took_s: float
     quick: bool
@@ -102,6 +104,7 @@ class Report(msgspec.Struct, frozen=True):
         *,
         stages: Sequence[Stage],
         choice: Choice,
+        weaker: Sequence[str],
         machine: dict[str, str],
         took_s: float,
     ) -> Report:
@@ -119,6 +122,7 @@ class Report(msgspec.Struct, frozen=True):
                 for stage in stages
                 for check in choice.not_here(stage)
             ),
+            weaker=tuple(weaker),
             machine=machine,
             took_s=took_s,
             quick=choice.quick,
@@ -165,6 +169,7 @@ class Report(msgspec.Struct, frozen=True):
         told |= {
             "without_twin": self.without_twin,
             "not_enforced_here": self.not_enforced_here,
+            "weaker": self.weaker,
             "machine": self.machine,
             "took_s": self.took_s,
             "quick": self.quick,
@@ -189,7 +194,6 @@ def machine_facts(lab: Lab) -> dict[str, str]:
         "kernel": platform.release(),
         "machine": platform.machine(),
         "cpus": str(os.cpu_count()),
-        "weaker": "; ".join(lab.isolator.weaker()) or "nothing",
     }
 
 

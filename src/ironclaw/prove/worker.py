@@ -78,6 +78,7 @@ async def _main(asked: Choice, checks: bool, twins: bool) -> None:  # noqa: FBT0
             judged,
             stages=STAGES,
             choice=choice,
+            weaker=lab.isolator.weaker(),
             machine=machine_facts(lab),
             took_s=round(time.monotonic() - began, 1),
         )

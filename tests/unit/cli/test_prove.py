@@ -72,6 +72,7 @@ def test_json_is_one_object_with_the_counts_first(cli: Any, proof: Proof) -> Non
     assert (status, out.count("\n")) == (0, 1)
     assert (told["checks"], told["passed"], told["failed"]) == (2, 2, 0)
     assert told["groups"]["network"] == {"checks": 1, "passed": 1}
+    assert told["weaker"] == ["agents share one range of host ids"]
     assert "twins" not in told
     assert "error" not in told
     assert list(told)[:4] == ["proven", "checks", "passed", "failed"]
@@ -158,6 +159,7 @@ def test_what_is_not_enforced_here_is_shown_beside_what_held(cli: Any, proof: Pr
 
     assert status == 0
     assert "cgroups" in out.split("not enforced on this host")[1]
+    assert "agents share one range of host ids" in out
     assert "1 not enforced on this host" in out.splitlines()[-1]
 
 

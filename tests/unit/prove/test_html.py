@@ -137,6 +137,7 @@ def test_each_row_says_claim_attack_control_outcome_and_twin() -> None:
         *("network.reach", "A box reaches nothing.", "connect to what listens", "the wall"),
         *("refused", "was let through", "the wall, the moat", "gVisor has no switch for it"),
         *("2 of 2 checks held", "1 of 1 twins caught", "Proven"),
+        *("not enforced on this host", "agents share one range of host ids"),
     ):
         assert said in words
     assert "NOT PROVEN" not in words

@@ -11,6 +11,7 @@ from ironclaw.prove.model import (
     MAX_OUTCOME_CHARS,
     Check,
     Group,
+    Measured,
     by_group,
     found,
     judged,
@@ -74,6 +75,19 @@ def test_what_is_kept_of_an_outcome_has_an_end(
 
     assert len(found(one, outcome).outcome) <= MAX_OUTCOME_CHARS
     assert len(judged(one, NO_WALL, outcome).outcome) <= MAX_OUTCOME_CHARS
+
+
+@given(EXPECTED, st.text(), st.floats(allow_nan=False))
+def test_numbers_beside_an_outcome_change_no_verdict(
+    expected: frozenset[str], outcome: str, number: float
+) -> None:
+    one = check(expected=expected)
+
+    plain, measured = found(one, outcome), found(one, Measured(outcome, p99_ms=number))
+
+    assert (plain.passed, plain.outcome) == (measured.passed, measured.outcome)
+    assert measured.measured == {"p99_ms": number}
+    assert plain.measured == {}
 
 
 def test_an_outcome_that_only_begins_as_expected_fails() -> None:
