@@ -59,8 +59,8 @@ _MOUNT_POINTS: Final = ("queue/in", "queue/out", "run/ironclaw", "workspace", "m
 
 _SOFT_DISK: Final = (
     "workspace and memory are capped by a guard that counts, not by the file system: a box can go "
-    "over by up to 64 MiB or 5,000 files unseen, and by what it writes in the second or so until it "
-    "is ended"
+    "over by up to 64 MiB or 5,000 files unseen, and by what it writes in the second or so until "
+    "it is ended"
 )
 """What no machine enforces (ADR-0009)."""
 
