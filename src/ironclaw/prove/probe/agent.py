@@ -1,0 +1,49 @@
+"""A hostile agent in place of `/sandbox`: it takes its orders from its owner's messages.
+
+Its airlock may be replaced under it as often as it was caught: it says hello to the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import sys
+from typing import TYPE_CHECKING, Final
+
+sys.path.insert(0, "/probe/code")
+
+import forgeries
+import plants
+import rings
+from hold import Hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hold import Order
+
+ATTACKS: Final = forgeries.ATTACKS | plants.ATTACKS | rings.ATTACKS
+
+
+def obey(hold: Hold, order: Order) -> str | None:
+    """Attack; return what came of it, or None when only the host can say."""
+    attack: Callable[[Hold, dict[str, object]], str | None] = ATTACKS[order.attack]
+    try:
+        return attack(hold, order.args)
+    except OSError as error:
+        return errno.errorcode.get(error.errno or 0, type(error).__name__)
+    except Exception as error:  # noqa: BLE001 - whatever happens to an attacker is a result
+        return f"error: {type(error).__name__}: {error}"
+
+
+def main() -> None:
+    """Serve for ever."""
+    hold = Hold()
+    while True:
+        said = obey(hold, hold.next_order())
+        if said is not None:
+            with contextlib.suppress(OSError):
+                hold.end(said)
+
+
+main()
