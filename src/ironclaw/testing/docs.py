@@ -197,7 +197,9 @@ WORDS: Final = (
     ("box", "One gVisor sandbox that runs `/sandbox` for exactly one session."),
     ("channel", "A chat platform, as IronClaw reaches it; the HTTP API is one (`api`)."),
     ("chat", "One conversation place on one channel."),
+    ("check", "One attack of the proof, and the outcomes that mean that it was stopped."),
     ("claim", "Binding a blank slot to a session: its key and files appear in the slot."),
+    ("control", "What stops an attack: a flag, a field, a mount option, a limit, a rule."),
     ("core", "The trusted daemon: store, keys, router, sessions, models, delivery, API."),
     ("delivery", "One thing to say to one chat; retried, never said twice, or a dead letter."),
     ("digest", "`sha256:…` of an image's manifest: what a box is made of."),
@@ -219,6 +221,7 @@ WORDS: Final = (
     ("standing", "One role that a principal holds, for all agents or for one."),
     ("transcript", "What was said and done in a session."),
     ("turn", "One run of the agent's loop over one or more messages."),
+    ("twin", "A weakened copy that goes without a control; there its check must fail."),
     ("wiring", "Which chat reaches which agent, and when it engages."),
 )
 
