@@ -212,6 +212,7 @@ WORDS: Final = (
     ("partition", f"Which messages share a session: {', '.join(f'`{one}`' for one in Partition)}."),
     ("posture", "What is measured of a launched box, from inside and outside."),
     ("principal", "Who speaks: `<channel>:<handle>`, for the API `api:<token name>`."),
+    ("proof", "All checks carried out on real boxes: `ironclaw prove`."),
     ("receipt", "The signed proof of one launch: what was asked for and what was measured."),
     ("rootfs", "An image, verified and unpacked once, read-only, shared by every box."),
     ("scope", "What a token may do: `admin`, `operate`, `chat`, `read`."),
