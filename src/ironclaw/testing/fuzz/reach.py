@@ -32,7 +32,7 @@ _WATCHED: Final = tuple(
     str(Path(package.__path__[0])) for package in (ironclaw.airlock, ironclaw_contract)
 )
 _FOREIGN: Final = re.compile(r"\([^()]*\)|\"[^\"]*\"|\S*[.:\d]\S*|near \S+|option .*|.*\bin\b.*")
-_NAMED: Final = re.compile(r" - at .*|field `.*|'.*|\d+", re.DOTALL)
+_NAMED: Final = re.compile(r" - at .*|field `.*|value .*|\d+", re.DOTALL)
 _OWN: Final = re.compile(r"[a-z -]{4,60}")
 _PLACE: Final = re.compile(r"at line (\d+) of")
 
