@@ -61,7 +61,6 @@ class _Watched:
         places: _Places,
         caps: Caps,
         over: Callable[[Over], None],
-        room: tuple[Room, ...],
     ) -> None:
         self.slot = slot
         self.places = places
@@ -72,8 +71,17 @@ class _Watched:
         """Of the box when it was last counted."""
         self.new_effort = 0
         self.is_ended = False
-        self._best = room
+        self._best: tuple[Room, ...] = ()
         self._counted_s = 0.0
+
+    def shares(self, other: _Watched) -> bool:
+        """Whether it is known what it holds, and the other has the same memory."""
+        return self.holding is not None and self.places.memory == other.places.memory
+
+    def learn(self, known: _Watched) -> None:
+        """Spare a count: a box with an empty workspace holds what its agent's memory does."""
+        if self.holding is None and self.slot.is_fresh and known.holding is not None:
+            self.holding = disk.Holding(disk.Usage(0, 0), known.holding.memory)
 
     def need(self, now: tuple[Room, ...], at_s: float) -> disk.Need:
         """How badly it has to be counted, given the room there is."""
@@ -156,10 +164,13 @@ class DiskGuard:
             await durable(Durable.WORKSPACE, slot.workspace, lane=agent.lane),
             await durable(Durable.MEMORY, agent.id, lane=agent.lane),
         )
-        watched = _Watched(slot, places, disk.caps_of(agent.limits, self._caps), over, self._look())
+        watched = _Watched(slot, places, disk.caps_of(agent.limits, self._caps), over)
         if self._was_full(places):
             # Before it does anything: what it adds from here on is its own doing.
             watched.holding = await self._count(watched)
+        elif known := next((each for each in self._watched if each.shares(watched)), None):
+            watched.learn(known)
+        watched.seen(self._look(), self._clock.monotonic_s())
         self._watched.add(watched)
         self._thought = None
         self._start()
@@ -254,6 +265,10 @@ class DiskGuard:
         self._is_failing = False
         before, watched.holding = watched.holding, now
         watched.effort = watched.new_effort
+        if before is None:
+            for other in self._watched:
+                if watched.shares(other):
+                    other.learn(watched)
         over = disk.judge(watched.caps, before, now, is_short=is_short)
         if over is not None and watched in self._watched:
             watched.is_ended = True

@@ -78,6 +78,11 @@ class Slot:
         """The slot's id."""
         return self.directory.slot
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether its workspace was made with it: nobody has put anything there yet."""
+        return self.workspace == self.id and self.receipt is not None
+
 
 class Slots:
     """Makes, keeps and ends slots."""

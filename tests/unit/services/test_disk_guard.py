@@ -22,6 +22,7 @@ from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.slots import Slot
 from ironclaw.testing.fakes_sandbox import FakeIsolator
 from ironclaw.testing.fakes_wall import FakeAirlocks
+from ironclaw.testing.receipts import launch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -178,6 +179,20 @@ async def test_an_over_full_box_may_run_until_it_grows(guarded: Guarded) -> None
         assert over == []
         guarded.write(slot.id, 141 * MIB)
         await until(lambda: over)
+
+
+async def test_a_fresh_box_of_a_known_agent_needs_no_count(guarded: Guarded) -> None:
+    async with guarded.watching("one"):
+        slot = await guarded.slot("")
+        slot.workspace = slot.id
+        slot.receipt = launch()
+        owner = Agent(id=AgentId("agt_a"), name="a")
+        over: list[Over] = []
+        async with guarded.guard.watching(slot, owner, over.append):
+            await guarded.looked()
+            assert slot.id not in guarded.airlocks.counts
+            guarded.write(slot.id, 101 * MIB)
+            await until(lambda: over)
 
 
 async def test_what_was_deleted_is_forgotten(guarded: Guarded) -> None:
