@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.support.people import Person
 
-pytestmark = [pytest.mark.sealed, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.sealed, pytest.mark.timeout(1800)]
 
 USERS = ("root", "ordinary") if os.geteuid() == 0 else ("ordinary",)
 
@@ -51,7 +51,7 @@ class Somebody(NamedTuple):
             capture_output=True,
             text=True,
             check=False,
-            timeout=600,
+            timeout=1700,
         )
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ironclaw.prove.model import Stage
     from ironclaw.prove.report import Report
 
-LIMIT_S: Final = 900.0
+LIMIT_S: Final = 1800.0
 _NAMED: Final = 12
 """Failed checks that an error names; the report has them all."""
 
