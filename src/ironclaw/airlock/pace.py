@@ -13,7 +13,7 @@ from typing import Final
 
 SHARE: Final = 0.2
 """Of one core, on average."""
-BURST_S: Final = 0.3
+BURST_S: Final = 0.15
 """Seconds of processor time that may be used at once."""
 MESSAGE_S: Final = 0.05
 """Seconds that come with each message of the core: many times what its turn takes."""
