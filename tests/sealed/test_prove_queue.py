@@ -21,26 +21,20 @@ STAGES = pytest.mark.parametrize("stage", [QUEUE, SOCKETS], ids=lambda stage: st
 def test_a_hostile_agent_is_caught_whatever_it_writes(house: House, stage: Any) -> None:
     said = house.cli("prove", "--only", stage.name, "--json")
     assert "rows" in said.told, said
-    report = said.told
-    failed = {row["name"]: row["outcome"] for row in report["rows"] if not row["passed"]}
+    passed = {row["name"]: row["passed"] or row["outcome"] for row in said.told["rows"]}
 
-    assert failed == {}
-    assert report["checks"] == report["passed"] == len(stage.checks)
+    names = [check.name for check in stage.checks]
+    assert {name: passed.get(name) for name in names} == dict.fromkeys(names, True)
 
 
 @STAGES
 def test_each_attack_gains_something_where_its_control_is_missing(house: House, stage: Any) -> None:
     said = house.cli("prove", "--only", stage.name, "--twins", "--json")
     assert "twin_rows" in said.told, said
-    report = said.told
-    missed = {
-        row["check"]: (row["twin"], row["outcome"])
-        for row in report["twin_rows"]
-        if not row["caught"]
-    }
+    caught = {row["check"]: row["caught"] or row["outcome"] for row in said.told["twin_rows"]}
+    with_twin = [check.name for check in stage.checks if check.twin]
 
-    assert missed == {}
-    assert report["caught"] == sum(bool(check.twin) for check in stage.checks)
+    assert {name: caught.get(name) for name in with_twin} == dict.fromkeys(with_twin, True)
 
 
 @STAGES

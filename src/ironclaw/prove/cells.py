@@ -63,8 +63,7 @@ _AGAIN_S: Final = 10.0
 _AGENT_SHARE: Final = 0.6
 """Of the core's patience is the agent's own: then it says that it was not served."""
 _EPOCH: Final = 1
-_UTIME: Final = 11
-"""Of the fields of /proc/PID/stat, counted from behind the name."""
+_NANO: Final = 1e9
 
 
 class Position(NamedTuple):
@@ -80,15 +79,17 @@ class Spent(NamedTuple):
 
     cpu_s: float
     """Of the processor."""
+    waited_s: float
+    """For a processor, while it had something to do."""
     at_s: float
     """When, on the monotonic clock."""
 
 
 def spent(pid: int) -> Spent:
     """What a process has used of the processor so far. Raises OSError."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    ticks = int(fields[_UTIME]) + int(fields[_UTIME + 1])
-    return Spent(ticks / os.sysconf("SC_CLK_TCK"), time.monotonic())
+    # Nanoseconds on a processor, and in the queue for one (proc(5)).
+    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    return Spent(int(ran) / _NANO, int(waited) / _NANO, time.monotonic())
 
 
 async def _busy(ask: Generate) -> ModelTell:
@@ -123,7 +124,7 @@ class Cell:
         """What the box asked of the model during the present order."""
         self.answer: Callable[[Generate], Awaitable[ModelTell | None]] = _busy
         """What the core says to a question."""
-        self.spent = Spent(0.0, 0.0)
+        self.spent = Spent(0.0, 0.0, 0.0)
         """The airlock's account when the present order was given."""
 
     async def claim(self) -> None:

@@ -29,17 +29,25 @@ NEIGHBOUR: Final = "prove-neighbour"
 CANDID: Final = "candid-core"
 """The twin whose core tells a box what happened."""
 _MAX_CALLS: Final = 4
-_SLACK_S: Final = 0.2
-"""Of processor time: the clock of /proc is coarse, and a turn under way is finished."""
+_SLACK_S: Final = 0.15
+"""Of processor time: a turn under way is finished."""
+_RESTLESS: Final = 0.9
+"""Part of the time in which something that never pauses runs or wants to."""
 _HELLO_S: Final = 19.0
 """The agent waits for its part of it to be cut off: longer than ten seconds."""
 
 
 def share(cell: Cell) -> str:
-    """Whether the airlock has used no more of the processor than it may for one box."""
-    now = spent(cell.link.pid)
-    may_s = pace.BURST_S + pace.MESSAGE_S + pace.SHARE * (now.at_s - cell.spent.at_s) + _SLACK_S
-    return "bounded" if now.cpu_s - cell.spent.cpu_s <= may_s else "unbounded"
+    """Whether the airlock has used, or wanted, no more of the processor than one box is worth.
+
+    On a busy machine nobody gets more than a share: there an airlock that never rests shows itself
+    by having waited for a processor all the time.
+    """
+    began, now = cell.spent, spent(cell.link.pid)
+    took_s, ran_s = now.at_s - began.at_s, now.cpu_s - began.cpu_s
+    may_s = pace.BURST_S + pace.MESSAGE_S + pace.SHARE * took_s + _SLACK_S
+    has_rested = ran_s + now.waited_s - began.waited_s < _RESTLESS * took_s
+    return "bounded" if ran_s <= may_s and has_rested else "unbounded"
 
 
 def open_calls(cell: Cell) -> str:
