@@ -10,11 +10,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.airlock.pace import SHARE
 from ironclaw.domain.model import BoxLimits
 from ironclaw.prove import measure
 from ironclaw.prove.model import Measured
 from ironclaw.prove.pulse import PAUSE_S, Pulse
+from ironclaw.prove.weak_zygote import SMALL_SHARE
 from ironclaw.sandbox.spec import RUNTIME_PIDS
 from ironclaw_contract.limits import OUT_DIR_BYTES, OUT_DIR_INODES
 
@@ -40,7 +40,7 @@ _CROWD_S: Final = 3.0
 _LOG_BYTES: Final = 32 * MIB
 _LOG_GROWTH: Final = 1 * MIB
 _CPU_MARGIN: Final = 0.2
-_BURST_S: Final = 1.5
+_BURST_S: Final = 0.5
 _PACED_S: Final = 2.0
 _PACE_MARGIN_S: Final = 0.1
 _WORD_S: Final = 8.0
@@ -297,6 +297,8 @@ async def _airlock_paced(house: House, chat: str, do: str) -> str:
     used_s = sum(map(measure.process_cpu_s, its)) - before
     lasted_s = time.perf_counter() - began
     await house.answer(sent)
-    allowed_s = SHARE * lasted_s + _PACE_MARGIN_S
+    allowed_s = SMALL_SHARE * lasted_s + _PACE_MARGIN_S
     said = CAPPED if used_s <= allowed_s else "the airlock is kept busy"
-    return Measured(said, cpu_s=round(used_s, 2), of_s=round(lasted_s, 2))
+    return Measured(
+        said, cpu_s=round(used_s, 2), allowed_s=round(allowed_s, 2), of_s=round(lasted_s, 2)
+    )

@@ -242,6 +242,8 @@ def _host_processes(spec: Spec, lab: Lab) -> Spec:
     )(spec, lab)
 
 
+SHORT_TURNS: Final = Weakening(host=turns_of(SHORT_TURN_S))
+SMALL_SHARE: Final = Weakening(host=in_airlocks(weak_zygote.SMALL))
 _ROWS: Final[dict[Twin, Weakening]] = {
     Twin("house-memory", (c.MEMORY,)): Weakening(spec=spec_changes.MORE_MEMORY),
     Twin("house-cpu", (c.CPU,)): Weakening(spec=spec_changes.MORE_CPU),

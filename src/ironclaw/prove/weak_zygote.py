@@ -16,6 +16,10 @@ PACE: Final = "pace"
 CALLS: Final = "calls"
 KEY: Final = "key"
 BELL: Final = "bell"
+SMALL: Final = "small"
+"""Takes nothing away: a share so small that no busy machine can be taken for it."""
+SMALL_SHARE: Final = 0.04
+_SMALL_BURST_S: Final = 0.05
 _MANY: Final = 1_000_000
 
 
@@ -25,6 +29,9 @@ def weaken(control: str) -> None:
         case "pace":
             _patch(pace, "SHARE", float(_MANY))
             _patch(pace, "BURST_S", float(_MANY))
+        case "small":
+            _patch(pace, "SHARE", SMALL_SHARE)
+            _patch(pace, "BURST_S", _SMALL_BURST_S)
         case "calls":
             _patch(model, "_MAX_CALLS", _MANY)
         case "key":

@@ -15,7 +15,6 @@ from ironclaw.prove import house_twins as twins
 from ironclaw.prove.house import GREEDY, open_house
 from ironclaw.prove.model import ERROR, Check, Need
 from ironclaw.prove.pulse import SIBLING, Pulse, felt
-from ironclaw.prove.weak import Weakening
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from ironclaw.prove.house import House
     from ironclaw.prove.lab import Lab
     from ironclaw.prove.model import Twin
+    from ironclaw.prove.weak import Weakening
 
 
 class _Scene(NamedTuple):
@@ -32,8 +32,11 @@ class _Scene(NamedTuple):
     check: Check
     play: Callable[[House, str], Awaitable[str]]
     limits: BoxLimits | None = None
-    is_alone: bool = False
-    """In a house of its own, whose turns are short; it feels the sibling's pulse by itself."""
+    house: Weakening | None = None
+    """What is smaller in its house than in production, so that a proof need not wait for it, nor
+    depend on how busy the machine is; a house of its own then."""
+    feels: bool = False
+    """It feels the sibling's pulse by itself."""
 
 
 def _check(
@@ -154,17 +157,27 @@ _SCENES: Final = (
     ),
     _Scene(
         _check(
-            *("bell_flood", "A box that rings without a pause gets a fifth of a core for it."),
-            *("ring the bell for 1.5 s without a pause", twins.PACE, "house-unpaced"),
+            *("bell_flood", "A box that rings without a pause gets its share of a core for it."),
+            *(
+                "ring the bell all the time (the share is set to 4 %)",
+                twins.PACE,
+                "house-unpaced",
+            ),
         ),
         scenes.ring,
+        house=twins.SMALL_SHARE,
     ),
     _Scene(
         _check(
-            *("model_flood", "A box that asks without a pause gets a fifth of a core for it."),
-            *("ask the model for 1.5 s without a pause", twins.PACE, "house-unpaced"),
+            *("model_flood", "A box that asks without a pause gets its share of a core for it."),
+            *(
+                "ask the model all the time (the share is set to 4 %)",
+                twins.PACE,
+                "house-unpaced",
+            ),
         ),
         scenes.pester,
+        house=twins.SMALL_SHARE,
     ),
     _Scene(
         _check(
@@ -188,7 +201,7 @@ _SCENES: Final = (
             "ended",
         ),
         scenes.never_end,
-        is_alone=True,
+        house=twins.SHORT_TURNS,
     ),
     _Scene(
         _check(
@@ -201,10 +214,9 @@ _SCENES: Final = (
         ),
         scenes.everything,
         scenes.SMALL,
-        is_alone=True,
+        feels=True,
     ),
 )
-_SHORT_TURNS: Final = Weakening(host=twins.turns_of(twins.SHORT_TURN_S))
 
 
 class _Greed:
@@ -224,15 +236,15 @@ class _Greed:
         chosen = [scene for scene in _SCENES if scene.check.name in wanted]
         weakening = twins.WEAKENINGS[twin.name] if twin else None
         seen: dict[str, str] = {}
-        together = [scene for scene in chosen if not scene.is_alone]
+        together = [scene for scene in chosen if scene.house is None]
         if together:
             async with open_house(lab, weakening) as house:
                 await _meet_sibling(house)
                 for scene in together:
                     seen[scene.check.name] = await _played(house, scene)
         for scene in chosen:
-            if scene.is_alone:
-                async with open_house(lab, weakening or _host_of(scene)) as house:
+            if scene.house is not None:
+                async with open_house(lab, weakening or scene.house) as house:
                     await _meet_sibling(house)
                     house.is_weak = twin is not None
                     seen[scene.check.name] = await _played(house, scene)
@@ -245,15 +257,11 @@ async def _meet_sibling(house: House) -> None:
     await Pulse(house).run(least=10)
 
 
-def _host_of(scene: _Scene) -> Weakening | None:
-    return _SHORT_TURNS if scene.play is scenes.never_end else None
-
-
 async def _played(house: House, scene: _Scene) -> str:
     """Play one scene with an agent of its own; a sibling that was harmed is the outcome then."""
     chat = scene.check.name.partition(".")[2].replace("_", "-")
     await house.agent(chat, program=GREEDY, limits=scene.limits)
-    if scene.is_alone:
+    if scene.feels:
         return await _tried(house, scene, chat)
     async with felt(house) as pulse:
         said = await _tried(house, scene, chat)

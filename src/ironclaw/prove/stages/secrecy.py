@@ -90,7 +90,6 @@ CHECKS: Final = (
     _check(
         *("files.other_chat", "Two chats of one agent do not see each other's workspace."),
         *("read a letter in the other's workspace", MOUNTS, "house-workspaces", "ENOENT"),
-        is_slow=False,
     ),
     _check(
         *("files.other_agent", "Two agents do not see each other's memory."),
