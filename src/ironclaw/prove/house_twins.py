@@ -59,7 +59,7 @@ WIRE_CODES: Final = "closed words for a failed model call"
 MOUNTS: Final = "own source of each mount"
 POSTURE: Final = "posture of the gofer's mounts"
 ONE_BELL: Final = "one connection on the bell"
-EMPTY_SHARED: Final = "/shared without anything of the host's"
+EMPTY_SHARED: Final = "empty /shared"
 
 BESIDE: Final = "house-beside-root"
 """The twin in which a program beside the agent runs as the box's root."""
