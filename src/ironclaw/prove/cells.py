@@ -35,7 +35,7 @@ from ironclaw.domain.ports import (
 )
 from ironclaw.prove.lab import LANE
 from ironclaw.prove.model import ERROR
-from ironclaw.prove.tree import programs
+from ironclaw.prove.tree import program
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.records import Message, Step, TurnEnd
 from ironclaw_contract.rpc import Failed, Generate
@@ -283,7 +283,7 @@ async def open_cell(
         TimeoutError: It did not say hello.
     """
     starter = airlocks or lab.airlocks
-    isolator = await lab.another_isolator(programs().agent)
+    isolator = await lab.another_isolator(program("agent"))
     slot = SlotId(new_id("slt"))
     taken = isolator.weakened(weakening, lab) if weakening else contextlib.nullcontext()
     async with contextlib.AsyncExitStack() as stack:

@@ -32,7 +32,7 @@ from ironclaw.domain.model import (
     SenderScope,
     UnknownSender,
 )
-from ironclaw.prove.tree import programs
+from ironclaw.prove.tree import program
 from ironclaw.sandbox.isolator import RunscIsolator
 from ironclaw.sandbox.runsc import KIND_PREFIX
 from ironclaw_contract.limits import SANDBOX_GID, SANDBOX_UID
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 CHANNEL: Final = "proof"
 OWNER: Final = PrincipalId("proof:owner")
-GREEDY: Final = (*programs().inside[:-1], "/probe/code/greedy.py")
+GREEDY: Final = program("greedy")
 """The command line of the hostile agent."""
 ANSWER_S: Final = 30.0
 _POWERS: Final = ("CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN")

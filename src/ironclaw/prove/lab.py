@@ -17,7 +17,7 @@ from ironclaw.domain.ports import Durable, Rootfs
 from ironclaw.image.provision import current_rootfs
 from ironclaw.prove import lab_network
 from ironclaw.prove.model import Need
-from ironclaw.prove.tree import make_probe_tree, programs
+from ironclaw.prove.tree import make_probe_tree, program
 from ironclaw.prove.weak import WeakIsolator
 from ironclaw.sandbox import cgroups
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
@@ -99,7 +99,7 @@ async def open_lab(settings: Settings) -> AsyncIterator[Lab]:
         runtime_dir=settings.runtime_dir,
         runsc=settings.sandbox.runsc,
         platform=settings.sandbox.platform,
-        program_for_tests=programs().inside,
+        program_for_tests=program("inside"),
         made_by=WeakIsolator,
     )
     ids = id_range(own_mapped_ids(), LANE)

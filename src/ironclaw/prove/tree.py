@@ -14,7 +14,7 @@ import sys
 import sysconfig
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import ironclaw_contract
 
@@ -29,25 +29,15 @@ _LOADERS: Final = {"x86_64": "ld-linux-x86-64.so.2", "aarch64": "ld-linux-aarch6
 _OPEN: Final = 0o777
 
 
-class Programs(NamedTuple):
-    """Command lines in a box."""
+def program(name: str) -> tuple[str, ...]:
+    """How a module of `prove.probe` is started in a box: by our own loader, whatever the image has.
 
-    inside: tuple[str, ...]
-    """Attacks on request, over a raw bell."""
-    agent: tuple[str, ...]
-    """A hostile agent that speaks the contract."""
-
-
-def programs() -> Programs:
-    """How the probe is started: by its own loader, whatever the image's C library is."""
-    start = (
-        "/probe/ld.so",
-        "--library-path",
-        "/probe/lib",
-        "/probe/bin/python3",
-        *("-I", "-S", "-B"),
-    )
-    return Programs((*start, "/probe/code/inside.py"), (*start, "/probe/code/agent.py"))
+    Args:
+        name: `inside` attacks on request over a raw bell; `agent` is a hostile agent that speaks
+            the contract; `greedy` takes what it can get; `beside` runs beside the real agent.
+    """
+    loader = ("/probe/ld.so", "--library-path", "/probe/lib", "/probe/bin/python3")
+    return (*loader, "-I", "-S", "-B", "-m", f"ironclaw.prove.probe.{name}")
 
 
 def make_probe_tree(image: Path, root: Path, *, owner: tuple[int, int]) -> Path:
@@ -66,7 +56,6 @@ def make_probe_tree(image: Path, root: Path, *, owner: tuple[int, int]) -> Path:
     # The image's own root is read-only to everybody.
     root.chmod(0o755)
     probe.mkdir()
-    shutil.copytree(_PROBE, probe / "code", ignore=_SKIPPED)
     _copy_python(probe)
     for place in ("open", "own", "extra"):
         (probe / place).mkdir()
@@ -92,6 +81,11 @@ def _copy_python(probe: Path) -> None:
         shutil.copytree(Path(spec.origin).parent, library / name, ignore=_SKIPPED)
     contract = Path(ironclaw_contract.__file__).parent
     shutil.copytree(contract, library / contract.name, ignore=_SKIPPED)
+    # The probe's own package, and nothing else of the host's code.
+    package = library / "ironclaw" / "prove"
+    shutil.copytree(_PROBE, package / "probe", ignore=_SKIPPED)
+    for above in (package, package.parent):
+        (above / "__init__.py").touch()
     (probe / "bin").mkdir()
     shutil.copy(Path(sys.executable).resolve(), probe / "bin" / "python3")
     for path in _loaded_libraries():

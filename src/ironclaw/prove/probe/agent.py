@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import sys
 from typing import TYPE_CHECKING, Final
 
-sys.path.insert(0, "/probe/code")
-
-import forgeries
-import plants
-import rings
-from hold import Hold
+from ironclaw.prove.probe import forgeries, plants, rings
+from ironclaw.prove.probe.hold import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hold import Order
+    from ironclaw.prove.probe.hold import Order
 
 ATTACKS: Final = forgeries.ATTACKS | plants.ATTACKS | rings.ATTACKS
 

@@ -5,17 +5,13 @@ Says one JSON object of outcomes by name.
 
 from __future__ import annotations
 
-import json
-import socket
-import sys
-
-sys.path.insert(0, "/probe/code")
-
 import ctypes
+import json
 import os
 import platform
+import socket
 
-from attempt import outcome, read, syscall
+from ironclaw.prove.probe.attempt import outcome, read, syscall
 
 _RUN = "/run/ironclaw"
 _COLUMN = 0 if platform.machine() == "x86_64" else 1

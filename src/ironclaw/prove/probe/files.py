@@ -12,10 +12,10 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Final
 
-from attempt import DONE, call, read, write
+from ironclaw.prove.probe.attempt import DONE, call, read, write
 
 if TYPE_CHECKING:
-    from attempt import Attempt, Context
+    from ironclaw.prove.probe.attempt import Attempt, Context
 
 _MIB: Final = 1024 * 1024
 _READ_ONLY: Final = ("/queue/in", "/run/ironclaw", "/shared")
@@ -67,7 +67,6 @@ def _ran(path: str) -> str:
         pid = os.fork()
     except OSError:
         os.execv(path, [path, "--version"])  # noqa: S606 - an attack
-        return DONE
     if pid == 0:
         try:
             os.execv(path, [path, "--version"])  # noqa: S606 - an attack

@@ -22,8 +22,7 @@ from ironclaw_contract.segment import SCHEMA, write_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hold import Hold
-
+    from ironclaw.prove.probe.hold import Hold
     from ironclaw_contract.chain import Chain, Record
 
     Args = dict[str, Any]

@@ -16,9 +16,8 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import raw_threads
-from attempt import syscall
-
+from ironclaw.prove.probe import raw_threads
+from ironclaw.prove.probe.attempt import syscall
 from ironclaw_contract.entries import Said
 from ironclaw_contract.frames import pack
 from ironclaw_contract.rpc import Bell, Failed, Generate
@@ -26,7 +25,7 @@ from ironclaw_contract.rpc import Bell, Failed, Generate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from greedy import Agent
+    from ironclaw.prove.probe.greedy import Agent
 
 _CHUNK: Final = 1 << 20
 _FILE: Final = 16 << 20

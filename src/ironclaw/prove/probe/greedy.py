@@ -12,15 +12,11 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-sys.path.insert(0, "/probe/code")
-
-import greed
-from seen import facts
-
+from ironclaw.prove.probe import greed
+from ironclaw.prove.probe.seen import facts
 from ironclaw_contract.chain import Chain
 from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, pack
 from ironclaw_contract.keys import Direction, derive

@@ -13,8 +13,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from seen import RUN, dial, facts
-
+from ironclaw.prove.probe.seen import RUN, dial, facts
 from ironclaw_contract.chain import Chain
 from ironclaw_contract.frames import decode_claim, pack
 from ironclaw_contract.keys import Direction, derive

@@ -7,10 +7,10 @@ import os
 import socket
 from typing import TYPE_CHECKING, Final
 
-from attempt import DONE, read
+from ironclaw.prove.probe.attempt import DONE, read
 
 if TYPE_CHECKING:
-    from attempt import Attempt, Context
+    from ironclaw.prove.probe.attempt import Attempt, Context
 
 _WAIT_S: Final = 1.0
 _QUESTION: Final = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03lab\x00\x00\x01\x00\x01"

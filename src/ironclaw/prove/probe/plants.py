@@ -11,8 +11,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import apsw
-from forgeries import forged, sealed
 
+from ironclaw.prove.probe.forgeries import forged, sealed
 from ironclaw_contract.keys import Direction
 from ironclaw_contract.limits import MAX_SEGMENT_BYTES
 from ironclaw_contract.queue_dir import segment_name
@@ -21,7 +21,7 @@ from ironclaw_contract.segment import SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hold import Hold
+    from ironclaw.prove.probe.hold import Hold
 
     Args = dict[str, Any]
     Attack = Callable[["Hold", dict[str, Any]], str | None]

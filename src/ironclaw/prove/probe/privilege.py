@@ -7,10 +7,10 @@ import socket
 import stat
 from typing import TYPE_CHECKING, Final
 
-from attempt import DONE, libc, read, status, syscall, write
+from ironclaw.prove.probe.attempt import DONE, libc, read, status, syscall, write
 
 if TYPE_CHECKING:
-    from attempt import Attempt, Context
+    from ironclaw.prove.probe.attempt import Attempt, Context
 
 _SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _PR_GET_NO_NEW_PRIVS: Final = 39
@@ -33,7 +33,7 @@ def _add_capability(_context: Context) -> str:
     return DONE
 
 
-def _setuid_file(_context: Context) -> str:
+def _setuid_file(_context: Context) -> None:
     """Make a setuid program of one's own; only running it would tell, and that is refused."""
     path = "/workspace/.setuid"
     write(path)
@@ -42,7 +42,6 @@ def _setuid_file(_context: Context) -> str:
         os.execv(path, ["setuid"])  # noqa: S606 - an attack
     finally:
         os.unlink(path)  # noqa: PTH108 - no pathlib here
-    return DONE
 
 
 def _setuid_programs(_context: Context) -> str:

@@ -13,10 +13,10 @@ import platform
 import signal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from attempt import DONE, call, syscall
+from ironclaw.prove.probe.attempt import DONE, call, syscall
 
 if TYPE_CHECKING:
-    from attempt import Attempt, Context
+    from ironclaw.prove.probe.attempt import Attempt, Context
 
 _COLUMN: Final = 0 if platform.machine() == "x86_64" else 1
 _WORDS: Final = bytes(256)

@@ -11,7 +11,7 @@ import mmap
 import platform
 from typing import Final
 
-from attempt import call
+from ironclaw.prove.probe.attempt import call
 
 _VM: Final = 0x100
 _FS: Final = 0x200

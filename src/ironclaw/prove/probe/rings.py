@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from seen import RUN, dial
 
+from ironclaw.prove.probe.seen import RUN, dial
 from ironclaw_contract.frames import FrameReader, decode_tell, pack
 from ironclaw_contract.queue_dir import segment_name
 from ironclaw_contract.rpc import Cancel, Failed, Generate, Hello
@@ -19,7 +19,7 @@ from ironclaw_contract.rpc import Cancel, Failed, Generate, Hello
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hold import Hold
+    from ironclaw.prove.probe.hold import Hold
 
     Args = dict[str, Any]
     Attack = Callable[["Hold", dict[str, Any]], str | None]

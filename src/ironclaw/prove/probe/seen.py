@@ -7,7 +7,7 @@ import socket
 import time
 from typing import Any, Final
 
-from attempt import libc, read, status
+from ironclaw.prove.probe.attempt import libc, read, status
 
 RUN: Final = "/run/ironclaw"
 _WAIT_S: Final = 20.0

@@ -21,6 +21,7 @@ from ironclaw.prove import house_twins as twins
 from ironclaw.prove.house import GREEDY, open_house
 from ironclaw.prove.house_twins import MOUNTS
 from ironclaw.prove.model import ERROR, Check
+from ironclaw.prove.tree import program
 from ironclaw.sandbox.process import run
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ AGAIN: Final = "spy-again"
 """The second chat of the same agent."""
 OTHER: Final = "other"
 REAL: Final = "real"
-_BESIDE: Final = (*GREEDY[:-1], "/probe/code/beside.py")
+_BESIDE: Final = program("beside")
 _CANARY: Final = "IRONCLAW_PROOF_CANARY"
 _TALK: Final = (
     *("hello", "!fail permanent", "!fail temporary", "!fail context", "!recall", "!nonsense"),
