@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import ironclaw
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.api.app import create_app
 from ironclaw.api.metrics import Metrics
@@ -39,21 +40,24 @@ from ironclaw.image.provision import current_rootfs
 from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import find_master
 from ironclaw.keys.ring import Ring
-from ironclaw.keys.signer import ReceiptSigner
+from ironclaw.keys.signer import AuditSigner, ReceiptSigner
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import ModelService
 from ironclaw.sandbox.isolator import RunscIsolator, open_isolator
 from ironclaw.sandbox.keeper import READY_VARIABLE
+from ironclaw.services.auditing import Auditing
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.hub import Hub
 from ironclaw.services.parts import SessionLimits, SessionParts
 from ironclaw.services.receipts import Receipts
+from ironclaw.services.refusals import AuditedRefusals
 from ironclaw.services.router import Router
 from ironclaw.services.sessions import Sessions
 from ironclaw.services.slots import Slots
-from ironclaw.store.audit_rows import AuditRows
+from ironclaw.store.audit_head import HeadFile
+from ironclaw.store.audit_rows import TABLE, AuditRows
 from ironclaw.store.chatlog import ChatLog
 from ironclaw.store.engine import Store
 from ironclaw.store.key_rows import KeyRows
@@ -66,6 +70,7 @@ if TYPE_CHECKING:
 
     from ironclaw.api.server import Listening
     from ironclaw.config.settings import Settings
+    from ironclaw.core.clock import Clock
     from ironclaw.domain.ports import Channel
 
 DEMO_AGENT: Final = "demo"
@@ -119,9 +124,11 @@ async def open_core(
         registry = Registry(store, clock)
         ledger = Ledger(store, custodian, clock)
         log_of_chats = ChatLog(store, custodian, clock)
-        audit = AuditRows(store, clock)
         signer = ReceiptSigner(ring)
         signer.publish(settings.receipt_key_file)
+        audit = await _open_audit(store, ring, clock, settings)
+        # Before whatever may still record something as it ends, so that it is signed after that.
+        stack.push_async_callback(audit.end)
         isolator = await open_isolator(
             state_dir=state,
             runtime_dir=runtime,
@@ -133,6 +140,7 @@ async def open_core(
         rootfs = await current_rootfs(settings.image_dir)
         airlocks = await stack.enter_async_context(AirlockStarter())
         tasks = await stack.enter_async_context(Tasks("core", on_failure=_task_failed))
+        audit.start(tasks)
         hub = Hub(log_of_chats)
         by_name = {channel.name: channel for channel in [ApiChannel(hub.show), *channels]}
         delivery = DeliveryService(outbox=ledger, channels=by_name, hub=hub, clock=clock)
@@ -182,7 +190,7 @@ async def open_core(
         router = Router(
             directory=registry,
             intake=ledger,
-            refusals=log_of_chats,
+            refusals=AuditedRefusals(log_of_chats, audit.note),
             keys=custodian,
             hub=hub,
             wake=sessions.wake,
@@ -220,6 +228,18 @@ async def open_core(
         await _resume(core, pool_size=settings.sandbox.pool_size)
         _settle()
         yield core
+
+
+async def _open_audit(store: Store, ring: Ring, clock: Clock, settings: Settings) -> Auditing:
+    """Begin the audit of this core. Raises HostError."""
+    signer = AuditSigner(ring)
+    signer.publish(settings.audit_key_file)
+    audit = Auditing(
+        rows=AuditRows(store, clock), head=HeadFile(settings.audit_head_file), signer=signer
+    )
+    await store.watch(TABLE, audit.appended)
+    await audit.begin(version=ironclaw.__version__)
+    return audit
 
 
 def _settle() -> None:
@@ -269,7 +289,8 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     metrics = Metrics()
     async with open_core(settings, metrics=metrics) as core:
-        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
+        trail = core.house.trail
+        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock(), trail=trail)
         await ensure_first_token(tokens, settings.token_file)
         app = create_app(core.house, tokens, settings, metrics=metrics)
         serving = core.tasks.start(serve(app, settings, ready=say_ready), name="api")

@@ -15,6 +15,8 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.core.log import get_logger
 from ironclaw.domain.access import Rank, rank
+from ironclaw.domain.acting import acting
+from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Engage, Partition, Role, SenderScope
 from ironclaw.services.house import ChatEvent, Health, SessionView
 
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from ironclaw.core.ids import AgentId, ChatId, PrincipalId, SessionId, WiringId
-    from ironclaw.domain.audit import AuditRecord
     from ironclaw.domain.model import (
         Agent,
         Chat,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from ironclaw.services.router import Router
     from ironclaw.services.sessions import Sessions
     from ironclaw.services.slots import Slots
-    from ironclaw.store.audit_rows import AuditRows
+    from ironclaw.services.trail import Trail
     from ironclaw.store.chatlog import ChatLog
     from ironclaw.store.ledger import Ledger
     from ironclaw.store.registry import Registry
@@ -73,7 +74,7 @@ class Household:
         router: Router,
         sessions: Sessions,
         slots: Slots,
-        audit: AuditRows,
+        audit: Trail,
         hub: Hub,
         machine: Machine,
     ) -> None:
@@ -264,18 +265,22 @@ class Household:
 
     async def stop_session(self, session: SessionId) -> None:
         """Kill the session's box now."""
-        await self._registry.session(session)
+        found = await self._registry.session(session)
+        entry = AuditEntry(event=AuditEvent.SESSION_STOPPED, session=session, agent=found.agent)
+        await self._audit.append(entry, by=acting())
         await self._sessions.stop(session)
 
     # --- audit and health -------------------------------------------------------------------------
 
-    async def audit(self, *, limit: int) -> list[AuditRecord]:
-        """The newest `limit` records of the audit, oldest first."""
-        return await self._audit.tail(limit=limit)
+    @property
+    def trail(self) -> Trail:
+        """The audit."""
+        return self._audit
 
     async def health(self) -> Health:
         """State of the whole; a store that fails is a word, not an exception."""
         degraded = [*self._machine.weaker, *self._slots.weaker, *self._sessions.weaker]
+        degraded += self._audit.degraded
         sessions = pending = dead = 0
         try:
             counts = await self._log_of_chats.counts()

@@ -9,7 +9,7 @@ import stat
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from tests.support.house import wait_for, wait_for_end
@@ -136,11 +136,17 @@ def test_a_stranger_checks_it_as_the_reference_says(kept: Kept, language: str) -
     assert wrong.returncode != 0
 
 
+def launches(house: House) -> list[dict[str, Any]]:
+    """What the audit has of launches."""
+    found = house.cli("audit", "tail", "--json").told["records"]
+    return [record for record in found if record["event"].startswith("launch.")]
+
+
 def test_a_stopped_house_shows_receipts_and_a_restarted_one_keeps_them(houses_of: Houses) -> None:
     with houses_of.open(SANDBOX_POOL_SIZE="0") as house:
         session = house.ask("demo", "hello")["session"]
         before = house.cli("session", "receipt", session, "--json").told
-        (record,) = house.cli("audit", "tail", "--json").told["records"]
+        (record,) = launches(house)
         published = house.state / "receipt-key.pub"
         key = published.read_bytes()
         kept = house.state / "receipts" / session / "1.json"
@@ -191,10 +197,10 @@ def test_a_launch_that_is_less_sealed_gives_no_session(houses_of: Houses, elsewh
         assert "inside.seccomp" in sent["reply"]
         assert "posture_failed" in sent["reply"]
         wait_for(lambda: house.boxes() == {}, "the box to be gone")
-        (record,) = house.cli("audit", "tail", "--json").told["records"]
+        (record,) = launches(house)
         assert (record["event"], record["code"]) == ("launch.refused", "posture_failed")
         assert "inside.seccomp" in record["words"]
-        assert (record["session"], record["slot"][:4]) == (None, "slt_")
+        assert ("session" in record, record["slot"][:4]) == (False, "slt_")
         assert "secret" not in json.dumps(record)
         assert house.cli("session", "receipt", sent["session"]).status == 4
         assert not (house.state / "receipts").exists()

@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
 from ironclaw.api import audit, messages, openapi, registry, sessions, system, token_routes
+from ironclaw.api.arrivals import Arrivals
 from ironclaw.api.endpoint import Endpoint, Parts
 from ironclaw.api.gate import Door, Gate, Throttle
 from ironclaw.api.metrics import Metrics
@@ -66,8 +67,10 @@ def create_app(
         clock=clock or SystemClock(),
     )
     throttle = Throttle()
+    arrivals = Arrivals(house.trail)
     routes = [
-        Route(row.path, Door(row, parts, throttle), methods=[row.method]) for row in ENDPOINTS
+        Route(row.path, Door(row, parts, throttle, arrivals), methods=[row.method])
+        for row in ENDPOINTS
     ]
     return Gate(Router(routes, redirect_slashes=False, default=_nothing), parts)
 

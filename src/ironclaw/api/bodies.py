@@ -8,6 +8,7 @@ import msgspec
 
 from ironclaw.api.scopes import Scope
 from ironclaw.domain.audit import AuditRecord
+from ironclaw.domain.audit_chain import Checkpoint
 from ironclaw.domain.model import (
     Agent,
     Chat,
@@ -24,7 +25,9 @@ from ironclaw.services.house import ChatEvent, SessionView
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _NAME = r"\A[a-z0-9][a-z0-9\-]{0,62}\Z"
 _PRINCIPAL = r"\A[a-z0-9_\-]{1,63}:[^\x00-\x1f]{1,255}\Z"
+_SHA256 = r"\Asha256:[0-9a-f]{64}\Z"
 RULES: Final = {
+    _SHA256: "`sha256:` and 64 hexadecimal digits",
     _NAME: "a name of a-z, 0-9 and '-', not '-' first, at most 63 long",
     _PRINCIPAL: "`<channel>:<handle>`, for example api:ann",
 }
@@ -89,6 +92,15 @@ class MintToken(_In, frozen=True):
     scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=4)]
     ttl_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Seconds until it expires; null means never."""
+
+
+class RotateAudit(_In, frozen=True):
+    """Remove records that were exported."""
+
+    through: Annotated[int, msgspec.Meta(ge=1)]
+    """The last of them; a checkpoint is over it."""
+    digest: Annotated[str, msgspec.Meta(pattern=_SHA256)]
+    """`sha256:…` of the file they were exported to."""
 
 
 class _Out(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,6 +174,23 @@ class AuditList(_Out, frozen=True):
     """Part of the audit, oldest first."""
 
     records: list[AuditRecord]
+
+
+class AuditStory(_Out, frozen=True):
+    """What the audit has of one id, oldest first."""
+
+    kind: str
+    """What the id names: `message`, `session`, `delivery`, `agent`, `receipt` or `other`."""
+    records: list[AuditRecord]
+    words: list[str]
+    """Each record as a sentence."""
+
+
+class SignedAudit(_Out, frozen=True):
+    """The newest checkpoint, if one was made now."""
+
+    checkpoint: Checkpoint | None
+    """Null when the newest record was signed already."""
 
 
 class TokenOut(_Out, frozen=True):

@@ -15,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from ironclaw.api.arrivals import by_of, source_of
 from ironclaw.api.endpoint import Call, Endpoint, Parts, decode
 from ironclaw.api.problems import bug, respond
 from ironclaw.api.scopes import allows
@@ -23,10 +24,13 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PolicyError, UserError
 from ironclaw.core.ids import new_id
 from ironclaw.core.log import get_logger
+from ironclaw.domain.acting import act_as
+from ironclaw.domain.audit import CORE
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ironclaw.api.arrivals import Arrivals
     from ironclaw.api.tokens import Token
     from ironclaw.config.settings import ApiSettings
 
@@ -158,17 +162,24 @@ class Gate:
 class Door:
     """The way in to one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, parts: Parts, throttle: Throttle) -> None:
+    def __init__(
+        self, endpoint: Endpoint, parts: Parts, throttle: Throttle, arrivals: Arrivals
+    ) -> None:
         self._endpoint = endpoint
         self._parts = parts
         self._throttle = throttle
+        self._arrivals = arrivals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, read, decode, handle, answer."""
         endpoint = self._endpoint
         token: Token | None = None
+        by = CORE
         if endpoint.scopes is not None:
-            token = self._authenticate(scope)  # (1)
+            source = source_of(scope)
+            token = self._authenticate(scope, source)  # (1)
+            by = by_of(token, scope, source)
+            await self._arrivals.came_in(token, by, source)
             if not allows(token.scopes, endpoint.scopes):  # (2)
                 wanted = " or ".join(sorted(endpoint.scopes))
                 raise PolicyError(
@@ -181,10 +192,11 @@ class Door:
             limit = self._parts.settings.api.max_body_bytes
             body = decode(endpoint.body, await read_body(scope, receive, limit))  # (3), (4)
         call = Call(self._parts, Request(scope, receive), token, body)
-        response = await endpoint.handler(call)
+        with act_as(by):
+            response = await endpoint.handler(call)
         await response(scope, receive, send)
 
-    def _authenticate(self, scope: Scope) -> Token:
+    def _authenticate(self, scope: Scope, source: str) -> Token:
         given = [value for name, value in scope["headers"] if name == b"authorization"]
         secret = ""
         if len(given) == 1:
@@ -193,8 +205,7 @@ class Door:
         token = self._parts.tokens.find(secret) if secret else None
         if token is not None:
             return token
-        client = scope.get("client")
-        source = client[0] if client else "unix"
+        self._arrivals.refused(source)
         if self._throttle.failed(source, self._parts.clock.monotonic_s()):
             raise PolicyError(
                 Code.RATE_LIMITED,

@@ -21,11 +21,14 @@ from ironclaw.api.secret_file import read_private, write_private
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
 from ironclaw.core.ids import PrincipalId, TokenId, new_id
+from ironclaw.domain.acting import acting
+from ironclaw.domain.audit import AuditEntry, AuditEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ironclaw.core.clock import Clock
+    from ironclaw.services.trail import Trail
 
 PREFIX: Final = "icl_"
 MAX_TOKENS: Final = 10_000
@@ -96,10 +99,17 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class FileTokenStore:
     """Tokens in one 0600 JSON file, replaced as a whole, read once."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        """Raises HostError (`STORE_CORRUPT`) when the file is there and not what we wrote."""
+    def __init__(self, path: Path, clock: Clock, *, trail: Trail | None = None) -> None:
+        """Raises HostError (`STORE_CORRUPT`) when the file is there and not what we wrote.
+
+        Args:
+            path: The file.
+            clock: What time it is.
+            trail: The audit, told before a token is made or ended; None only where none is kept.
+        """
         self._path = path
         self._clock = clock
+        self._trail = trail
         self._lock = asyncio.Lock()
         self._used: dict[TokenId, int] = {}
         self._tokens: tuple[Token, ...] = _read(path)
@@ -168,6 +178,7 @@ class FileTokenStore:
                 expires_ms=None if ttl_s is None else now + ttl_s * 1000,
                 hash=hash_of(secret),
             )
+            await self._record(AuditEvent.TOKEN_MINTED, token, words=tuple(sorted(granted)))
             await self._keep((*self._tokens, token))
             return Minted(token, secret)
 
@@ -185,9 +196,22 @@ class FileTokenStore:
                 )
             if token.revoked_ms is not None:
                 return token
+            await self._record(AuditEvent.TOKEN_REVOKED, token)
             ended = msgspec.structs.replace(token, revoked_ms=self._clock.now_ms())
             await self._keep(tuple(ended if kept is token else kept for kept in self._tokens))
             return ended
+
+    async def _record(self, event: AuditEvent, token: Token, words: tuple[str, ...] = ()) -> None:
+        # Before, not after: a crash between the two must not leave an effect without a record.
+        if self._trail is not None:
+            entry = AuditEntry(
+                event=event,
+                token=token.id,
+                name=token.name,
+                principal=token.principal,
+                words=words,
+            )
+            await self._trail.append(entry, by=acting())
 
     async def _keep(self, tokens: tuple[Token, ...]) -> None:
         raw = msgspec.json.format(msgspec.json.encode(_File(1, tokens)), indent=1)

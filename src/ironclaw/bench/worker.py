@@ -293,7 +293,8 @@ async def _main(sizes: Sizes) -> None:
     channel = BenchChannel()
     metrics = Metrics()
     async with open_core(settings, metrics=metrics, channels=[channel]) as core:
-        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
+        trail = core.house.trail
+        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock(), trail=trail)
         await ensure_first_token(tokens, settings.token_file)
         app = create_app(core.house, tokens, settings, metrics=metrics)
         core.tasks.start(serve(app, settings, ready=say_ready), name="api")

@@ -75,7 +75,7 @@ class Client:
         token = read_private(settings.token_file)
         if token is None:
             raise not_running()
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "ironclaw-cli"}
 
     def close(self) -> None:
         """Close the connection."""

@@ -44,7 +44,10 @@ COMMANDS: Final[dict[str, _Lazy]] = {
         "ironclaw.cli.nouns.sessions", "session_app", "List, show, stop sessions; their receipts."
     ),
     "receipt": _Lazy("ironclaw.cli.receipt", "receipt_app", "Verify receipts, on any machine."),
-    "audit": _Lazy("ironclaw.cli.nouns.audit", "audit_app", "What must not be forgotten."),
+    "audit": _Lazy(
+        "ironclaw.cli.nouns.audit", "audit_app", "Show, verify, export, rotate the audit."
+    ),
+    "why": _Lazy("ironclaw.cli.why", "why", "Tell what the audit has of an id."),
     "wiring": _Lazy("ironclaw.cli.nouns.wirings", "wiring_app", "Which chat reaches which agent."),
     "role": _Lazy("ironclaw.cli.nouns.roles", "role_app", "Who may do what with which agent."),
     "token": _Lazy("ironclaw.cli.nouns.tokens", "token_app", "Mint, list, revoke API tokens."),

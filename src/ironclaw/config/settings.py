@@ -127,6 +127,16 @@ class Settings(_Section, frozen=True):
         return self.paths.state_dir / "receipt-key.pub"
 
     @property
+    def audit_key_file(self) -> Path:
+        """The public key that checkpoints of the audit are verified with."""
+        return self.paths.state_dir / "audit-key.pub"
+
+    @property
+    def audit_head_file(self) -> Path:
+        """The newest checkpoint of the audit, outside of the store."""
+        return self.paths.state_dir / "audit-head.json"
+
+    @property
     def receipts_dir(self) -> Path:
         """Receipts as files: `<session>/<epoch>.json`."""
         return self.paths.state_dir / "receipts"

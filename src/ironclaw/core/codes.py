@@ -37,6 +37,7 @@ class Code(enum.StrEnum):
     SPEC_TOO_WEAK = "spec_too_weak"
     RATE_LIMITED = "rate_limited"
     RECEIPT_INVALID = "receipt_invalid"
+    AUDIT_INVALID = "audit_invalid"
     # A box lied or broke.
     TAMPER = "tamper"
     POSTURE_FAILED = "posture_failed"
@@ -81,6 +82,7 @@ CODES: dict[Code, CodeRow] = {
     Code.SPEC_TOO_WEAK: CodeRow(42, 403, "A sandbox weaker than the wall was asked for."),
     Code.RATE_LIMITED: CodeRow(43, 429, "Too many requests; try again later."),
     Code.RECEIPT_INVALID: CodeRow(44, 403, "A receipt is not what its key signed, or not proven."),
+    Code.AUDIT_INVALID: CodeRow(45, 403, "The audit is not what was written; it says where."),
     Code.TAMPER: CodeRow(50, 502, "A box broke the queue's rules; its session is quarantined."),
     Code.POSTURE_FAILED: CodeRow(51, 502, "A launched box is not as sealed as its spec says."),
     Code.BOX_BROKEN: CodeRow(52, 502, "The agent program ended or refused to go on."),

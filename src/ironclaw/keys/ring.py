@@ -1,4 +1,6 @@
-"""The ring: store key, keys that seal session keys, key that signs receipts, under the master.
+"""The ring: store key, keys that seal session keys, keys that sign receipts and the audit.
+
+Sealed under the master.
 
 One file, replaced by rename, so a change of the master or of a sealing key happens or does not.
 """
@@ -46,6 +48,8 @@ class RingBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     current: int
     signing: bytes = b""
     """Seed of the key that signs receipts; empty in a ring of before there was one."""
+    audit: bytes = b""
+    """Seed of the key that signs checkpoints of the audit; empty in a ring of before."""
 
 
 class Ring:
@@ -83,6 +87,7 @@ class Ring:
                 seals={1: secrets.token_bytes(32)},
                 current=1,
                 signing=secrets.token_bytes(32),
+                audit=secrets.token_bytes(32),
             )
             ring = cls(path, master, source, body)
             ring._write(body, master)
@@ -94,9 +99,32 @@ class Ring:
             if found is not None:
                 source.settle(master)
                 ring = cls(path, master, source, found)
-                if not found.signing:
-                    ring._replace(structs.replace(found, signing=secrets.token_bytes(32)))
+                if not found.signing or not found.audit:
+                    ring._replace(
+                        structs.replace(
+                            found,
+                            signing=found.signing or secrets.token_bytes(32),
+                            audit=found.audit or secrets.token_bytes(32),
+                        )
+                    )
                 return ring
+        raise unusable("The master key does not open the key ring: one of them is wrong.", _RESTORE)
+
+    @classmethod
+    def peek(cls, directory: Path, source: MasterSource) -> Self:
+        """Unseal the ring to read with: nothing is made, settled or written.
+
+        Raises:
+            HostError: `KEY_UNUSABLE`: missing, readable by others, damaged or of another house.
+        """
+        path = directory / "ring.sealed"
+        sealed = read_private(path)
+        if sealed is None:
+            raise unusable(f"There is no key ring {path}.", "Name the state directory of a house.")
+        for master in source.load():
+            found = _unseal(sealed, master)
+            if found is not None:
+                return cls(path, master, source, found)
         raise unusable("The master key does not open the key ring: one of them is wrong.", _RESTORE)
 
     @property
@@ -108,6 +136,11 @@ class Ring:
     def signing_seed(self) -> bytes:
         """The seed of the key that signs receipts, 32 bytes."""
         return self._body.signing
+
+    @property
+    def audit_seed(self) -> bytes:
+        """The seed of the key that signs checkpoints of the audit, 32 bytes."""
+        return self._body.audit
 
     @property
     def current(self) -> int:

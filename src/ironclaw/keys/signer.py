@@ -1,10 +1,13 @@
-"""The signer of receipts: an Ed25519 key of the ring, and its public half as a file."""
+"""The signers: Ed25519 keys of the ring, one for each purpose, and their public halves as files."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ironclaw.domain.receipts import key_id
@@ -18,17 +21,22 @@ if TYPE_CHECKING:
 _READABLE: Final = 0o644
 
 
-class ReceiptSigner:
-    """Implements `ports.Signer`. The private key never leaves this process."""
+class _Signer:
+    """Implements `receipts.Signer`. The private key never leaves this process."""
 
-    def __init__(self, ring: Ring) -> None:
-        self._key = Ed25519PrivateKey.from_private_bytes(ring.signing_seed)
+    def __init__(self, seed: bytes) -> None:
+        self._key = Ed25519PrivateKey.from_private_bytes(seed)
         self._key_id = key_id(self._key.public_key())
 
     @property
     def key_id(self) -> str:
         """The name of the public key."""
         return self._key_id
+
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """What its signatures are verified with."""
+        return self._key.public_key()
 
     def sign(self, message: bytes) -> bytes:
         """Return the signature of `message`, 64 bytes."""
@@ -50,3 +58,17 @@ class ReceiptSigner:
             sync_directory(path.parent)
         except OSError as error:
             raise write_failed(path, error) from error
+
+
+class ReceiptSigner(_Signer):
+    """Signs receipts, and nothing else."""
+
+    def __init__(self, ring: Ring) -> None:
+        super().__init__(ring.signing_seed)
+
+
+class AuditSigner(_Signer):
+    """Signs checkpoints of the audit, and nothing else. Implements `ports.AuditSigner`."""
+
+    def __init__(self, ring: Ring) -> None:
+        super().__init__(ring.audit_seed)

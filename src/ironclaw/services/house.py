@@ -27,9 +27,9 @@ from ironclaw.domain.model import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from ironclaw.domain.audit import AuditRecord
     from ironclaw.domain.model import Event
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.services.trail import Trail
 
 
 class Routed(NamedTuple):
@@ -199,8 +199,9 @@ class House(Protocol):
         """The proof of the session's newest launch. Raises UserError (`NOT_FOUND`)."""
         ...
 
-    async def audit(self, *, limit: int) -> list[AuditRecord]:
-        """The newest `limit` records of the audit, oldest first."""
+    @property
+    def trail(self) -> Trail:
+        """The audit."""
         ...
 
     async def stop_session(self, session: SessionId) -> None:

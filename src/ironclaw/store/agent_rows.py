@@ -11,7 +11,10 @@ import msgspec
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, new_id
+from ironclaw.domain.acting import acting
+from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Agent, BoxLimits
+from ironclaw.store.audit_rows import append
 from ironclaw.store.rows import Memory, Rows
 
 if TYPE_CHECKING:
@@ -64,6 +67,8 @@ class AgentRows(Rows):
             pool_size=pool_size,
             created_ms=self._clock.now_ms(),
         )
+        entry = AuditEntry(event=AuditEvent.AGENT_CREATED, agent=agent.id, name=name)
+        by = acting()
 
         def work(db: apsw.Connection) -> Agent:
             try:
@@ -77,7 +82,9 @@ class AgentRows(Rows):
                     f"There is an agent named {name} already.",
                     hint="Choose another name: `ironclaw agent list` shows those taken.",
                 ) from error
-            return msgspec.structs.replace(agent, lane=db.last_insert_rowid())
+            made = msgspec.structs.replace(agent, lane=db.last_insert_rowid())
+            append(db, entry, at_ms=agent.created_ms, by=by)
+            return made
 
         return await self._change(work)
 
@@ -128,9 +135,15 @@ class AgentRows(Rows):
             HostError: From the store.
         """
         agent = await self.agent(ref)
-        await self._change(
-            lambda db: db.execute("UPDATE agent SET archived = 1 WHERE id = ?", (agent.id,))
-        )
+        entry = AuditEntry(event=AuditEvent.AGENT_ARCHIVED, agent=agent.id, name=agent.name)
+        now, by = self._clock.now_ms(), acting()
+
+        def work(db: apsw.Connection) -> None:
+            db.execute("UPDATE agent SET archived = 1 WHERE id = ? AND archived = 0", (agent.id,))
+            if db.changes():
+                append(db, entry, at_ms=now, by=by)
+
+        await self._change(work)
         return msgspec.structs.replace(agent, archived=True)
 
 

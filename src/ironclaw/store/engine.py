@@ -79,6 +79,9 @@ class Store:
         self._writes: _Queue = queue.SimpleQueue()
         self._reads: _Queue = queue.SimpleQueue()
         self._closed = False
+        # A table somebody wants to hear of, and how many rows this transaction has added to it.
+        self._watched: tuple[str, Callable[[int], None]] | None = None
+        self._added = 0
         self._threads = [
             threading.Thread(
                 target=self._write_loop, args=(writer,), name="store-writer", daemon=True
@@ -137,6 +140,18 @@ class Store:
         """
         return await self._submit(self._reads, work)
 
+    async def watch(self, table: str, call: Callable[[int], None]) -> None:
+        """Call `call` in the loop, with their number, after rows of `table` are on the disk.
+
+        One table, one watcher. A piece of work that was undone may be counted too.
+        """
+
+        def work(db: apsw.Connection) -> None:
+            self._watched = (table, call)
+            db.set_update_hook(self._noticed)
+
+        await self.write(work)
+
     async def fold(self) -> None:
         """Fold the write-ahead log into the file and overwrite it. Best effort under load."""
         await asyncio.to_thread(_fold, self.path, self._key)
@@ -179,8 +194,10 @@ class Store:
                     open_ = False
                     break
                 group.append(job)
+            self._added = 0
             self._commit(db, group)
             self._settle(group)
+            self._tell_watcher(group)
         db.close()
 
     def _commit(self, db: apsw.Connection, group: list[_Job[object]]) -> None:
@@ -206,6 +223,16 @@ class Store:
                 raise
             db.execute("ROLLBACK TO work")
         db.execute("RELEASE work")
+
+    def _noticed(self, kind: int, _database: str, table: str, _row: int) -> None:
+        if self._watched is not None and table == self._watched[0] and kind == apsw.SQLITE_INSERT:
+            self._added += 1
+
+    def _tell_watcher(self, group: list[_Job[object]]) -> None:
+        if self._watched is None or not self._added or self._loop.is_closed():
+            return
+        if any(job.error is None for job in group):
+            self._loop.call_soon_threadsafe(self._watched[1], self._added)
 
     def _read_loop(self, db: apsw.Connection) -> None:
         while (job := self._reads.get()) is not None:

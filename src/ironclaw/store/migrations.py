@@ -6,10 +6,12 @@ released: add another one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
+from ironclaw.store.audit_migration import chain_the_audit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,7 +210,10 @@ ALTER TABLE delivery ADD COLUMN code TEXT NOT NULL DEFAULT '';
 UPDATE delivery SET code = 'box_broken' WHERE is_error = 1;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _SIGNED_RECEIPTS, _FAILURE_CODES)
+Step = str | Callable[["apsw.Connection"], None]
+"""Statements, or what runs them; in a transaction either way."""
+
+MIGRATIONS: Final[tuple[Step, ...]] = (_FIRST, _SIGNED_RECEIPTS, _FAILURE_CODES, chain_the_audit)
 """Step n brings the schema from version n to n + 1."""
 
 
@@ -230,7 +235,10 @@ def migrate(db: apsw.Connection, path: Path) -> None:
     for number, step in enumerate(MIGRATIONS[version:], start=version + 1):
         db.execute("BEGIN EXCLUSIVE")
         try:
-            db.execute(step, can_cache=False)
+            if isinstance(step, str):
+                db.execute(step, can_cache=False)
+            else:
+                step(db)
             db.execute(f"PRAGMA user_version = {number}", can_cache=False)
             db.execute("COMMIT")
         finally:

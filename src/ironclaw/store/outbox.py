@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
+from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Delivery, DeliveryStatus
+from ironclaw.store.audit_rows import append
 from ironclaw.store.message_rows import HOST, add_event, find_target, next_event
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _DUE: Final = (
 )
 _POSTPONE: Final = (
     "UPDATE delivery SET status = ?, next_ms = ifnull(?, next_ms), tries = tries + 1, error = ?"
-    " WHERE id = ? AND status = 'due' RETURNING message"
+    " WHERE id = ? AND status = 'due' RETURNING message, session, chat, tries"
 )
 _ERROR_CHARS: Final = 500
 
@@ -99,7 +101,17 @@ class Outbox:
             )
             if next_ms is not None or not row:
                 return
-            target = find_target(db, row[0][0])
+            message, session, chat, tries = row[0]
+            entry = AuditEntry(
+                event=AuditEvent.DELIVERY_DEAD,
+                delivery=delivery,
+                message=message,
+                session=session,
+                chat=chat,
+                count=tries,
+            )
+            append(db, entry, at_ms=now)
+            target = find_target(db, message)
             if target is not None:
                 number, _, _ = next_event(db, target.chat)
                 add_event(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
@@ -42,6 +43,7 @@ class ReceiptRows(Rows):
             session=about.session,
             slot=about.slot,
             epoch=about.epoch,
+            receipt=f"sha256:{hashlib.sha256(sealed.envelope).hexdigest()}",
         )
 
         def work(db: apsw.Connection) -> None:

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, PrincipalId
+from ironclaw.domain.acting import acting
+from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Role, Standing
+from ironclaw.store.audit_rows import append
 from ironclaw.store.rows import Memory, Rows
 
 if TYPE_CHECKING:
@@ -73,16 +76,28 @@ class StandingRows(Rows):
                 f"A principal is `<channel>:<handle>`, at most {_MAX_PRINCIPAL} characters.",
                 hint="For example `api:desk`.",
             )
-        await self._change(
-            lambda db: db.execute(
+        entry = AuditEntry(
+            event=AuditEvent.ROLE_GIVEN, principal=principal, role=role.value, agent=agent
+        )
+        now, by = self._clock.now_ms(), acting()
+
+        def work(db: apsw.Connection) -> None:
+            db.execute(
                 "INSERT INTO standing VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (principal, role.value, agent or ""),
             )
-        )
+            if db.changes():
+                append(db, entry, at_ms=now, by=by)
+
+        await self._change(work)
         return Standing(principal=principal, role=role, agent=agent)
 
     async def take(self, principal: PrincipalId, role: Role, agent: AgentId | None) -> None:
         """Take a role away; in force on return. Raises UserError (`NOT_FOUND`), HostError."""
+        entry = AuditEntry(
+            event=AuditEvent.ROLE_TAKEN, principal=principal, role=role.value, agent=agent
+        )
+        now, by = self._clock.now_ms(), acting()
 
         def work(db: apsw.Connection) -> None:
             db.execute(
@@ -95,6 +110,7 @@ class StandingRows(Rows):
                     f"{principal[:80]} does not hold that role.",
                     hint="Roles are held globally or for one agent: name the one it was given for.",
                 )
+            append(db, entry, at_ms=now, by=by)
 
         await self._change(work)
 

@@ -9,6 +9,8 @@ import apsw
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChatId, WiringId, new_id
+from ironclaw.domain.acting import acting
+from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import (
     Agent,
     Chat,
@@ -21,6 +23,7 @@ from ironclaw.domain.model import (
 )
 from ironclaw.domain.routing import Place, compile_pattern
 from ironclaw.store.agent_rows import as_agent
+from ironclaw.store.audit_rows import append
 from ironclaw.store.rows import Memory, Rows
 
 if TYPE_CHECKING:
@@ -87,11 +90,14 @@ class WiringRows(Rows):
 
     async def set_unknown_sender(self, chat: ChatId, policy: UnknownSender) -> None:
         """Change what happens to unknown senders of a chat. Raises HostError."""
-        await self._change(
-            lambda db: db.execute(
-                "UPDATE chat SET unknown_sender = ? WHERE id = ?", (policy.value, chat)
-            )
-        )
+        entry = AuditEntry(event=AuditEvent.CHAT_POLICY, chat=chat, reason=policy.value)
+        now, by = self._clock.now_ms(), acting()
+
+        def work(db: apsw.Connection) -> None:
+            db.execute("UPDATE chat SET unknown_sender = ? WHERE id = ?", (policy.value, chat))
+            append(db, entry, at_ms=now, by=by)
+
+        await self._change(work)
 
     async def place(self, channel: str, platform_id: str) -> Place | None:
         """The chat of a place with its wirings; None when it is not known. Raises HostError."""
@@ -152,6 +158,8 @@ class WiringRows(Rows):
             partition=partition,
             priority=priority,
         )
+        entry = AuditEntry(event=AuditEvent.WIRING_MADE, wiring=wiring.id, chat=chat, agent=agent)
+        now, by = self._clock.now_ms(), acting()
 
         def work(db: apsw.Connection) -> Wiring:
             try:
@@ -175,6 +183,7 @@ class WiringRows(Rows):
                     "The chat or the agent of this wiring does not exist.",
                     hint="Make them first.",
                 ) from error
+            append(db, entry, at_ms=now, by=by)
             return wiring
 
         return await self._change(work)
@@ -197,16 +206,23 @@ class WiringRows(Rows):
 
     async def delete_wiring(self, wiring: WiringId) -> None:
         """Remove a wiring. Raises UserError (`NOT_FOUND`), HostError."""
+        now, by = self._clock.now_ms(), acting()
 
         def work(db: apsw.Connection) -> None:
-            db.execute("DELETE FROM wiring WHERE id = ?", (wiring,))
-            if not db.changes():
+            gone = db.execute(
+                "DELETE FROM wiring WHERE id = ? RETURNING chat, agent", (wiring,)
+            ).fetchone()
+            if gone is None:
                 raise UserError(
                     Code.NOT_FOUND,
                     f"There is no wiring {wiring[:80]!r}.",
                     hint="`ironclaw wiring list` shows those there are.",
                 )
             db.execute("DELETE FROM sticky WHERE wiring = ?", (wiring,))
+            entry = AuditEntry(
+                event=AuditEvent.WIRING_REMOVED, wiring=wiring, chat=gone[0], agent=gone[1]
+            )
+            append(db, entry, at_ms=now, by=by)
 
         await self._change(work)
 

@@ -23,6 +23,7 @@ from ironclaw.config.load import type_name, variable_names
 from ironclaw.config.settings import SECTIONS
 from ironclaw.core.codes import CODES
 from ironclaw.domain.model import Partition
+from ironclaw.testing import docs_audit
 from ironclaw.testing.claims import claims
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -192,12 +193,13 @@ def glossary() -> str:
 WORDS: Final = (
     ("agent", "A configured assistant: persona, model, tools, limits."),
     ("airlock", "A confined host process, one for each box; alone in touching what a box wrote."),
-    ("audit", "The record of what must not be forgotten: it grows and never changes."),
+    ("audit", "The record of what must not be forgotten: a chain that grows and never changes."),
     ("bell", "The socket on which box and airlock say `look`; nothing polls."),
     ("box", "One gVisor sandbox that runs `/sandbox` for exactly one session."),
     ("channel", "A chat platform, as IronClaw reaches it; the HTTP API is one (`api`)."),
     ("chat", "One conversation place on one channel."),
     ("check", "One attack of the proof, and the outcomes that mean that it was stopped."),
+    ("checkpoint", "A signed statement of what the head of the audit's chain was, and when."),
     ("claim", "Binding a blank slot to a session: its key and files appear in the slot."),
     ("control", "What stops an attack: a flag, a field, a mount option, a limit, a rule."),
     ("core", "The trusted daemon: store, keys, router, sessions, models, delivery, API."),
@@ -227,6 +229,11 @@ WORDS: Final = (
 )
 
 
+def audit() -> str:
+    """docs/reference/audit.md."""
+    return f"# The audit\n\n{_GENERATED}{docs_audit.audit()}"
+
+
 def security_claims() -> str:
     """docs/security/claims.md."""
     return f"# Claims\n\n{_GENERATED}{claims()}"
@@ -238,6 +245,7 @@ PAGES: Final = {
     "reference/cli.md": cli,
     "reference/http-api.md": http_api,
     "reference/glossary.md": glossary,
+    "reference/audit.md": audit,
     "security/claims.md": security_claims,
 }
 

@@ -38,13 +38,13 @@ from ironclaw.domain.model import (
 )
 from ironclaw.domain.receipts import shown
 from ironclaw.services.house import ChatEvent, Health, Routed, SessionView
+from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from typing import Literal
 
-    from ironclaw.domain.audit import AuditRecord
     from ironclaw.domain.statement import SignedReceipt
 
 NOW_MS = 1_800_000_000_000
@@ -57,7 +57,7 @@ class FakeHouse:
         self.ready = True
         self.heard: list[Event] = []
         self.stopped: list[SessionId] = []
-        self.audited: list[AuditRecord] = []
+        self.trail = FakeTrail()
         self.boom: Exception | None = None
         """Raised by every method when set."""
         self._agents: dict[AgentId, Agent] = {}
@@ -336,11 +336,6 @@ class FakeHouse:
         """A receipt as a full host would give it."""
         await self.session(session)
         return shown(sealed(session).envelope)
-
-    async def audit(self, *, limit: int) -> list[AuditRecord]:
-        """What a test put in."""
-        self._check()
-        return self.audited[-limit:]
 
     async def stop_session(self, session: SessionId) -> None:
         """Note the stop."""

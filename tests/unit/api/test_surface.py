@@ -12,7 +12,7 @@ from ironclaw.api.gate import SECURITY_HEADERS
 from ironclaw.api.scopes import Scope
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError
-from ironclaw.domain.audit import AuditEvent, AuditRecord
+from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent
 
 SEND = "/v1/agents/demo/chats/main/messages?wait=5"
 
@@ -141,16 +141,19 @@ async def test_sessions_show_box_receipt_and_transcript(edge: Any):
 
 
 async def test_the_audit_shows_its_newest_records(edge: Any):
-    for number in (1, 2, 3):
-        edge.house.audited.append(
-            AuditRecord(number=number, at_ms=1, event=AuditEvent.LAUNCH_REFUSED, words=("a.b",))
-        )
+    refused = AuditEntry(
+        event=AuditEvent.LAUNCH_REFUSED, agent="agt_a", slot="slt_a", code="x", words=("a.b",)
+    )
+    for _ in range(3):
+        await edge.house.trail.append(refused, by=CORE)
     async with edge.client(Scope.READ) as client:
         newest = await client.get("/v1/audit?limit=2")
         beyond = await client.get("/v1/audit?limit=1001")
 
-    assert [record["number"] for record in newest.json()["records"]] == [2, 3]
+    # The fourth is the reader's own arrival.
+    assert [record["number"] for record in newest.json()["records"]] == [3, 4]
     assert newest.json()["records"][0]["event"] == "launch.refused"
+    assert newest.json()["records"][1]["event"] == "token.used"
     assert beyond.status_code == 400
 
 

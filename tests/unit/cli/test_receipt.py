@@ -1,4 +1,4 @@
-"""`receipt verify` without a house, `session receipt` with and without a daemon, `audit tail`."""
+"""`receipt verify` without a house, `session receipt` with and without a daemon."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 
 from ironclaw.cli.main import run
 from ironclaw.config.load import load_settings
-from ironclaw.domain.audit import AuditEvent, AuditRecord
 from ironclaw.domain.receipts import MAX_BYTES
 from ironclaw.store.receipt_files import ReceiptFiles
 from ironclaw.testing.receipts import TestSigner, sealed
@@ -185,28 +184,3 @@ def test_a_stopped_house_shows_no_receipt_that_somebody_changed(cli: Any) -> Non
     status, _out, err = cli("session", "receipt", "ses_c")
     assert status == 44
     assert "another session" in err
-
-
-def test_the_audit_is_shown(cli: Any, house: FakeHouse) -> None:
-    for number in (1, 2, 3):
-        house.audited.append(
-            AuditRecord(
-                number=number,
-                at_ms=1_800_000_000_000,
-                event=AuditEvent.LAUNCH_REFUSED,
-                agent="agt_a",
-                slot="slt_a",
-                code="posture_failed",
-                words=("inside.seccomp", "\x1b[2J"),
-            )
-        )
-
-    status, out, _err = cli("audit", "tail", "-n", "2")
-    told = json.loads(cli("audit", "tail", "--json")[1])["records"]
-
-    assert status == 0
-    assert [record["number"] for record in told] == [1, 2, 3]
-    assert told[0]["words"][0] == "inside.seccomp"
-    assert len(out.splitlines()) == 3
-    assert "launch.refused" in out
-    assert "\x1b[2J" not in out

@@ -10,7 +10,7 @@ from tests.support.cores import Core, OpenCore, until
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.domain.audit import AuditEvent
+from ironclaw.domain.audit import AuditEvent, AuditRecord
 from ironclaw.domain.receipts import envelope_bytes, read_public_key, verify
 from ironclaw.keys.signer import ReceiptSigner
 from ironclaw.store.receipt_files import ReceiptFiles
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 @pytest.fixture
 def files(tmp_path: Path) -> ReceiptFiles:
     return ReceiptFiles(tmp_path / "state" / "receipts")
+
+
+async def launches(store: CoreStore) -> list[AuditRecord]:
+    """What the audit has of launches."""
+    found = await store.audit.tail(limit=20)
+    return [record for record in found if record.event.startswith("launch.")]
 
 
 async def test_a_session_has_a_signed_receipt_in_the_store_and_as_a_file(
@@ -45,7 +51,7 @@ async def test_a_session_has_a_signed_receipt_in_the_store_and_as_a_file(
     assert (statement.slot, statement.epoch) == (core.slot(), 1)
     assert statement.airlock.held == (*core.airlocks.controls, "cgroup")
     assert statement.inside == SEALED
-    (record,) = await store.audit.tail(limit=10)
+    (record,) = await launches(store)
     assert record.event is AuditEvent.LAUNCH_PROVEN
     assert (record.session, record.slot) == (talk.session, core.slot())
 
@@ -71,7 +77,7 @@ async def test_a_receipt_that_cannot_be_kept_keeps_the_key_out_of_the_box(
         await until(lambda: core.isolator.discarded)
         assert tried >= 1
         assert all(link.box.claim is None for link in core.airlocks.links)
-        assert await store.audit.tail(limit=10) == []
+        assert await launches(store) == []
 
     assert len(await core.answered(talk, 1)) == 1
     assert core.box().claim is not None
@@ -93,7 +99,7 @@ async def test_a_launch_that_is_not_proven_gives_no_session_and_says_why(
     assert "(posture_failed)" in said
     assert core.box().claim is None
     assert core.slot() in core.isolator.discarded
-    (record,) = await store.audit.tail(limit=10)
+    (record,) = await launches(store)
     assert record.event is AuditEvent.LAUNCH_REFUSED
     assert (record.agent, record.slot, record.session) == (talk.agent.id, core.slot(), None)
     assert (record.code, record.words) == ("posture_failed", ("inside.seccomp", "inside.routes"))
@@ -109,7 +115,7 @@ async def test_a_launch_that_the_host_fails_is_audited_with_its_code(core: Core,
     with pytest.raises(HostError):
         await core.slots.take(agent, workspace="mine")
 
-    (record,) = await store.audit.tail(limit=10)
+    (record,) = await launches(store)
     assert (record.event, record.code) == (AuditEvent.LAUNCH_REFUSED, "runtime_failed")
     assert record.words == ()
 
@@ -143,7 +149,7 @@ async def test_an_adopted_box_keeps_its_receipt(open_core: OpenCore, store: Core
 
     assert len(after.isolator.launches) == 1
     assert await store.registry.receipt(talk.session) == before
-    assert len(await store.audit.tail(limit=10)) == 1
+    assert len(await launches(store)) == 1
 
 
 async def test_a_control_that_an_airlock_goes_without_is_in_receipt_and_status(
