@@ -24,6 +24,7 @@ MAY_START_PROGRAMS = (
     "src/ironclaw/image/",
     "src/ironclaw/airlock/starter.py",  # the zygote, before there is anything hostile to parse
     "src/ironclaw/cli/house.py",  # becomes the keeper, for `up --foreground`
+    "src/ironclaw/prove/probe/",  # runs in a box, and tries to
 )
 MAY_PRINT = (
     "src/ironclaw/cli/render.py",
