@@ -16,7 +16,7 @@ from ironclaw.domain.receipts import key_id, read_public_key
 from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import CREDENTIAL, CredentialMaster, FileMaster, find_master
 from ironclaw.keys.ring import Ring
-from ironclaw.keys.signer import ReceiptSigner
+from ironclaw.keys.signer import AuditSigner, ReceiptSigner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,6 +266,38 @@ def test_a_ring_of_before_gets_a_signing_key_and_keeps_the_others(tmp_path: Path
     assert len(upgraded.signing_seed) == 32
     assert upgraded.store_key == ring.store_key
     assert ring_in(keys, store_exists=True).signing_seed == upgraded.signing_seed
+
+
+def test_the_audit_has_a_key_of_its_own_that_a_ring_of_before_gets_too(tmp_path: Path):
+    keys = tmp_path / "keys"
+    ring = ring_in(keys)
+    ring._replace(msgspec.structs.replace(ring._body, audit=b""))
+
+    upgraded = ring_in(keys, store_exists=True)
+
+    assert len(upgraded.audit_seed) == 32
+    assert upgraded.audit_seed != upgraded.signing_seed == ring.signing_seed
+    again = AuditSigner(ring_in(keys, store_exists=True))
+    assert again.key_id == AuditSigner(upgraded).key_id != ReceiptSigner(upgraded).key_id
+    again.public_key.verify(again.sign(b"said"), b"said")
+
+
+def test_a_ring_is_looked_at_without_a_change(tmp_path: Path):
+    keys = tmp_path / "keys"
+    ring = ring_in(keys)
+    (keys / "master.key.next").write_bytes(secrets.token_bytes(32))
+    (keys / "master.key.next").chmod(0o600)
+    before = {path.name: path.read_bytes() for path in keys.iterdir()}
+
+    seen = Ring.peek(keys, FileMaster(keys))
+
+    assert (seen.store_key, seen.audit_seed) == (ring.store_key, ring.audit_seed)
+    assert {path.name: path.read_bytes() for path in keys.iterdir()} == before
+    with pytest.raises(HostError):
+        Ring.peek(tmp_path / "none", FileMaster(tmp_path / "none"))
+    (keys / "master.key").write_bytes(secrets.token_bytes(32))
+    with pytest.raises(HostError):
+        Ring.peek(keys, FileMaster(keys))
 
 
 def test_the_public_key_is_a_file_that_everybody_may_read_and_it_verifies(tmp_path: Path):
