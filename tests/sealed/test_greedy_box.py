@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ironclaw.prove.greed_scenes import BEATS, FLOOR_MS
+from ironclaw.prove.house.greed_scenes import BEATS, FLOOR_MS
 
 if TYPE_CHECKING:
     from tests.support.house import House

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ironclaw.airlock import confine
-from ironclaw.prove.airlock_checks import CHECKS
-from ironclaw.prove.airlock_twins import TWINS
+from ironclaw.prove.airlock.checks import CHECKS
+from ironclaw.prove.airlock.twins import TWINS
 
 if TYPE_CHECKING:
     from tests.support.house import House

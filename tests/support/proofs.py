@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ironclaw.prove.model import Check, Finding, Twin, TwinFinding, found, judged
-from ironclaw.prove.report import Report
+from ironclaw.prove.report.model import Report
 from ironclaw.prove.runner import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
 
 NO_WALL = Twin("no-wall", ("the wall", "the moat"))
 WEAKER = ("agents share one range of host ids",)

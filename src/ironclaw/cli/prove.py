@@ -21,9 +21,9 @@ from ironclaw.cli.options import Json, chosen
 from ironclaw.cli.private_house import private_house
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, PeerError, UserError
-from ironclaw.prove.html import page
 from ironclaw.prove.model import Group
-from ironclaw.prove.report import read_report
+from ironclaw.prove.report.html import page
+from ironclaw.prove.report.model import read_report
 from ironclaw.prove.runner import Choice
 from ironclaw.prove.stages import STAGES
 from ironclaw.prove.worker import NOTE, RESULT
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ironclaw.prove.model import Stage
-    from ironclaw.prove.report import Report
+    from ironclaw.prove.report.model import Report
 
 LIMIT_S: Final = 1800.0
 _NAMED: Final = 12

@@ -11,7 +11,7 @@ from ironclaw.cli import render
 from ironclaw.prove.model import ERROR
 
 if TYPE_CHECKING:
-    from ironclaw.prove.report import CheckRow, Report, TwinRow
+    from ironclaw.prove.report.model import CheckRow, Report, TwinRow
 
 
 def show(report: Report) -> None:

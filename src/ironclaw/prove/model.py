@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
 
 ERROR: Final = "error: "
 """How an outcome begins that says the attack could not be carried out. Never expected."""

@@ -12,7 +12,7 @@ from ironclaw.prove.model import ERROR, found, judged
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Check, Finding, Need, Stage, Twin, TwinFinding
 
 _log = get_logger("prove")

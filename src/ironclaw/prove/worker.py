@@ -20,9 +20,9 @@ from ironclaw.config.load import load_settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError
 from ironclaw.daemon import say_failed, say_started
-from ironclaw.prove import lab_network
-from ironclaw.prove.lab import open_lab
-from ironclaw.prove.report import Report, machine_facts, write_report
+from ironclaw.prove.lab import network as lab_network
+from ironclaw.prove.lab.opened import open_lab
+from ironclaw.prove.report.model import Report, machine_facts, write_report
 from ironclaw.prove.runner import Choice, run_checks, run_twins
 from ironclaw.prove.stages import STAGES
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ironclaw.prove.report import Report
+    from ironclaw.prove.report.model import Report
 
 ONE = check("network.reach")
 ALONE = check("files.alone", why_no_twin="gVisor has no switch for it")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ironclaw.prove.airlock_checks import CHECKS, INSIDE, LINK
-from ironclaw.prove.airlock_twins import TWINS
-from ironclaw.prove.hostile_attempts import ATTEMPTS
-from ironclaw.prove.hostile_frames import FRAMES
+from ironclaw.prove.airlock.checks import CHECKS, INSIDE, LINK
+from ironclaw.prove.airlock.hostile_attempts import ATTEMPTS
+from ironclaw.prove.airlock.hostile_frames import FRAMES
+from ironclaw.prove.airlock.twins import TWINS
 from ironclaw.prove.model import ERROR, Check
 
 

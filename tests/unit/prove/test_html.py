@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tests.support.proofs import check, report
 
 from ironclaw.core.sanitize import sanitize
-from ironclaw.prove.html import page
-from ironclaw.prove.markup import Html, joined, prose, tag, text
+from ironclaw.prove.report.html import page
+from ironclaw.prove.report.markup import Html, joined, prose, tag, text
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ironclaw.prove.measure import (
+from ironclaw.prove.house.measure import (
     available_bytes,
     box_cpu_s,
     box_pids,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.proofs import FakeStage, check, report
 
 from ironclaw.prove.model import Check, Group, Need
-from ironclaw.prove.report import read_report, write_report
+from ironclaw.prove.report.model import read_report, write_report
 from ironclaw.prove.runner import Choice
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.airlock import link as link_module
 from ironclaw.airlock.messages import Here, Ready, decode_from_airlock
-from ironclaw.prove.airlock_checks import ALONE, CHECKS, FACTS, INSIDE, LINK, MEMORY
-from ironclaw.prove.airlock_scene import open_scene
-from ironclaw.prove.airlock_twins import TWINS
-from ironclaw.prove.weak_airlock import (
+from ironclaw.prove.airlock.checks import ALONE, CHECKS, FACTS, INSIDE, LINK, MEMORY
+from ironclaw.prove.airlock.scene import open_scene
+from ironclaw.prove.airlock.twins import TWINS
+from ironclaw.prove.airlock.weak import (
     CLOSED_UNION,
     FRAME_SIZE,
     FRESH_ZYGOTE,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from ironclaw.airlock.link import Link
     from ironclaw.airlock.messages import FromAirlock
-    from ironclaw.prove.airlock_scene import Scene
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.airlock.scene import Scene
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Check, Twin
 
 _END_S: Final = 5.0

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.errors import IronClawError
 from ironclaw.prove import controls as c
-from ironclaw.prove import greed_scenes as scenes
-from ironclaw.prove import house_twins as twins
-from ironclaw.prove.house import GREEDY, open_house
+from ironclaw.prove.house import greed_scenes as scenes
+from ironclaw.prove.house import twins
+from ironclaw.prove.house.private import GREEDY, open_house
+from ironclaw.prove.house.pulse import SIBLING, Pulse, felt
 from ironclaw.prove.model import ERROR, Check, Need
-from ironclaw.prove.pulse import SIBLING, Pulse, felt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from ironclaw.domain.model import BoxLimits
-    from ironclaw.prove.house import House
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.box.weak import Weakening
+    from ironclaw.prove.house.private import House
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Twin
-    from ironclaw.prove.weak import Weakening
 
 
 class _Scene(NamedTuple):

@@ -19,7 +19,7 @@ from ironclaw.prove.model import Check, Twin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
 
 _NONE: Final = frozenset({"none"})
 _SHELLS: Final = frozenset({"sh", "ash", "bash", "busybox", "csh", "dash", "ksh", "toybox", "zsh"})

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from ironclaw.prove import controls as w
-from ironclaw.prove.boxes import probe_box
+from ironclaw.prove.box.probe_box import probe_box
+from ironclaw.prove.box.weakenings import TWINS, WEAKENINGS
 from ironclaw.prove.model import Check, Need, Twin
-from ironclaw.prove.weakenings import TWINS, WEAKENINGS
 from ironclaw.sandbox import posture
 from ironclaw.sandbox.outside import measure_process
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ironclaw.core.ids import SlotId
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.sandbox.posture import Evidence
 
 _SAFE: Final = frozenset({"nosuid", "nodev", "noexec"})

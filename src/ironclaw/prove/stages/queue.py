@@ -9,21 +9,22 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ironclaw.prove import controls as c
-from ironclaw.prove import host_changes, queue_databases, queue_files, spec_changes
+from ironclaw.prove.airlock.weak import patch
+from ironclaw.prove.box import host_changes, spec_changes
+from ironclaw.prove.box.weak import Weakening
 from ironclaw.prove.model import Twin
-from ironclaw.prove.queue_databases import DATABASES, SIZES
-from ironclaw.prove.queue_files import INBOUND, PLANTS
-from ironclaw.prove.queue_records import RECORDS
-from ironclaw.prove.weak import Weakening
-from ironclaw.prove.weak_airlock import patch
-from ironclaw.prove.wire import Wire
+from ironclaw.prove.wire import queue_databases, queue_files
+from ironclaw.prove.wire.attacks import Wire
+from ironclaw.prove.wire.queue_databases import DATABASES, SIZES
+from ironclaw.prove.wire.queue_files import INBOUND, PLANTS
+from ironclaw.prove.wire.queue_records import RECORDS
 from ironclaw.sandbox import kernel, slotdir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ironclaw.domain.ports import SlotDir
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.sandbox.spec import Mount
 
 _LARGE: Final = 1 << 41

@@ -17,19 +17,19 @@ import msgspec
 
 from ironclaw.core.errors import IronClawError
 from ironclaw.prove import controls as c
-from ironclaw.prove import house_twins as twins
-from ironclaw.prove.house import GREEDY, open_house
-from ironclaw.prove.house_twins import MOUNTS
+from ironclaw.prove.house import twins
+from ironclaw.prove.house.private import GREEDY, open_house
+from ironclaw.prove.house.twins import MOUNTS
+from ironclaw.prove.lab.tree import program
 from ironclaw.prove.model import ERROR, Check
-from ironclaw.prove.tree import program
 from ironclaw.sandbox.process import run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
-    from ironclaw.prove.house import House
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.house.private import House
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Twin
 
 SPY: Final = "spy"

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ironclaw.core.ids import SlotId
-from ironclaw.prove import spec_changes
-from ironclaw.prove.lab import LANE
+from ironclaw.prove.box import spec_changes
+from ironclaw.prove.box.weak import Weakening
+from ironclaw.prove.lab.opened import LANE
 from ironclaw.prove.model import Twin
-from ironclaw.prove.socket_attacks import CANDID, NEIGHBOUR
-from ironclaw.prove.socket_checks import BELL, MODEL, OWN_RUN, SAFE_TEXTS, SHOWN
-from ironclaw.prove.weak import Weakening
-from ironclaw.prove.wire import Wire
+from ironclaw.prove.wire.attacks import Wire
+from ironclaw.prove.wire.socket_attacks import CANDID, NEIGHBOUR
+from ironclaw.prove.wire.socket_checks import BELL, MODEL, OWN_RUN, SAFE_TEXTS, SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.sandbox.spec import Spec
 
 

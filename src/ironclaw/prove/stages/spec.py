@@ -15,7 +15,7 @@ from ironclaw.core.errors import PolicyError
 from ironclaw.core.ids import AgentId, SlotId
 from ironclaw.domain.model import BoxLimits
 from ironclaw.domain.ports import LaunchSpec
-from ironclaw.prove.lab import LANE
+from ironclaw.prove.lab.opened import LANE
 from ironclaw.prove.model import Check, Twin
 from ironclaw.sandbox import spec_check
 from ironclaw.sandbox.seccomp import profile
@@ -25,7 +25,7 @@ from ironclaw.sandbox.spec import Capabilities, Mount, Rlimit, build_spec
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.sandbox.spec import Spec
     from ironclaw.sandbox.spec_check import Expected
 

@@ -7,17 +7,16 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.errors import IronClawError
-from ironclaw.prove import house_twins as twins
-from ironclaw.prove import measure
-from ironclaw.prove.house import GREEDY, open_house
+from ironclaw.prove.house import measure, twins
+from ironclaw.prove.house.private import GREEDY, open_house
 from ironclaw.prove.model import ERROR, Check, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ironclaw.core.ids import SlotId
-    from ironclaw.prove.house import House
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.house.private import House
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Twin
 
 LIMIT_S: Final = 1.0

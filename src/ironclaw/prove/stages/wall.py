@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.prove.boxes import NoHelloError, probe_box
+from ironclaw.prove.box.probe_box import NoHelloError, probe_box
+from ironclaw.prove.box.weakenings import TWINS, WEAKENINGS
 from ironclaw.prove.stages import wall_files, wall_network, wall_process
-from ironclaw.prove.weakenings import TWINS, WEAKENINGS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from ironclaw.prove.lab import Lab
+    from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Check, Twin
 
 _BELL: Final = "network.bell_answers"

@@ -1,0 +1,1 @@
+"""Attacks from an airlock's own place, and airlocks without one control."""

@@ -1,0 +1,1 @@
+"""The laboratory: a network, a probe tree, marks to hunt for."""

@@ -1,0 +1,1 @@
+"""What a proof says: as JSON, and as one page."""
