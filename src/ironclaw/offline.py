@@ -27,7 +27,7 @@ from ironclaw.store.connection import open_reader
 from ironclaw.store.faults import fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -54,9 +54,9 @@ class HouseAudit(NamedTuple):
     head: Checkpoint | None
     """The newest checkpoint that is kept outside of the store."""
 
-    def walk(self, *, newest: Checkpoint | None, after: Walked | None = None) -> Walked | Break:
+    def walk(self, *, known: Sequence[Checkpoint], after: Walked | None = None) -> Walked | Break:
         """Walk along the whole chain."""
-        return audit_walk.walk_store(self.db, self.key, newest=newest, after=after)
+        return audit_walk.walk_store(self.db, self.key, known=known, after=after)
 
     def tail(self, *, limit: int) -> list[AuditRecord]:
         """The newest records, oldest first."""

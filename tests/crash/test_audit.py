@@ -100,7 +100,9 @@ async def test_kill_9_leaves_a_chain_that_holds_with_everything_that_was_acknowl
 
 async def walk(core: CoreStore, newest: Checkpoint | None) -> Walked | Break:
     key = AuditSigner(core.ring).public_key
-    return await core.store.read(lambda db: walk_store(db, key, newest=newest))
+    return await core.store.read(
+        lambda db: walk_store(db, key, known=() if newest is None else (newest,))
+    )
 
 
 def lines_until_killed(directory: Path) -> set[str]:

@@ -12,6 +12,7 @@ from ironclaw.domain.audit_chain import MAX_LINE_BYTES, Checkpoint, Header, pars
 from ironclaw.domain.audit_check import Break, Walk, Walked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -54,16 +55,18 @@ def walk_file(
     path: Path,
     key: Ed25519PublicKey,
     *,
-    newest: Checkpoint | None = None,
+    known: Sequence[Checkpoint] = (),
     after: Walked | None = None,
+    goes_on: bool = False,
 ) -> Walked | Break:
     """Walk along an exported file, one line in memory at a time.
 
     Args:
         path: The file.
         key: The public key of the house that exported it.
-        newest: A checkpoint that must be in it.
+        known: Checkpoints that must be in it.
         after: The file before it.
+        goes_on: Another part of the chain follows.
 
     Raises:
         UserError: It cannot be read.
@@ -71,7 +74,7 @@ def walk_file(
     Trust:
         The file is foreign.
     """
-    walk = Walk(key, newest=newest, after=after)
+    walk = Walk(key, known=known, after=after)
     number = 0
     with open_plain(path, "audit") as file:
         while not walk.broken and (line := file.readline(MAX_LINE_BYTES + 1)):
@@ -82,7 +85,7 @@ def walk_file(
             walk.take(item, f"line {number} of {path}")
     if not number:
         walk.take(None, f"line 1 of {path}")
-    return walk.end(whole=True, place=str(path))
+    return walk.end(whole=True, place=str(path), goes_on=goes_on)
 
 
 def told(found: Walked | Break) -> dict[str, Any]:

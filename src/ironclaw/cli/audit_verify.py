@@ -50,8 +50,13 @@ def verify(
         if (bad := _bad_anchor(anchor, public, str(checkpoint))) is not None:
             return bad
         for number, file in enumerate(files, start=1):
-            is_last = number == len(files) and not with_store
-            found = walk_file(file, public, newest=anchor if is_last else None, after=before)
+            found = walk_file(
+                file,
+                public,
+                known=() if anchor is None or number > 1 else (anchor,),
+                after=before,
+                goes_on=with_store or number < len(files),
+            )
             if isinstance(found, Break):
                 return found
             before = found
@@ -81,18 +86,19 @@ def _store(
         for one, place in ((anchor, "the checkpoint"), (audit.head, str(mine.audit_head_file))):
             if (bad := _bad_anchor(one, audit.key, place)) is not None:
                 return bad
-        found = audit.walk(newest=anchor or audit.head, after=after)
-        if isinstance(found, Break) or anchor is None or audit.head is None:
-            missing = not isinstance(found, Break) and audit.head is None and found.checkpoints
-            if missing:
-                return Break(
-                    Fault.CHECKPOINT_MISSING,
-                    0,
-                    str(mine.audit_head_file),
-                    "The newest checkpoint is not kept outside of the store any more.",
-                )
-            return found
-        return audit.walk(newest=audit.head, after=after)
+        # An anchor is in one of the files, or else in the store: the walk before has what is open.
+        anchors = [anchor] if after is None and anchor is not None else []
+        if audit.head is not None:
+            anchors.append(audit.head)
+        found = audit.walk(known=anchors, after=after)
+    if isinstance(found, Break) or audit.head is not None or not found.checkpoints:
+        return found
+    return Break(
+        Fault.CHECKPOINT_MISSING,
+        found.signed_through + 1,
+        str(mine.audit_head_file),
+        "The newest checkpoint is not kept outside of the store any more.",
+    )
 
 
 def _bad_anchor(one: Checkpoint | None, key: Ed25519PublicKey, place: str) -> Break | None:

@@ -26,6 +26,8 @@ from ironclaw.domain.audit_chain import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     from ironclaw.domain.audit_chain import Item
@@ -83,6 +85,8 @@ class Walked(NamedTuple):
     records: int
     checkpoints: int
     last_checkpoint: Checkpoint | None
+    unseen: tuple[Checkpoint, ...] = ()
+    """Checkpoints known from elsewhere that what follows this chain must have."""
 
 
 class Walk:
@@ -90,7 +94,7 @@ class Walk:
 
     Args:
         key: The public key that checkpoints must be signed with.
-        newest: A checkpoint that the chain must lead to, if one is known from elsewhere.
+        known: Checkpoints known from elsewhere, which must be in the chain.
         after: The walk along the chain before it, when this one goes on from there.
     """
 
@@ -98,11 +102,12 @@ class Walk:
         self,
         key: Ed25519PublicKey,
         *,
-        newest: Checkpoint | None = None,
+        known: Sequence[Checkpoint] = (),
         after: Walked | None = None,
     ) -> None:
         self._key = key
-        self._newest = newest
+        before = () if after is None else after.unseen
+        self._unseen = [*before, *known]
         self._first = 0
         self._last = 0 if after is None else after.last
         self._head = GENESIS if after is None else after.head
@@ -117,7 +122,6 @@ class Walk:
         self._header: Header | None = None
         self._rotated = 0
         self._broken: Break | None = None
-        self._saw_newest = newest is None
 
     @property
     def broken(self) -> bool:
@@ -139,15 +143,16 @@ class Walk:
             case AuditRecord():
                 self._record(item, place)
 
-    def end(self, *, whole: bool, place: str) -> Walked | Break:
+    def end(self, *, whole: bool, place: str, goes_on: bool = False) -> Walked | Break:
         """What was found.
 
         Args:
             whole: The last record must be signed, as in an exported file.
             place: What was walked along, in words.
+            goes_on: Another part of the chain follows: what is known may be in that one.
         """
         if self._broken is None:
-            self._end(place, whole=whole)
+            self._end(place, whole=whole, goes_on=goes_on)
         if self._broken is not None:
             return self._broken
         return Walked(
@@ -158,6 +163,7 @@ class Walk:
             records=self._records,
             checkpoints=self._checkpoints,
             last_checkpoint=self._last_checkpoint,
+            unseen=tuple(self._unseen),
         )
 
     # --- items ------------------------------------------------------------------------------------
@@ -216,13 +222,8 @@ class Walk:
         elif not is_signed(one, self._key):
             why = f"Checkpoint {one.index} is not what was signed."
             self._break(Fault.BAD_SIGNATURE, one.number, place, why)
-        elif self._header is not None and not self._records and one.number >= self._header.first:
-            why = f"Record {self._header.first} is missing before checkpoint {one.index}."
-            self._break(Fault.CUT, self._last + 1, place, why)
-        elif not self._records and not self._goes_on and one.number > 0:
-            # The base: what was before it has been rotated away, or is not in this file.
-            self._last, self._head, self._signed = one.number, one.hash, one.number
-            self._seen(one)
+        elif not self._records and not self._goes_on:
+            self._base(one, place)
         elif one.number != self._last:
             fault = Fault.CUT if one.number > self._last else Fault.SWAPPED
             why = f"Checkpoint {one.index} is over record {one.number}, after record {self._last}."
@@ -243,23 +244,35 @@ class Walk:
             self._signed = one.number
             self._seen(one)
 
+    def _base(self, one: Checkpoint, place: str) -> None:
+        """Begin with a checkpoint: what is before it was rotated away, or is not in this file."""
+        if self._header is not None and one.number >= self._header.first:
+            why = f"Record {self._header.first} is missing before checkpoint {one.index}."
+            self._break(Fault.CUT, self._last + 1, place, why)
+            return
+        self._last, self._head, self._signed = one.number, one.hash, one.number
+        # What is known from before it can be looked for in the exported files only.
+        self._unseen = [known for known in self._unseen if known.index >= one.index]
+        self._seen(one)
+
     def _seen(self, one: Checkpoint) -> None:
         self._checkpoints += 1
         self._index = one.index
         self._last_checkpoint = one
-        newest = self._newest
-        if newest is not None and one.index == newest.index:
-            self._saw_newest = (one.number, one.hash) == (newest.number, newest.hash)
+        place = (one.index, one.number, one.hash)
+        self._unseen = [
+            known for known in self._unseen if (known.index, known.number, known.hash) != place
+        ]
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def _end(self, place: str, *, whole: bool) -> None:
+    def _end(self, place: str, *, whole: bool, goes_on: bool) -> None:
         base = self._first - 1
         header = self._header
-        newest = self._newest
-        if newest is not None and not self._saw_newest:
+        if self._unseen and not goes_on:
+            known = self._unseen[0]
             why = (
-                f"The newest checkpoint known ({newest.index}) is over record {newest.number}; "
+                f"Checkpoint {known.index}, known from elsewhere, is over record {known.number}; "
                 f"this chain ends at record {self._last} and does not have it."
             )
             self._break(Fault.ROLLED_BACK, self._signed + 1, place, why)

@@ -59,6 +59,10 @@ class Rows(Protocol):
         """Whether this very checkpoint is in the store."""
         ...
 
+    async def newest_checkpoint(self) -> Checkpoint | None:
+        """The newest one in the store."""
+        ...
+
     async def checkpoint(self, signer: AuditSigner) -> Checkpoint | Break | None:
         """Sign the head; None when it is signed; a break instead of signing a broken chain."""
         ...
@@ -133,6 +137,8 @@ class Auditing:
                 "checkpoint was over",
             )
             entries.append(AuditEntry(event=AuditEvent.AUDIT_ROLLED_BACK, through=known.number))
+        elif known is None and await self._rows.newest_checkpoint() is not None:
+            self._trouble("head", "audit-head.json was missing when the daemon started")
         if await self._rows.last_of_daemon() is AuditEvent.DAEMON_STARTED:
             entries.append(AuditEntry(event=AuditEvent.STORE_RECOVERED))
         entries.append(AuditEntry(event=AuditEvent.DAEMON_STARTED, version=version))

@@ -8,7 +8,7 @@ from ironclaw.domain.audit_chain import GENESIS, Checkpoint, parse
 from ironclaw.domain.audit_check import Walk, Walked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import apsw
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -58,7 +58,7 @@ def walk_store(
     db: apsw.Connection,
     key: Ed25519PublicKey,
     *,
-    newest: Checkpoint | None,
+    known: Sequence[Checkpoint] = (),
     after: Walked | None = None,
 ) -> Walked | Break:
     """Walk along all of it.
@@ -66,10 +66,10 @@ def walk_store(
     Args:
         db: In one snapshot.
         key: The public key of checkpoints.
-        newest: A checkpoint it must lead to, kept outside of the store.
+        known: Checkpoints it must have, kept outside of the store.
         after: The chain of exported files that this one goes on from.
     """
-    walk = Walk(key, newest=newest, after=after)
+    walk = Walk(key, known=known, after=after)
     for item, place in items(db, first=0 if after is None else after.last + 1):
         walk.take(item, place)
     return walk.end(whole=False, place=PLACE)

@@ -260,6 +260,14 @@ def test_files_and_the_store_are_one_chain_over_a_rotation(
     assert (alone["verified"], alone["first"]) == (True, 13)
     assert (chain["verified"], chain["last"]) == (True, alone["last"])
     assert (files["verified"], files["last"]) == (True, 12)
+    anchor = tmp_path / "anchor.json"
+    for line in (one.read_bytes().splitlines()[3], two.read_bytes().splitlines()[-1]):
+        anchor.write_bytes(line + b"\n")
+        parts = ("audit", "verify", str(one), str(two), "--store", "--checkpoint", str(anchor))
+        assert cli(*parts)[0] == 0, anchor.read_bytes()
+        assert cli("audit", "verify", "--checkpoint", str(anchor))[0] == 0
+    anchor.write_bytes(two.read_bytes().splitlines()[-1] + b"\n")
+    assert cli("audit", "verify", str(one), "--checkpoint", str(anchor))[0] == 45
     assert cli("audit", "verify", str(one), "--store")[0] == 45
     assert cli("audit", "verify", str(two), str(one))[0] == 45
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -22,6 +24,9 @@ from ironclaw.domain.audit_check import MOST_UNSIGNED, Break, Fault, Walk, Walke
 from ironclaw.testing.audits import entry, exported
 from ironclaw.testing.receipts import TestSigner
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 RECORDS = 20
 LINES = exported(RECORDS)
 SIGNER = TestSigner()
@@ -34,14 +39,15 @@ checkpoint_lines = [n for n, line in enumerate(LINES) if isinstance(parse(line),
 def walk(
     lines: list[bytes],
     *,
-    newest: Checkpoint | None = None,
+    known: Sequence[Checkpoint] = (),
     after: Walked | None = None,
     whole: bool = True,
+    goes_on: bool = False,
 ) -> Walked | Break:
-    walk = Walk(SIGNER.public_key, newest=newest, after=after)
+    walk = Walk(SIGNER.public_key, known=known, after=after)
     for number, line in enumerate(lines):
         walk.take(parse(line), f"line {number}")
-    return walk.end(whole=whole, place="the end")
+    return walk.end(whole=whole, place="the end", goes_on=goes_on)
 
 
 def broken(lines: list[bytes], **options: object) -> Break:
@@ -54,6 +60,12 @@ def number_of(line: bytes) -> int:
     item = parse(line)
     assert isinstance(item, AuditRecord | Checkpoint)
     return item.number
+
+
+def last_of(lines: list[bytes]) -> Checkpoint:
+    item = [one for line in lines if isinstance(one := parse(line), Checkpoint)][-1]
+    assert isinstance(item, Checkpoint)
+    return item
 
 
 def test_a_chain_that_nobody_touched_holds() -> None:
@@ -210,20 +222,29 @@ def test_a_chain_put_back_to_an_older_state_is_found_by_the_newest_checkpoint(ke
     assert isinstance(newest, Checkpoint)
     older = LINES[1 : checkpoint_lines[kept] + 1]
 
-    found = broken(older, newest=newest, whole=False)
+    found = broken(older, known=[newest], whole=False)
 
     assert found.fault is Fault.ROLLED_BACK
     assert found.number == number_of(older[-1]) + 1
-    assert isinstance(walk(LINES, newest=newest), Walked)
+    assert isinstance(walk(LINES, known=[newest]), Walked)
 
 
 def test_a_chain_that_went_another_way_after_it_was_put_back_is_found() -> None:
     newest = parse(LINES[checkpoint_lines[-1]])
     assert isinstance(newest, Checkpoint)
 
-    found = broken(exported(RECORDS, fork_at=18), newest=newest)
+    found = broken(exported(RECORDS, fork_at=18), known=[newest])
 
     assert found.fault is Fault.ROLLED_BACK
+
+
+def test_of_two_known_checkpoints_of_one_index_both_must_be_there() -> None:
+    """One kept before the store was put back, one after: the second hides nothing."""
+    mine, other = last_of(LINES), last_of(exported(RECORDS, fork_at=18))
+    assert mine.index == other.index
+
+    for known in ([mine, other], [other, mine]):
+        assert broken(LINES, known=known).fault is Fault.ROLLED_BACK
 
 
 def test_a_file_goes_on_from_the_one_before() -> None:
@@ -236,13 +257,16 @@ def test_a_file_goes_on_from_the_one_before() -> None:
         *LINES[base + 1 :],
     ]
 
-    before = walk(one)
+    before = walk(one, known=[last_of(LINES)], goes_on=True)
     assert isinstance(before, Walked)
     after = walk(two, after=before)
 
     assert isinstance(after, Walked)
     assert (after.first, after.last) == (through + 1, RECORDS)
     assert isinstance(walk(two), Walked)
+    assert broken(one, known=[last_of(LINES)]).fault is Fault.ROLLED_BACK
+    assert isinstance(walk(two, known=[last_of(one[:5])]), Walked)  # from before this file
+    assert broken(two, known=[last_of(exported(RECORDS, fork_at=18))]).fault is Fault.ROLLED_BACK
     assert broken([two[0], *two[3:]], after=before).number == through + 1
 
 

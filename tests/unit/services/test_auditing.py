@@ -194,6 +194,19 @@ async def test_a_checkpoint_of_another_house_is_no_anchor(store: CoreStore, tmp_
     assert await events(store) == ["daemon.started"]
 
 
+async def test_a_missing_anchor_is_noticed_at_the_start(store: CoreStore, tmp_path: Path):
+    first = auditing_of(store, tmp_path)
+    await first.begin(version="1")
+    assert first.degraded == ()
+    await first.end()
+    (tmp_path / "audit-head.json").unlink()
+
+    again = auditing_of(store, tmp_path)
+    await again.begin(version="1")
+
+    assert "audit-head.json was missing" in again.degraded[0]
+
+
 # --- sparing --------------------------------------------------------------------------------------
 
 

@@ -39,7 +39,9 @@ DIGEST = "sha256:" + "0" * 64
 
 async def walk(core: CoreStore, *, newest: Checkpoint | None = None) -> Walked | Break:
     key = AuditSigner(core.ring).public_key
-    return await core.store.read(lambda db: walk_store(db, key, newest=newest))
+    return await core.store.read(
+        lambda db: walk_store(db, key, known=() if newest is None else (newest,))
+    )
 
 
 async def fill(core: CoreStore, records: int, *, every: int = 4) -> None:
