@@ -60,8 +60,9 @@ while there is nothing to sign.
 
 `index` counts checkpoints without gaps. The newest one is kept outside of the store too, in
 `audit-head.json` of the state directory: a store that is put back to an older state does not
-lead to it. **Copy that file to another machine** and give it to `verify --checkpoint`: then
-even somebody who puts the whole state directory back is found.
+lead to it. `status` says so when it was missing at a start. **Copy that file to another
+machine** and give it to `verify --checkpoint`: then even somebody who puts the whole state
+directory back is found.
 
 The signature is over `DSSEv1 <length of type> <type> <length of payload> <payload>` with the
 type `{kind}` and the payload `{{"at_ms":…,"format":1,"hash":"…","index":…,"number":…}}` (keys
@@ -95,6 +96,14 @@ is a right file of less: `--checkpoint` finds that.
 store, up to the signed checkpoint at its end; that checkpoint stays, and `audit.rotated` names
 it and the file's SHA-256. A front that is missing without that record is a cut.
 
+## Checking with Python
+
+With the library `cryptography` and nothing of ours:
+
+```python
+{snippet}
+```
+
 ## What strangers can cause
 
 `auth.failed` and `router.refused` are recorded at once the first time, then at most once every
@@ -102,6 +111,38 @@ it and the file's SHA-256. A front that is missing without that record is a cut.
 recorded when the daemon stops. A flood of any length is at most 1,440 records a day of each
 reason, about 0.5 MB.
 """
+
+
+SNIPPET: Final = """\
+import base64, hashlib, json
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+def canonical(value):
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+key = load_pem_public_key(open("audit-key.pub", "rb").read())
+kind = b"application/vnd.ironclaw.audit-checkpoint+json"
+head = None
+for line in open("audit.jsonl", "rb"):
+    item = json.loads(line)
+    if "checkpoint" in item:
+        said = item["checkpoint"]
+        payload = {name: said[name] for name in ("at_ms", "hash", "index", "number")}
+        raw = canonical(payload | {"format": 1})
+        signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(raw), raw)
+        key.verify(base64.b64decode(said["sig"]), signed)  # raises InvalidSignature
+        assert head in (None, (said["number"], said["hash"])), said["number"]
+        head = said["number"], said["hash"]
+    elif "audit" not in item:
+        digest = item.pop("hash")
+        bare = b"ironclaw audit record\\0" + canonical(item)
+        assert hashlib.sha256(bare).hexdigest() == digest, item["number"]
+        assert head in (None, (item["number"] - 1, item["previous"])), item["number"]
+        head = item["number"], digest
+print("the chain holds through record", head[0])
+"""
+"""A verifier of its own, which a test runs."""
 
 
 def audit() -> str:
@@ -113,6 +154,7 @@ def audit() -> str:
         window=WINDOW_S,
         kind="application/vnd.ironclaw.audit-checkpoint+json",
         faults=faults,
+        snippet=SNIPPET.rstrip(),
     )
     events = "\n".join(
         f"| `{event}` | {kind.meaning} | {_names(kind.must, kind.may)} |"

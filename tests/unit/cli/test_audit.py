@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
@@ -13,7 +15,9 @@ from ironclaw.cli.nouns import audit as noun
 from ironclaw.config.load import load_settings
 from ironclaw.domain.audit import CORE, By, Via
 from ironclaw.keys.signer import AuditSigner
+from ironclaw.testing import docs
 from ironclaw.testing.audits import auditing_of, entry, exported
+from ironclaw.testing.docs_audit import SNIPPET
 from ironclaw.testing.fakes_store import open_core_store
 
 if TYPE_CHECKING:
@@ -188,6 +192,29 @@ def test_a_file_is_verified_alone_with_the_public_key(
     assert found["place"].startswith("line ")
     file.write_bytes(raw[:-1])
     assert cli("audit", "verify", str(file), "--key", str(key))[0] == 45
+
+
+def test_the_verifier_of_the_page_agrees_with_ours(cli: Any, state: Path, tmp_path: Path) -> None:
+    page = (docs.DOCS / "reference" / "audit.md").read_text(encoding="utf-8")
+    assert SNIPPET in page
+    file = tmp_path / "audit.jsonl"
+    cli("audit", "export", str(file))
+    shutil.copyfile(state / "audit-key.pub", tmp_path / "audit-key.pub")
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", SNIPPET],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert run().stdout == f"the chain holds through record {RECORDS + 2}\n"
+    raw = file.read_bytes()
+    for changed in (raw.replace(b"slt_4", b"slt_5"), raw.replace(b'"index":2', b'"index":3')):
+        file.write_bytes(changed)
+        assert run().returncode != 0
 
 
 @pytest.mark.parametrize("raw", [b"", b"\n", b"x" * 100_000, b'{"audit":{}}\n', b"\x00\n"])

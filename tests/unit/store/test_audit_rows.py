@@ -114,6 +114,18 @@ async def test_a_dead_letter_is_recorded_without_what_the_channel_said(
     assert "secret" not in repr(record)
 
 
+async def test_a_message_on_its_way_adds_nothing_to_the_audit(core: CoreStore, talk: Conversation):
+    """So it costs no row, no hash and no sync more than before there was an audit."""
+    told = await core.audit.tail(limit=10)
+    heard = await talk.hear("a question")
+    say = Say(text="a reply", reply_to=heard.message.id)
+    end = TurnEnd(turn=heard.message.id, index=0, entries=(), says=(say,))
+    done = await core.ledger.commit(talk.session, 1, outbound(1, end))
+    await core.ledger.delivered(done.deliveries[0].id, platform_id="p")
+
+    assert await core.audit.tail(limit=10) == told
+
+
 async def test_an_entry_that_does_not_fit_undoes_what_it_would_have_recorded(core: CoreStore):
     with pytest.raises(ValueError, match="no field"):
         await core.audit.append(AuditEntry(event=AuditEvent.DAEMON_STOPPED, session="ses_a"))
