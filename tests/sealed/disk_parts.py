@@ -30,6 +30,7 @@ WAYS = {
     "bytes": b"w",
     "files": b"i",
     "nameless": b"u",
+    "by-name": b"p",
     "mapped": b"m",
     "hidden": b"d",
     "deep": b"D",

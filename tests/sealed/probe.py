@@ -182,6 +182,21 @@ def nameless():
             file.flush()
 
 
+def by_name():
+    """Fill files that have no name any more and are open by their name only (`O_PATH`)."""
+    others = [f"/workspace/other-{number}" for number in range(200)]
+    for other in others:
+        os.close(os.open(other, os.O_CREAT | os.O_WRONLY))
+    for number in range(60):
+        path = f"/workspace/{number}"
+        with open(path, "wb") as file:
+            file.writelines(b"x" * 1024 * 1024 for _ in range(8))
+        for other in others:  # until the sentry has forgotten the file, and closed what it had
+            os.close(os.open(other, os.O_RDONLY))
+        os.open(path, os.O_PATH)
+        os.unlink(path)
+
+
 def mapped():
     """Fill files through memory: no write is ever called."""
     for number in range(200):
@@ -215,6 +230,7 @@ FLOODS = {
     b"w": lambda: endless("/workspace", 8 * 1024 * 1024),
     b"i": lambda: endless("/workspace", 0),
     b"u": nameless,
+    b"p": by_name,
     b"m": mapped,
     b"d": hidden,
     b"D": deep,

@@ -1,7 +1,8 @@
 """Counting what directories hold that a box can write, in a confined process with the box's uid.
 
 Nothing is followed and no name is believed. What was opened by the box and deleted since has no
-name to be found by: it is asked of the kernel, by the sandbox's descriptors, before the rights go.
+name to be found by: it is asked of the kernel, by the descriptors of sentry and gofer, before the
+rights go. The gofer alone has those of what a box opened by its name only (`O_PATH`).
 
     run: _open_files -> confine.enter, take_ids, seal -> count, once for each directory -> report
 """
@@ -18,7 +19,7 @@ from ironclaw.airlock.messages import Count, Counted, pack_control
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ironclaw.airlock.messages import StartCount
 
@@ -43,14 +44,14 @@ def run(request: StartCount, report: socket.socket, controls: confine.Controls) 
         controls: What the zygote has shut already.
     """
     try:
-        nameless = list(_open_files(request.pid)) if request.pid else []
+        nameless = _open_files(request.pids)
         tops = confine.enter(controls, request.base, request.names)
         confine.take_ids(controls, request.uid, request.gid)
         confine.seal(controls, dict.fromkeys(tops.values(), landlock.READ_DIR), files=_FILES)
         devices = {os.fstat(top).st_dev for top in tops.values()}
         counted = Counted(
             places=tuple(count(top, most_files=request.most_files) for top in tops.values()),
-            held_bytes=sum(size for device, size in nameless if device in devices),
+            held_bytes=sum(size for (device, _), size in nameless.items() if device in devices),
         )
     except OSError as error:
         counted = Counted(places=(), held_bytes=0, error=f"{type(error).__name__} {error.errno}")
@@ -170,24 +171,27 @@ def _make_readable(directory: int) -> None:
         os.fchmod(directory, stat.S_IMODE(mode) | stat.S_IRWXU)
 
 
-def _open_files(pid: int) -> Iterator[tuple[int, int]]:
-    """Device and bytes of the files without a name that a process has open.
+def _open_files(pids: Iterable[int]) -> dict[tuple[int, int], int]:
+    """Bytes of the files without a name that processes have open, each file once.
+
+    Returns:
+        Bytes by device and inode.
 
     Raises:
-        OSError: This process may not look. One that is gone has none.
+        OSError: This process may not look. A process that is gone has none.
     """
-    base = f"/proc/{pid}/fd"
-    seen: set[tuple[int, int]] = set()
-    try:
-        names = os.listdir(base)  # noqa: PTH208 - this process keeps clear of pathlib
-    except FileNotFoundError:
-        return
-    for name in names:
+    found: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        base = f"/proc/{pid}/fd"
         try:
-            found = os.stat(f"{base}/{name}")  # noqa: PTH116
+            names = os.listdir(base)  # noqa: PTH208 - this process keeps clear of pathlib
         except FileNotFoundError:
             continue
-        known = (found.st_dev, found.st_ino)
-        if stat.S_ISREG(found.st_mode) and found.st_nlink == 0 and known not in seen:
-            seen.add(known)
-            yield found.st_dev, found.st_blocks * _BLOCK
+        for name in names:
+            try:
+                file = os.stat(f"{base}/{name}")  # noqa: PTH116
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(file.st_mode) and file.st_nlink == 0:
+                found[file.st_dev, file.st_ino] = file.st_blocks * _BLOCK
+    return found

@@ -190,8 +190,8 @@ class StartCount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="c
     """Directories below it that a box can write, as relative paths."""
     uid: int
     gid: int
-    pid: int
-    """Whose open files that nobody can see any more count as well; 0 for nobody's."""
+    pids: tuple[int, ...]
+    """Whose open files that nobody can see any more count as well."""
     most_files: int
     """Entries of one directory after which counting ends."""
 

@@ -171,7 +171,7 @@ class AirlockStarter:
             names=names,
             uid=directory.box_uid,
             gid=directory.group,
-            pid=0 if box is None else box.pid,
+            pids=() if box is None else tuple(pid for pid in (box.pid, box.gofer) if pid),
             most_files=most_files,
         )
         ours, _ = await self._fork(request)

@@ -81,6 +81,8 @@ class Box(NamedTuple):
     """Its start time in clock ticks (/proc/pid/stat, field 22): pid and this name one process."""
     spec_digest: str
     """Digest of the parts of the spec that do not differ between slots of one agent."""
+    gofer: int = 0
+    """The gofer's host pid: it holds what the box has open by name alone; 0 when not known."""
 
 
 class Audit(Protocol):

@@ -255,7 +255,7 @@ class RunscIsolator:
             record = read_record(self._bundle(slot), BoxRecord)
             # A core that died between starting and recording: no digest, so nobody adopts it.
             digest = record.spec_digest if record and record.started == started else ""
-            found.append(Box(slot, running.pid, started, digest))
+            found.append(Box(slot, running.pid, started, digest, running.gofer_pid))
         return found
 
     async def reopen(self, slot: SlotId) -> SlotDir:
@@ -280,7 +280,7 @@ class RunscIsolator:
                 "The sandbox ended while it was started.",
                 hint="`ironclaw doctor` tries a small one; the image may lack /sandbox.",
             )
-        return Box(slot=slot, pid=running.pid, started=started, spec_digest=digest)
+        return Box(slot, running.pid, started, digest, running.gofer_pid)
 
     def _ids(self, lane: int) -> IdRange:
         return id_range(self._mapped, lane)

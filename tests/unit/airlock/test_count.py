@@ -147,6 +147,30 @@ async def test_a_file_that_is_deleted_and_still_open_counts(tmp_path: Path) -> N
         assert await held() == before
 
 
+async def test_a_deleted_file_that_only_the_gofer_has_open_counts_once(tmp_path: Path) -> None:
+    async with slots() as (slot,):
+        places = [slot.dir.path / name for name in ("workspace", "memory")]
+        for place in places:
+            place.mkdir()
+        give(slot, places)
+        path = slot.dir.path / "file"
+        path.write_bytes(b"x" * 256 * KIB)
+        held = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        path.unlink()
+        try:
+            for sentry in (2**22, os.getpid()):
+                found = await slot.starter.count(
+                    slot.dir,
+                    Box(slot.dir.slot, sentry, 0, "", gofer=os.getpid()),
+                    workspace=places[0],
+                    memory=places[1],
+                    most_files=MANY,
+                )
+                assert 256 * KIB <= found.workspace.bytes < 512 * KIB
+        finally:
+            os.close(held)
+
+
 async def test_a_box_that_is_gone_has_nothing_open() -> None:
     async with slots() as (slot,):
         gone = Box(slot.dir.slot, 2**22, 0, "")

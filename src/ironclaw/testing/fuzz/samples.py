@@ -110,7 +110,7 @@ TO_AIRLOCK: Final[tuple[link.ToAirlock, ...]] = (
 STARTS: Final[tuple[link.Start, ...]] = (
     link.StartAirlock(path="/s", uid=1, gid=2, box_uid=3, ping_s=60.0, pong_s=30.0),
     link.StartSweep(path="/s", uid=1, gid=2),
-    link.StartCount(base="/s", names=("a/b",), uid=1, gid=2, pid=3, most_files=4),
+    link.StartCount(base="/s", names=("a/b",), uid=1, gid=2, pids=(3,), most_files=4),
 )
 STARTED: Final = link.Started(pid=7)
 COUNTED: Final = link.Counted(places=(link.Count(bytes=1, files=2, is_whole=True),), held_bytes=3)
