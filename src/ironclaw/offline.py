@@ -89,9 +89,9 @@ class HouseAudit(NamedTuple):
         lowest = self.db.execute("SELECT min(n) FROM audit").fetchone()
         first = max(first, 1, (lowest[0] if lowest else None) or 1)
         found = self.db.execute(
-            "SELECT max(number) FROM audit_checkpoint"
-            if to is None
-            else f"SELECT min(number) FROM audit_checkpoint WHERE number >= {int(to)}"  # noqa: S608 - a number
+            "SELECT CASE WHEN ?1 IS NULL THEN max(number)"
+            " ELSE min(number) FILTER (WHERE number >= ?1) END FROM audit_checkpoint",
+            (to,),
         ).fetchone()
         through = found[0] if found else None
         if through is None or through < first:

@@ -13,9 +13,9 @@ import msgspec
 
 _ID = r"\A[!-~]{1,256}\Z"
 _WORD = r"\A[a-z0-9][a-z0-9_.:-]{0,127}\Z"
-_WHO = r"\A[^\x00-\x1f\x7f]{1,512}\Z"
+_WHO = r"\A[^\x00-\x1f]{1,1024}\Z"
 _MAYBE_WORD = r"\A(?:[a-z0-9][a-z0-9_.:-]{0,127})?\Z"
-_MAYBE_WHO = r"\A[^\x00-\x1f\x7f]{0,512}\Z"
+_MAYBE_WHO = r"\A[^\x00-\x1f]{0,1024}\Z"
 _DIGEST = r"\Asha256:[0-9a-f]{64}\Z"
 
 Id = Annotated[str, msgspec.Meta(pattern=_ID)]

@@ -112,6 +112,8 @@ class Auditing:
         self._bell = asyncio.Event()
         self._pending = 0
         self._signing = asyncio.Lock()
+        # In the store, but not outside of it yet.
+        self._unkept: Checkpoint | None = None
         self._troubles: dict[str, str] = {}
         self._sparing: Sparing | None = None
 
@@ -175,6 +177,7 @@ class Auditing:
             except HostError as error:
                 _log.error("audit_not_signed", code=error.code, detail=error.detail)
                 self._trouble("sign", f"the newest records cannot be signed ({error.code})")
+                self._bell.set()  # again after the interval
             except PolicyError as error:
                 # The state of the whole says it too; the next record asks again.
                 _log.error("audit_not_signed", code=error.code)
@@ -197,9 +200,11 @@ class Auditing:
                     f"The audit breaks at record {made.number}: {made.why}",
                     hint="Nothing was signed. `ironclaw audit verify` looks at the whole chain.",
                 )
+            self._unkept = made or self._unkept
+            if self._unkept is not None:
+                await self._head.keep(self._unkept)
+                self._unkept = None
             self._troubles.pop("sign", None)
-            if made is not None:
-                await self._head.keep(made)
             return made
 
     async def end(self) -> None:

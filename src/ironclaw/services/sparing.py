@@ -94,6 +94,8 @@ class Sparing:
         self._unsaid.remove(entry)
         try:
             await self._append(entry)
-        except IronClawError as error:
-            # Whoever was refused is refused either way; the log has what the audit could not take.
-            _log.error("audit_failed", audit=entry.event, count=entry.count, code=error.code)
+        except (IronClawError, ValueError) as error:
+            # Whoever was refused is refused either way; the log has what the audit could not take:
+            # a store that fails, or a name of a stranger that fits no field.
+            why = error.code if isinstance(error, IronClawError) else type(error).__name__
+            _log.error("audit_failed", audit=entry.event, count=entry.count, why=why)

@@ -49,7 +49,7 @@ _KNOWN: Final = (
 )
 _WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
 _REASON_CHARS: Final = 500
-_RULE: Final = re.compile(r"[a-z_-]{1,32}")
+_RULE: Final = re.compile(r"[a-z][a-z_-]{0,31}")
 
 
 class Ledger(Outbox):

@@ -68,6 +68,9 @@ The signature is over `DSSEv1 <length of type> <type> <length of payload> <paylo
 type `{kind}` and the payload `{{"at_ms":…,"format":1,"hash":"…","index":…,"number":…}}` (keys
 in this order, no white space).
 
+A house whose newest record cannot be read does not start (`audit_invalid`): nothing can follow
+that record. Put back a backup.
+
 What no checkpoint is over yet is guarded by its hashes only: whoever has the store's key and
 changes the newest records of a house that was killed, before it starts again, is not found.
 Whoever has taken over the core has the key that signs.

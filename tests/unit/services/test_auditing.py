@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ironclaw.core.errors import PolicyError
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, PolicyError
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.services.refusals import AuditedRefusals
@@ -141,6 +142,41 @@ async def test_a_broken_chain_is_not_signed_and_the_state_says_so(store: CoreSto
     assert await store.audit.newest_checkpoint() is None
 
 
+async def test_a_checkpoint_that_could_not_be_kept_outside_is_kept_the_next_time(
+    store: CoreStore, tmp_path: Path
+):
+    audit = auditing_of(store, tmp_path)
+    await audit.begin(version="1")
+    (tmp_path / ".audit-head.json").mkdir()
+    with pytest.raises(HostError):
+        await audit.sign()
+    (tmp_path / ".audit-head.json").rmdir()
+
+    assert await audit.sign() is None
+
+    assert HeadFile(tmp_path / "audit-head.json").read() == await store.audit.newest_checkpoint()
+
+
+async def test_a_store_that_fails_is_asked_again(
+    store: CoreStore, tasks: Tasks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    audit = auditing_of(store, tmp_path)
+    audit._interval_s = 0.05
+    await store.store.watch("audit", audit.appended)
+    audit.start(tasks)
+
+    async def failing(_signer: object) -> None:
+        raise HostError(Code.DISK_FULL, "There is no space.", hint="Free some.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.audit, "checkpoint", failing)
+        await store.audit.append(entry(1))
+        await until(lambda: "disk_full" in "".join(audit.degraded))
+
+    await until_signed(store, 1)
+    await until(lambda: audit.degraded == ())
+
+
 # --- what a start finds ---------------------------------------------------------------------------
 
 
@@ -231,6 +267,20 @@ async def test_a_flood_is_one_record_at_once_and_one_for_all_the_rest(tasks: Tas
     await until(lambda: len(kept.entries) == 2)
 
     assert [one.count for one in kept.entries] == [1, 9_999]
+
+
+async def test_a_name_that_fits_no_field_stops_nothing(store: CoreStore, tasks: Tasks):
+    sparing = Sparing(store.audit.append, tasks)
+    bad = AuditEntry(
+        event=AuditEvent.ROUTER_REFUSED, channel="x", principal="x:\x00", reason="not_wired"
+    )
+    sparing.note(bad)
+    sparing.note(bad)
+    sparing.note(FAILED)
+
+    await sparing.close()
+
+    assert await events(store) == ["auth.failed"]
 
 
 async def test_what_was_only_counted_is_recorded_at_the_end(tasks: Tasks):

@@ -191,6 +191,8 @@ async def test_the_store_itself_refuses_to_change_the_audit(core: CoreStore, sta
         ("turn: msg_x is not waiting for an answer", "turn"),
         ("what a person said", "other"),
         ("", "other"),
+        ("-", "other"),
+        ("_x", "other"),
     ],
 )
 async def test_a_quarantine_is_audited_once_with_the_rule_and_no_content(

@@ -191,11 +191,10 @@ def _export(file: Path, *, first: int, to: int | None) -> Exported:
             hint="Name a file that is not there yet, in a directory of yours.",
         ) from error
     try:
-        with open_audit(settings()) as house:
-            with os.fdopen(descriptor, "wb") as out:
-                made = house.export(out, first=first, to=to)
-                out.flush()
-                os.fsync(out.fileno())
+        with os.fdopen(descriptor, "wb") as out, open_audit(settings()) as house:
+            made = house.export(out, first=first, to=to)
+            out.flush()
+            os.fsync(out.fileno())
             check_export(file, house.key)
     except BaseException:
         file.unlink(missing_ok=True)
