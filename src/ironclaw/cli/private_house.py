@@ -72,6 +72,7 @@ def private_house(
         finally:
             ignore()
             launch.stop(private)
+            _end_leftovers(private.runtime_dir)
             for directory in (paths.state_dir, paths.runtime_dir):
                 _remove(directory)
 
@@ -97,6 +98,17 @@ def _interrupts() -> Iterator[Callable[[], None]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _end_leftovers(runtime_dir: Path) -> None:
+    """End what a keeper that was killed could not; no other one will ever look here.
+
+    A proof has houses of its own below its runtime directory.
+    """
+    from ironclaw.sandbox.leftovers import clear  # noqa: PLC0415 - heavy
+
+    for bundles in (*runtime_dir.glob("bundles"), *runtime_dir.glob("*/bundles")):
+        clear(bundles.parent)
 
 
 def _remove(directory: Path) -> None:

@@ -68,6 +68,20 @@ def test_it_is_gone_after_its_use(launches: Launches) -> None:
     assert launches.stopped == [private.runtime_dir]
 
 
+def test_boxes_that_a_killed_keeper_left_are_ended(
+    launches: Launches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared: list[Path] = []
+    monkeypatch.setattr("ironclaw.sandbox.leftovers.clear", cleared.append)
+
+    with module.private_house(load_settings(), None, purpose="test") as private:
+        for house in (private.runtime_dir, private.runtime_dir / "house-1"):
+            (house / "bundles").mkdir(parents=True)
+
+    assert len(launches.stopped) == 1
+    assert cleared == [private.runtime_dir, private.runtime_dir / "house-1"]
+
+
 @pytest.mark.parametrize("number", ENDINGS)
 def test_every_way_of_being_asked_to_end_clears_up(launches: Launches, number: int) -> None:
     before = [signal.getsignal(one) for one in ENDINGS]
