@@ -96,6 +96,10 @@ class Over(NamedTuple):
     cap: int
 
 
+UNCOUNTED: Final = Over("workspace", "odd", 0, 0)
+"""What is said of a box whose disk use could not be counted while the disk was filling."""
+
+
 def check_limits(limits: BoxLimits) -> None:
     """Refuse limits on disk that are none.
 

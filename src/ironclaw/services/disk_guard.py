@@ -41,6 +41,10 @@ QUIET_FILES: Final = 16
 """By how much the room may change before each box is thought about: logs change it all the time."""
 QUIET_S: Final = 30.0
 """For how long at most."""
+COUNT_S: Final = 3.0
+"""Seconds one count may take; two hundred thousand entries take a tenth of that."""
+MOST_FAILURES: Final = 2
+"""Counts in a row that may fail while the disk fills; then a box is taken to be over."""
 ROUND_S: Final = 1.0
 """Seconds after which a round of counting ends; the rest comes first in the next one."""
 
@@ -71,6 +75,9 @@ class _Watched:
         """Of the box when it was last counted."""
         self.new_effort = 0
         self.is_ended = False
+        self.failures = 0
+        """Counts in a row that failed although it was urgent."""
+        self.is_urgent = False
         self._best: tuple[Room, ...] = ()
         self._counted_s = 0.0
 
@@ -228,7 +235,8 @@ class DiskGuard:
             need = watched.need(now, at_s)
             if need is disk.Need.NONE or watched.is_ended:
                 continue
-            if at_s < (self._urgent_s if need is disk.Need.URGENT else self._due_s):
+            watched.is_urgent = need is disk.Need.URGENT
+            if at_s < (self._urgent_s if watched.is_urgent else self._due_s):
                 self._thought = None
                 continue
             watched.new_effort = self._isolator.effort(watched.slot.box)
@@ -254,31 +262,40 @@ class DiskGuard:
         self._urgent_s = ended_s + (ended_s - began_s) * (1 - URGENT_DUTY) / URGENT_DUTY
 
     async def _check(self, watched: _Watched, *, is_short: bool) -> bool:
-        """Count one box and judge it; return whether that worked."""
+        """Count one box and judge it; return whether that worked.
+
+        What cannot be counted while the disk fills counts as over: who breaks the counting would
+        otherwise be who may fill the disk.
+        """
         try:
-            now = await self._count(watched)
-        except HostError as error:
+            async with asyncio.timeout(COUNT_S):
+                now = await self._count(watched)
+        except (HostError, TimeoutError) as error:
             if not self._is_failing:
-                _log.error("disk_not_counted", code=error.code, detail=error.detail)
+                _log.error("disk_not_counted", detail=getattr(error, "detail", "") or repr(error))
             self._is_failing = True
+            watched.failures += watched.is_urgent or is_short
+            if watched.failures >= MOST_FAILURES:
+                self._end(watched, disk.UNCOUNTED)
             return False
         self._is_failing = False
+        watched.failures = 0
         before, watched.holding = watched.holding, now
         watched.effort = watched.new_effort
-        if before is None:
-            for other in self._watched:
-                if watched.shares(other):
-                    other.learn(watched)
-        over = disk.judge(watched.caps, before, now, is_short=is_short)
-        if over is not None and watched in self._watched:
-            watched.is_ended = True
-            _log.warning(
-                "box_over_disk", slot=watched.slot.id, where=over.where, used=disk.amount(over)
-            )
-            watched.over(over)
-            if over.where == "memory":
-                self._spare(watched)
+        if (over := disk.judge(watched.caps, before, now, is_short=is_short)) is not None:
+            self._end(watched, over)
         return True
+
+    def _end(self, watched: _Watched, over: Over) -> None:
+        if watched not in self._watched:
+            return
+        watched.is_ended = True
+        _log.warning(
+            "box_over_disk", slot=watched.slot.id, where=over.where, used=disk.amount(over)
+        )
+        watched.over(over)
+        if over.where == "memory":
+            self._spare(watched)
 
     def _spare(self, culprit: _Watched) -> None:
         """Judge the agent's other boxes by what its memory holds once the busiest is gone."""

@@ -14,7 +14,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import AgentId, SlotId, new_id
 from ironclaw.core.tasks import Tasks
-from ironclaw.domain.disk import Caps, Holding, Over, Room, Usage
+from ironclaw.domain.disk import UNCOUNTED, Caps, Holding, Over, Room, Usage
 from ironclaw.domain.model import Agent, BoxLimits
 from ironclaw.domain.ports import Box
 from ironclaw.services import disk_guard
@@ -260,8 +260,11 @@ async def test_counting_takes_its_part_of_the_time_at_most(
 
 async def test_a_count_that_fails_is_said_once_and_tried_again(guarded: Guarded) -> None:
     async with guarded.watching() as slot:
+        counts = len(guarded.airlocks.counts)
+        guarded.write(slot, 50 * MIB)
+        await until(lambda: len(guarded.airlocks.counts) > counts)
         guarded.airlocks.count_error = HostError(Code.AIRLOCK_FAILED, "no")
-        guarded.write(slot, 101 * MIB)
+        guarded.write(slot, 101 * MIB, gone=60 * MIB)
         counts = len(guarded.airlocks.counts)
         await until(lambda: len(guarded.airlocks.counts) > counts + 1)
         assert guarded.over == []
@@ -269,6 +272,32 @@ async def test_a_count_that_fails_is_said_once_and_tried_again(guarded: Guarded)
         guarded.airlocks.count_error = None
         await until(lambda: guarded.over)
         assert not guarded.guard.weaker
+
+
+async def test_what_cannot_be_counted_while_the_disk_fills_counts_as_over(
+    guarded: Guarded,
+) -> None:
+    async with guarded.watching() as slot:
+        guarded.airlocks.count_error = HostError(Code.AIRLOCK_FAILED, "no")
+        guarded.write(slot, 1 * MIB)
+        await until(lambda: guarded.over)
+        assert guarded.over == [(slot, UNCOUNTED)]
+
+
+async def test_a_count_that_hangs_while_the_disk_fills_counts_as_over(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(disk_guard, "COUNT_S", 0.01)
+    async with guarded.watching() as slot:
+
+        async def hang(*_: object, **__: object) -> Holding:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        monkeypatch.setattr(guarded.airlocks, "count", hang)
+        guarded.write(slot, 1 * MIB)
+        await until(lambda: guarded.over)
+        assert guarded.over == [(slot, UNCOUNTED)]
 
 
 async def test_while_nothing_happens_no_box_is_thought_about(
