@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _READ = frozenset({Scope.READ})
 _MOST = 2**53
 _DIGITS = 16
+_MAX_REF = 1024
 
 
 async def list_audit(call: Call) -> Response:
@@ -40,7 +41,14 @@ async def show_audit(call: Call) -> Response:
 async def tell_story(call: Call) -> Response:
     """What the audit has of an id."""
     limit = int(call.number("limit", default=100, least=1, most=1000))
-    story = await call.parts.house.trail.why(call.path("id"), limit=limit)
+    ref = call.request.query_params.get("id", "")
+    if not 0 < len(ref) <= _MAX_REF or not ref.isprintable():
+        raise UserError(
+            Code.INVALID,
+            "The query parameter 'id' must be an id, a name or a principal.",
+            hint="For example /v1/why?id=ses_…",
+        )
+    story = await call.parts.house.trail.why(ref, limit=limit)
     words = [in_words(record) for record in story.records]
     return encode(AuditStory(kind=story.kind, records=story.records, words=words))
 
@@ -92,11 +100,14 @@ ENDPOINTS = (
     ),
     Endpoint(
         "GET",
-        "/v1/why/{id}",
+        "/v1/why",
         _READ,
         "Tell what the audit has of a message, session, receipt, agent or other id",
         tell_story,
         reply=AuditStory,
-        query=(Query("limit", "Newest records told, 1 to 1000; 100 unless told."),),
+        query=(
+            Query("id", "Whose story: an id, a receipt's digest, an agent's name, a principal."),
+            Query("limit", "Newest records told, 1 to 1000; 100 unless told."),
+        ),
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 import typer
@@ -34,7 +35,7 @@ def why(
 
     try:
         with daemon() as client:
-            found = client.get("v1", "why", ref, query=f"limit={records}")
+            found = client.get("v1", "why", query=f"id={quote(ref, safe='')}&limit={records}")
     except UserError as error:
         if error.code is not Code.NOT_RUNNING:
             raise

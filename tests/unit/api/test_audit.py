@@ -100,12 +100,18 @@ async def test_a_record_a_page_and_a_story_are_shown(edge: Any):
     async with edge.client(Scope.READ) as client:
         page = (await client.get("/v1/audit?limit=2&before=4")).json()
         one = (await client.get("/v1/audit/2")).json()
-        story = (await client.get("/v1/why/slt_3")).json()
+        story = (await client.get("/v1/why?id=slt_3")).json()
         wrong = [
             (await client.get(f"/v1/audit/{number}")).status_code
             for number in ("0", "99", "x", "-1", "1" * 30)
         ]
 
+        nobody = [
+            (await client.get(f"/v1/why{query}")).status_code
+            for query in ("", "?id=", "?id=%00", f"?id={'x' * 2000}")
+        ]
+
+    assert nobody == [400] * 4
     assert [record["number"] for record in page["records"]] == [2, 3]
     assert (one["number"], one["slot"]) == (2, "slt_2")
     assert "message" not in one

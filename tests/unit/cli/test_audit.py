@@ -113,6 +113,23 @@ def test_an_edit_of_the_store_is_located(cli: Any, state: Path) -> None:
     assert "breaks at record 6 (edited)" in cli("audit", "verify")[1]
 
 
+def test_a_flipped_byte_of_the_file_is_never_taken_for_a_chain_that_holds(
+    cli: Any, state: Path
+) -> None:
+    """The pages have a MAC of their own: what verifies is what was written, or it is an error."""
+    raw = (state / "store.db").read_bytes()
+    head = json.loads(cli("audit", "verify", "--json")[1])["head"]
+    refused = 0
+    for at in range(40, len(raw), len(raw) // 24):
+        (state / "store.db").write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
+        status, out, _ = cli("audit", "verify", "--json")
+        refused += status in {45, 65, 66}
+        # A page of another table is not read.
+        assert status in {45, 65, 66} or json.loads(out)["head"] == head, at
+
+    assert refused >= 2
+
+
 def test_a_store_that_was_put_back_is_found(cli: Any, state: Path) -> None:
     older = state.with_name("older")
     shutil.copyfile(state / "store.db", older)
@@ -318,11 +335,14 @@ def test_records_are_shown_while_no_daemon_runs(cli: Any, state: Path) -> None:
 
 def test_records_are_shown_by_a_daemon(cli: Any, house: FakeHouse) -> None:
     asyncio.run(house.trail.append(entry(1), by=CORE))
+    asyncio.run(house.trail.append(entry(2), by=By("matrix:@ann/phone & co", Via.API)))
 
     assert "launch.refused" in cli("audit", "tail")[1]
     assert json.loads(cli("audit", "show", "1", "--json")[1])["slot"] == "slt_1"
     told = json.loads(cli("why", "slt_1", "--json")[1])
     assert told["words"] == ["The core refused the launch of slt_1 for the agent agt_1: x."]
+    told = json.loads(cli("why", "matrix:@ann/phone & co", "--json")[1])
+    assert [one["number"] for one in told["records"]] == [2]
     (used,) = [one for one in house.trail.records if one.event == "token.used"]
     assert used.via is Via.CLI
 
