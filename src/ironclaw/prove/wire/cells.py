@@ -79,17 +79,15 @@ class Spent(NamedTuple):
 
     cpu_s: float
     """Of the processor."""
-    waited_s: float
-    """For a processor, while it had something to do."""
     at_s: float
     """When, on the monotonic clock."""
 
 
 def spent(pid: int) -> Spent:
     """What a process has used of the processor so far. Raises OSError."""
-    # Nanoseconds on a processor, and in the queue for one (proc(5)).
-    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
-    return Spent(int(ran) / _NANO, int(waited) / _NANO, time.monotonic())
+    # Nanoseconds on a processor come first (proc(5)).
+    ran = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]
+    return Spent(int(ran) / _NANO, time.monotonic())
 
 
 async def _busy(ask: Generate) -> ModelTell:

@@ -31,23 +31,20 @@ CANDID: Final = "candid-core"
 _MAX_CALLS: Final = 4
 _SLACK_S: Final = 0.15
 """Of processor time: a turn under way is finished."""
-_RESTLESS: Final = 0.9
-"""Part of the time in which something that never pauses runs or wants to."""
 _HELLO_S: Final = 19.0
 """The agent waits for its part of it to be cut off: longer than ten seconds."""
 
 
 def share(cell: Cell) -> str:
-    """Whether the airlock has used, or wanted, no more of the processor than one box is worth.
+    """Whether the airlock has used no more of the processor than one box is worth.
 
-    On a busy machine nobody gets more than a share: there an airlock that never rests shows itself
-    by having waited for a processor all the time.
+    On a machine that is busy with other things nobody gets much more than that: there the twin may
+    not be caught, but production is never accused wrongly.
     """
     began, now = cell.spent, spent(cell.link.pid)
     took_s, ran_s = now.at_s - began.at_s, now.cpu_s - began.cpu_s
     may_s = pace.BURST_S + pace.MESSAGE_S + pace.SHARE * took_s + _SLACK_S
-    has_rested = ran_s + now.waited_s - began.waited_s < _RESTLESS * took_s
-    return "bounded" if ran_s <= may_s and has_rested else "unbounded"
+    return "bounded" if ran_s <= may_s else "unbounded"
 
 
 def open_calls(cell: Cell) -> str:
