@@ -122,7 +122,7 @@ class Cell:
         """What the box asked of the model during the present order."""
         self.answer: Callable[[Generate], Awaitable[ModelTell | None]] = _busy
         """What the core says to a question."""
-        self.spent = Spent(0.0, 0.0, 0.0)
+        self.spent = Spent(0.0, 0.0)
         """The airlock's account when the present order was given."""
 
     async def claim(self) -> None:
