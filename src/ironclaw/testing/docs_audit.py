@@ -120,9 +120,11 @@ SNIPPET: Final = """\
 import base64, hashlib, json
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+
 def canonical(value):
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
+
 
 key = load_pem_public_key(open("audit-key.pub", "rb").read())
 kind = b"application/vnd.ironclaw.audit-checkpoint+json"
