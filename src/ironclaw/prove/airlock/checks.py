@@ -57,6 +57,20 @@ def _facts() -> Iterator[Check]:
             airlock_facts.WORLD,
         ),
         (
+            "mounts",
+            "An airlock's root is read-only, and nothing but its directories is mounted in it.",
+            ROOT,
+            airlock_twins.OPEN_ROOT,
+            airlock_facts.NARROW,
+        ),
+        (
+            "umask",
+            "What an airlock makes is for its box's group and nobody else.",
+            weak_airlock.UMASK,
+            airlock_twins.UNMASKED,
+            airlock_facts.MASK,
+        ),
+        (
             "identity",
             "An airlock is not the core's user, and is in no group but its box's.",
             UID,

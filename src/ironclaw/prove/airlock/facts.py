@@ -20,6 +20,8 @@ NONE: Final = "none"
 WORLD: Final = "in, out, run"
 OPEN: Final = "3 directories, 3 sockets"
 LOCKED: Final = "nobody of its uid"
+NARROW: Final = "3 directories on a read-only root"
+MASK: Final = "0007"
 NOTHING: Final = "nothing"
 _NETWORK_SPACES: Final = ("net", "ipc", "uts")
 _SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -30,6 +32,9 @@ _LIMITS: Final = {
     "airlock.limit_queues": "Max msgqueue size",
 }
 _STANDARD: Final = 3
+_SAFE: Final = frozenset({"nosuid", "nodev", "noexec"})
+_MOUNTS: Final = {"/": _SAFE | {"ro"}, "/in": _SAFE, "/out": _SAFE, "/run": _SAFE}
+"""What an airlock has in its world, with the options that each must have."""
 _MOST_REGION: Final = 256 * 1024 * 1024
 
 
@@ -54,6 +59,8 @@ def facts(pid: int, directory: SlotDir) -> dict[str, str]:
         "airlock.interfaces": _interfaces(proc),
         "airlock.mount_namespace": _spaces(proc, ("mnt",)),
         "airlock.root_directory": _root(proc),
+        "airlock.mounts": _mounts(proc),
+        "airlock.umask": status.get("Umask", "none"),
         "airlock.identity": _identity(status, directory),
         "airlock.capabilities": ", ".join(name for name in _SETS if int(status.get(name, "0"), 16))
         or NONE,
@@ -111,6 +118,19 @@ def _interfaces(proc: Path) -> str:
 def _root(proc: Path) -> str:
     names = sorted(os.listdir(proc / "root"))  # noqa: PTH208 - names alone
     return ", ".join(names) if len(names) <= _STANDARD else f"{len(names)} entries"
+
+
+def _mounts(proc: Path) -> str:
+    """What is mounted in its world, a former root on top of the new one among it."""
+    seen = [line.split() for line in _text(proc / "mountinfo").splitlines()]
+    if len(seen) != len(_MOUNTS):
+        return f"{len(seen)} mounts"
+    loose = [
+        place
+        for _, _, _, _, place, options, *_ in seen
+        if not _MOUNTS.get(place, {"unknown"}) <= set(options.split(","))
+    ]
+    return "loose: " + ", ".join(loose) if loose else NARROW
 
 
 def _identity(status: dict[str, str], directory: SlotDir) -> str:

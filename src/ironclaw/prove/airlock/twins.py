@@ -25,6 +25,7 @@ from ironclaw.prove.airlock.weak import (
     NOT_DUMPABLE,
     SLOT_INODES,
     SLOT_SIZE,
+    UMASK,
     limit,
 )
 from ironclaw.prove.model import Twin
@@ -38,6 +39,7 @@ NO_LANDLOCK: Final = Twin("airlock-no-landlock", (LANDLOCK,))
 NO_FILTER: Final = Twin("airlock-no-filter", (SECCOMP,))
 DUMPABLE: Final = Twin("airlock-dumpable", (NOT_DUMPABLE,))
 INHERITED: Final = Twin("airlock-inherited", (CLOSED,))
+UNMASKED: Final = Twin("airlock-unmasked", (UMASK,))
 TOLD: Final = Twin("airlock-told", (FRESH_ZYGOTE,))
 BIG_SLOT: Final = Twin("airlock-big-slot", (SLOT_SIZE,))
 MANY_INODES: Final = Twin("airlock-many-inodes", (SLOT_INODES,))
@@ -60,6 +62,6 @@ FORKING: Final = Twin("airlock-forking", (SECCOMP, limit("NPROC")))
 
 TWINS: Final = (
     *(OPEN_NETWORK, OPEN_ROOT, CORE_UID, CAPABLE, NEW_PRIVS, NO_LANDLOCK, NO_FILTER, DUMPABLE),
-    *(INHERITED, TOLD, BIG_SLOT, MANY_INODES, CREDULOUS, PATIENT, *UNLIMITED.values()),
+    *(INHERITED, UNMASKED, TOLD, BIG_SLOT, MANY_INODES, CREDULOUS, PATIENT, *UNLIMITED.values()),
     *(NETWORKED, NEIGHBOURLY, CALLING, AT_HOME, CALLING_HOME, LOOKING, MIGHTY, MAKING, FORKING),
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CLOSED: Final = "closing of the zygote's descriptors"
 NOT_DUMPABLE: Final = "prctl PR_SET_DUMPABLE 0"
+UMASK: Final = "umask 007"
 FRESH_ZYGOTE: Final = "zygote that is never told a secret"
 SLOT_SIZE: Final = "mount in/ and run/ size"
 SLOT_INODES: Final = "mount in/ and run/ nr_inodes"
@@ -51,6 +52,8 @@ def weaken(removed: Collection[str]) -> None:
     _keep_prctl(removed)
     if CLOSED in removed:
         patch(os, "closerange", lambda _low, _high: None)
+    if UMASK in removed:
+        patch(os, "umask", lambda _mask: 0)
     if {confine.ROOT, confine.LANDLOCK} <= set(removed):
         _seal_nothing()
 

@@ -9,6 +9,7 @@ from ironclaw.prove.stages.greed import GREED
 from ironclaw.prove.stages.image import IMAGE
 from ironclaw.prove.stages.posture import POSTURE
 from ironclaw.prove.stages.queue import QUEUE
+from ironclaw.prove.stages.refusals import REFUSALS
 from ironclaw.prove.stages.secrecy import SECRECY
 from ironclaw.prove.stages.sockets import SOCKETS
 from ironclaw.prove.stages.spec import SPEC
@@ -19,6 +20,6 @@ if TYPE_CHECKING:
     from ironclaw.prove.model import Stage
 
 STAGES: Final[tuple[Stage, ...]] = (
-    *(SPEC, IMAGE, POSTURE, WALL, QUEUE, SOCKETS, AIRLOCK),
+    *(SPEC, IMAGE, POSTURE, REFUSALS, WALL, QUEUE, SOCKETS, AIRLOCK),
     *(GREED, STOPPING, SECRECY),
 )
