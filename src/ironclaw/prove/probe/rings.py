@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import struct
 import time
@@ -13,7 +12,6 @@ import msgspec
 
 from ironclaw.prove.probe.seen import RUN, dial
 from ironclaw_contract.frames import FrameReader, decode_tell, pack
-from ironclaw_contract.queue_dir import segment_name
 from ironclaw_contract.rpc import Cancel, Failed, Generate, Hello
 
 if TYPE_CHECKING:
@@ -30,10 +28,8 @@ _MANY: Final = 10_000
 _AT_ONCE: Final = 8
 """Accepted, and in the listener's backlog."""
 _TURNED_AWAY_S: Final = 0.3
-_NAMES: Final = 400
 _CALLS: Final = 1000
 _SETTLE_S: Final = 15.0
-_FLOOD_S: Final = 3.0
 _PASSED: Final = "passed over"
 _encode: Final = msgspec.msgpack.encode
 
@@ -199,7 +195,7 @@ def _connections(hold: Hold, args: Args) -> str:
             sock.connect(f"{RUN}/{_MODEL}")
             if number % 2:
                 sock.send(b"\x00")
-    return "held" if hold.is_served(args["wait_s"]) else "queue not served"
+    return "served" if hold.is_served(args["wait_s"]) else "queue not served"
 
 
 def _crowd(hold: Hold, args: Args) -> str:
@@ -237,25 +233,6 @@ def _calls(hold: Hold, args: Args) -> str:
         time.sleep(0.1)
         said = hold.is_served(args["wait_s"])
     return "held" if said else "queue not served"
-
-
-def _rings(hold: Hold, _args: Args) -> str:
-    """Ring without end, with a queue so full of names that each look at it takes long."""
-    names = [f".{segment_name(hold.chain.seq + 2000 + number)}" for number in range(_NAMES)]
-    for name in names:
-        os.close(os.open(name, os.O_WRONLY | os.O_CREAT, 0o640, dir_fd=hold.out))
-    if hold.bell is None:
-        return "error: no bell"
-    deadline = time.monotonic() + _FLOOD_S
-    hold.bell.setblocking(False)
-    while time.monotonic() < deadline:
-        with contextlib.suppress(BlockingIOError):
-            hold.bell.send(b"L")
-    hold.bell.setblocking(True)
-    hold.step()
-    for name in names:
-        os.unlink(name, dir_fd=hold.out)
-    return "held"
 
 
 def _reach(_hold: Hold, args: Args) -> str:
@@ -313,7 +290,6 @@ ATTACKS: Final[dict[str, Attack]] = {
     "crowd": _crowd,
     "cancel_foreign": _cancel_foreign,
     "calls": _calls,
-    "rings": _rings,
     "reach": _reach,
     "listen": _listen,
 }

@@ -56,7 +56,6 @@ CALL_CAP: Final = "open calls limit"
 CONNECTION_CAP: Final = "connections limit"
 NEVER_BLOCKING: Final = "reading without waiting"
 GONE: Final = "dropping of closed connections"
-PACE: Final = "airlock processor share"
 
 _ROWS: Final[dict[Twin, Callable[[], None]]] = {
     Twin("follows-links", (NOFOLLOW,)): q.follow_links,
@@ -103,7 +102,6 @@ _ROWS: Final[dict[Twin, Callable[[], None]]] = {
     Twin("many-connections", (CONNECTION_CAP,)): s.allow_many_connections,
     Twin("waits-for-frames", (NEVER_BLOCKING,)): s.wait_for_frames,
     Twin("keeps-the-gone", (GONE,)): s.keep_the_gone,
-    Twin("never-pauses", (PACE,)): s.serve_without_pause,
 }
 TWINS: Final = tuple(_ROWS)
 """Twins whose airlock is weaker; the box is production's."""

@@ -10,7 +10,6 @@ import msgspec
 
 from ironclaw.airlock import bell, model, process, sockets
 from ironclaw.airlock.messages import Ask
-from ironclaw.airlock.pace import Pace
 from ironclaw.prove.airlock.weak import patch
 from ironclaw_contract.frames import decode_ask, decode_hello
 from ironclaw_contract.limits import CONTRACT_VERSION, MAX_FRAME_BYTES
@@ -158,8 +157,3 @@ def keep_the_gone() -> None:
         return b"" if data is None and self._reader._limit == MAX_FRAME_BYTES else data
 
     patch(sockets.Connection, "receive", weak)
-
-
-def serve_without_pause() -> None:
-    """Give a box as much of the processor as it asks for."""
-    patch(Pace, "pause_s", lambda _self, _now_s: 0.0)

@@ -15,8 +15,6 @@ import contextlib
 import json
 import os
 import secrets
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.codes import Code
@@ -63,7 +61,6 @@ _AGAIN_S: Final = 10.0
 _AGENT_SHARE: Final = 0.6
 """Of the core's patience is the agent's own: then it says that it was not served."""
 _EPOCH: Final = 1
-_NANO: Final = 1e9
 
 
 class Position(NamedTuple):
@@ -72,22 +69,6 @@ class Position(NamedTuple):
     epoch: int = _EPOCH
     seq: int = 0
     last: bytes = b""
-
-
-class Spent(NamedTuple):
-    """What an airlock has used."""
-
-    cpu_s: float
-    """Of the processor."""
-    at_s: float
-    """When, on the monotonic clock."""
-
-
-def spent(pid: int) -> Spent:
-    """What a process has used of the processor so far. Raises OSError."""
-    # Nanoseconds on a processor come first (proc(5)).
-    ran = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]
-    return Spent(int(ran) / _NANO, time.monotonic())
 
 
 async def _busy(ask: Generate) -> ModelTell:
@@ -122,7 +103,6 @@ class Cell:
         """What the box asked of the model during the present order."""
         self.answer: Callable[[Generate], Awaitable[ModelTell | None]] = _busy
         """What the core says to a question."""
-        self.spent = Spent(0.0, 0.0)
         """The airlock's account when the present order was given."""
 
     async def claim(self) -> None:
@@ -155,7 +135,6 @@ class Cell:
         if not self._is_claimed:
             await self.renew()
         self.asks, self._is_alive = [], False
-        self.spent = spent(self.link.pid)
         wait_s = _AGENT_SHARE * (patience_s or self.patience_s)
         turn = new_id("msg")
         told = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.airlock import pace
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import SessionId
@@ -12,7 +11,7 @@ from ironclaw.domain.model import Agent
 from ironclaw.domain.ports import Asked, Tampered
 from ironclaw.models.provider import Registry
 from ironclaw.models.service import ModelLimits, ModelService
-from ironclaw.prove.wire.cells import AGENT, ENDED, SILENCE, TAMPER, spent
+from ironclaw.prove.wire.cells import AGENT, ENDED, SILENCE, TAMPER
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.rpc import Cancel, Failed, Generate
 
@@ -29,22 +28,8 @@ NEIGHBOUR: Final = "prove-neighbour"
 CANDID: Final = "candid-core"
 """The twin whose core tells a box what happened."""
 _MAX_CALLS: Final = 4
-_SLACK_S: Final = 0.15
-"""Of processor time: a turn under way is finished."""
 _HELLO_S: Final = 19.0
 """The agent waits for its part of it to be cut off: longer than ten seconds."""
-
-
-def share(cell: Cell) -> str:
-    """Whether the airlock has used no more of the processor than one box is worth.
-
-    On a machine that is busy with other things nobody gets much more than that: there the twin may
-    not be caught, but production is never accused wrongly.
-    """
-    began, now = cell.spent, spent(cell.link.pid)
-    took_s, ran_s = now.at_s - began.at_s, now.cpu_s - began.cpu_s
-    may_s = pace.BURST_S + pace.MESSAGE_S + pace.SHARE * took_s + _SLACK_S
-    return "bounded" if ran_s <= may_s else "unbounded"
 
 
 def open_calls(cell: Cell) -> str:
