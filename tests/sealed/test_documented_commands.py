@@ -89,11 +89,11 @@ def test_the_demo_ends_with_what_sealed_the_reply(somebody: Somebody) -> None:
     assert told["warm_ms"] > 0
 
 
-def test_the_wall_holds_for_each_kind_of_user(somebody: Somebody) -> None:
-    """`./run ironclaw prove --json` attacks it in every way; what the host lacks is named."""
+def test_a_quick_proof_holds_for_each_kind_of_user(somebody: Somebody) -> None:
+    """`./run ironclaw prove --quick --json` attacks it; what the host lacks is named."""
     page = somebody.place / "proof.html"
 
-    done = somebody.types(f"./run ironclaw prove --json --html {page}")
+    done = somebody.types(f"./run ironclaw prove --quick --json --html {page}")
 
     told = json.loads(done.stdout)
     assert done.returncode == 0, told["failures"]
@@ -105,17 +105,6 @@ def test_the_wall_holds_for_each_kind_of_user(somebody: Somebody) -> None:
     # A control that is absent is in the list, and in the words of the receipt.
     assert bool(told["not_enforced_here"]) == any("cgroup" in words for words in told["weaker"])
     assert f"{told['checks']} of {told['checks']} checks held" in page.read_text()
-
-
-def test_each_check_of_the_wall_can_fail(somebody: Somebody) -> None:
-    """`./run ironclaw prove --twins --json`: every weakened copy is found out."""
-    done = somebody.types("./run ironclaw prove --twins --json")
-
-    told = json.loads(done.stdout)
-    assert done.returncode == 0, told["missed"]
-    assert told["missed"] == []
-    assert told["caught"] == told["twins"] >= 90
-    assert all(row["why"] for row in told["without_twin"])
 
 
 def test_an_interrupted_proof_leaves_nothing(somebody: Somebody) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ironclaw.airlock import confine
 from ironclaw.prove.airlock.checks import CHECKS, INSIDE, LINK
 from ironclaw.prove.airlock.hostile_attempts import ATTEMPTS
 from ironclaw.prove.airlock.hostile_frames import FRAMES
@@ -31,3 +32,15 @@ def test_a_check_names_a_control_that_its_twin_takes_away(check: Check) -> None:
 
 def test_every_twin_catches_something() -> None:
     assert {check.twin for check in CHECKS} == {twin.name for twin in TWINS}
+
+
+def test_each_control_of_an_airlock_is_taken_away_alone() -> None:
+    controls = {
+        *(confine.NETWORK, confine.ROOT, confine.UID, confine.CAPABILITIES, confine.NO_NEW_PRIVS),
+        *(confine.LANDLOCK, confine.SECCOMP),
+        *(f"{confine.RLIMITS} {name}" for name in ("NOFILE", "NPROC", "CORE", "FSIZE", "DATA")),
+        *(f"{confine.RLIMITS} {name}" for name in ("MEMLOCK", "MSGQUEUE")),
+    }
+    alone = {twin.name: twin.removes[0] for twin in TWINS if len(twin.removes) == 1}
+
+    assert controls - {alone.get(check.twin) for check in CHECKS} == set()

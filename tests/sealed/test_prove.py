@@ -1,0 +1,76 @@
+"""The proof holds on this machine, for both kinds of user, and every check of it can fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ironclaw.prove.stages import STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.support.house import House, Houses
+
+    from ironclaw.prove.model import Stage
+
+pytestmark = [pytest.mark.sealed, pytest.mark.hostile, pytest.mark.timeout(400)]
+
+of_each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: str(stage.name))
+
+
+@pytest.fixture(scope="session")
+def closed_house(houses_of: Houses) -> Iterator[House]:
+    """Directories and an image: the proof starts a house of its own."""
+    with houses_of.closed() as found:
+        yield found
+
+
+def proof(house: House, *words: str) -> Any:
+    """What `ironclaw prove` says; fails with its own words when that is no report."""
+    said = house.cli("prove", "--json", *words, timeout_s=300)
+    assert "proven" in said.out, said
+    return said.told
+
+
+@of_each_stage
+def test_every_attack_is_stopped(closed_house: House, stage: Stage) -> None:
+    report = proof(closed_house, "--only", stage.name)
+
+    failed = {
+        row["name"]: (row["outcome"], row["measured"])
+        for row in report["rows"]
+        if not row["passed"]
+    }
+    assert failed == {}
+    assert report["proven"] is True
+    # What this host cannot enforce is listed, not left out.
+    assert report["checks"] + len(report["not_enforced_here"]) == len(stage.checks)
+
+
+@of_each_stage
+def test_every_attack_gains_something_where_its_control_is_missing(
+    closed_house: House, stage: Stage
+) -> None:
+    report = proof(closed_house, "--only", stage.name, "--twins")
+
+    missed = {
+        row["check"]: (row["twin"], row["outcome"])
+        for row in report["twin_rows"]
+        if not row["caught"]
+    }
+    not_here = {row["name"] for row in report["not_enforced_here"]}
+    assert missed == {}
+    assert {row["check"] for row in report["twin_rows"]} == {
+        check.name for check in stage.checks if check.twin and check.name not in not_here
+    }
+
+
+def test_there_are_enough_attacks_and_twins_and_a_quick_proof_misses_no_group() -> None:
+    checks = [check for stage in STAGES for check in stage.checks]
+
+    quick = [check for check in checks if not check.is_slow]
+    assert len(quick) >= 100
+    assert sum(bool(check.twin) for check in checks) >= 90
+    assert {check.group for check in quick} == {check.group for check in checks}
