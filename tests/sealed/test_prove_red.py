@@ -187,6 +187,13 @@ REMOVED = {
         ("airlock",),
         red("airlock.mounts"),
     ),
+    "airlock own uid": Removed(
+        "sandbox/ids.py",
+        "return self.base + SANDBOX_UID - 1",
+        "return self.base + SANDBOX_UID",
+        ("airlock",),
+        red("airlock.identity"),
+    ),
     "airlock umask": Removed(
         "airlock/confine.py",
         "os.umask(0o007)",

@@ -72,7 +72,7 @@ def _facts() -> Iterator[Check]:
         ),
         (
             "identity",
-            "An airlock is not the core's user, and is in no group but its box's.",
+            "An airlock is not the core's user nor its box's, and is in no group but its box's.",
             UID,
             airlock_twins.CORE_UID,
             airlock_facts.OWN,

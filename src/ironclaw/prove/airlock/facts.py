@@ -142,6 +142,8 @@ def _identity(status: dict[str, str], directory: SlotDir) -> str:
     odd = [name for name, words in wanted.items() if status.get(name, "?").split() != words]
     if directory.airlock_uid == os.getuid():
         return "the core's"
+    if directory.airlock_uid == directory.box_uid:
+        return "its box's"
     return "not its own: " + ", ".join(odd) if odd else OWN
 
 
