@@ -27,3 +27,17 @@ def test_a_conversation_outlives_the_inodes_of_its_queue(house: House, agent: st
     assert f"I remember {turns - 1} earlier messages" in said["reply"]
     # One box did it all: nothing was replaced on the way.
     assert house.box_of(first["session"]).sentry > 0
+
+
+def test_a_history_too_long_for_a_box_holds_nobody_up(house: House, agent: str) -> None:
+    """What no longer fits is left out, however often a box is replaced, and others are answered."""
+    long = "q" * 100_000
+    with house.api() as api:
+        session = api.say(agent, "first")["session"]
+        for _ in range(10):
+            assert api.say(agent, long)["status"] == "answered"
+        for number in range(4):
+            api.call("POST", f"/v1/sessions/{session}/stop")
+            said = api.say(agent, f"again {number}", wait=20)
+            sibling = api.say(agent, f"and {number}", chat="sibling", wait=20)
+            assert said["status"] == sibling["status"] == "answered", (number, said, sibling)

@@ -173,3 +173,26 @@ async def test_content_is_sealed_inside_the_encrypted_file_as_well(tmp_path: Pat
             lambda db: db.execute("SELECT sealed FROM message").fetchone()
         )
         assert b"inner secret" not in sealed
+
+
+@pytest.mark.parametrize("kind", ["read", "write"])
+async def test_work_that_stops_in_the_middle_of_its_rows_keeps_no_snapshot(
+    tmp_path: Path, kind: str
+):
+    """Later reads see later writes, whichever connection did the work."""
+
+    def stop_early(db: apsw.Connection) -> None:
+        for (wiring,) in db.execute("SELECT wiring FROM sticky ORDER BY wiring"):
+            db.execute("SELECT 1 FROM sticky WHERE wiring = ?", (wiring,)).fetchone()
+            break
+
+    async with await Store.open(tmp_path / "store.db", KEY) as store:
+        for name in "abcd":
+            await store.write(put(name))
+        for _ in range(4):
+            await getattr(store, kind)(stop_early)
+        await store.write(put("e"))
+
+        seen = [await store.read(rows) for _ in range(4)]
+
+    assert seen == [list("abcde")] * 4
