@@ -103,13 +103,15 @@ def save(told: dict[str, Any], target: Path) -> None:
 
 def show(told: dict[str, Any]) -> None:
     """Show a receipt to people."""
-    apart = {"inside", "outside", "checks", "envelope", "weaker"}
+    apart = {"inside", "outside", "checks", "not_enforced", "envelope", "weaker"}
     plain = {name: value for name, value in told.items() if name not in apart}
     render.fields(readable(plain))
     held = [name for name, value in told["checks"].items() if value]
+    absent = told["not_enforced"]
     render.fields(
         {
-            "checks": f"{len(held)} of {len(told['checks'])} held",
+            "checks": f"{len(held)} of {len(told['checks'])} held"
+            + (f", {len(absent)} not enforced here" if absent else ""),
             "weaker": "; ".join(told["weaker"]) or "nothing",
         }
     )
@@ -120,6 +122,7 @@ def show(told: dict[str, Any]) -> None:
     ):
         render.line(title, tone="strong")
         render.fields({f"  {name}": value for name, value in readable(told[part]).items()})
+    render.fields({f"  {name}": "not enforced here" for name in absent})
 
 
 def _told(raw: bytes) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.domain.statement import (
+    CGROUP_CHECKS,
     FORMAT,
     Envelope,
     Sealed,
@@ -92,7 +93,8 @@ def verify(raw: bytes, key: Ed25519PublicKey) -> Statement:
 
     In this order: (1) size, (2) a DSSE envelope and nothing else, (3) in its one form, (4) our
     payload type, (5) the key named is the key given, (6) the signature, (7) the payload is of this
-    format and nothing else, (8) in its one form, (9) every check held.
+    format and nothing else, (8) in its one form, (9) every check held,
+    and only those that a host may lack are said not to be enforced.
 
     Raises:
         PolicyError: `RECEIPT_INVALID`; the message says which of these failed.
@@ -122,6 +124,10 @@ def verify(raw: bytes, key: Ed25519PublicKey) -> Statement:
     failed = sorted(name for name, held in statement.checks.items() if not held)
     if failed or not statement.checks:  # (9)
         _refuse(f"Its launch was not proven: {', '.join(failed) or 'it names no check'}.")
+    absent = tuple(name for name in CGROUP_CHECKS if name not in statement.checks)
+    if statement.not_enforced != absent:
+        # A check that is in neither list could hide, and one in both would say two things.
+        _refuse("What it says was checked and what was not enforced do not fit together.")
     return statement
 
 
@@ -152,6 +158,7 @@ def shown(envelope: bytes) -> SignedReceipt:
         weaker=inner.weaker,
         flags=inner.runtime.flags,
         checks=inner.checks,
+        not_enforced=inner.not_enforced,
         airlock_held=inner.airlock.held,
         airlock_missing=inner.airlock.missing,
         session=inner.session,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -14,6 +14,10 @@ from ironclaw_contract.rpc import Facts
 
 if TYPE_CHECKING:
     from ironclaw.domain.model import Session
+
+CgroupCheck = Literal["outside.cgroup.limits", "outside.cgroup.members"]
+"""A posture check whose control a host may lack. No other check may be left out of a proof."""
+CGROUP_CHECKS: Final[tuple[CgroupCheck, ...]] = get_args(CgroupCheck)
 
 FORMAT: Final = 1
 """Version of the payload. A verifier refuses one that it does not know."""
@@ -43,7 +47,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
     """Flags that the runtime was started with."""
     checks: dict[str, bool] = {}
-    """Every posture check by name, and whether it held."""
+    """Every posture check of a control that this host offers, by name, and whether it held."""
+    not_enforced: tuple[CgroupCheck, ...] = ()
+    """Posture checks whose control this host does not offer, in order."""
     airlock_held: tuple[str, ...] = ()
     """Controls in force on the box's airlock, by name."""
     airlock_missing: tuple[str, ...] = ()
@@ -92,7 +98,9 @@ class Statement(_Closed, frozen=True):
     runtime: RuntimeFacts
     airlock: AirlockFacts
     checks: dict[str, bool]
-    """Every posture check by name, and whether it held."""
+    """Every posture check of a control that this host offers, by name, and whether it held."""
+    not_enforced: tuple[CgroupCheck, ...]
+    """Posture checks whose control this host does not offer, in order; none is in `checks`."""
     inside: Facts
     outside: dict[str, str]
     weaker: tuple[str, ...]
@@ -164,6 +172,7 @@ def state(receipt: Receipt, session: Session, *, bound_ms: int) -> Statement:
         ),
         airlock=AirlockFacts(held=receipt.airlock_held, missing=receipt.airlock_missing),
         checks=receipt.checks,
+        not_enforced=receipt.not_enforced,
         inside=receipt.inside,
         outside=receipt.outside,
         weaker=receipt.weaker,

@@ -189,7 +189,8 @@ class RunscIsolator:
             outside=facts,
             weaker=self.weaker(self._slot_record(box.slot).lane),
             flags=self._runsc.flags,
-            checks={_SPEC_DIGEST: same_spec, **posture.verdicts(found)},
+            checks={_SPEC_DIGEST: same_spec, **posture.enforced(found)},
+            not_enforced=posture.not_enforced(found),
         )
 
     def evidence(self, box: Box, spec: LaunchSpec, inside: Facts) -> posture.Evidence:

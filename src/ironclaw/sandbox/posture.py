@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.errors import PostureError
+from ironclaw.domain.statement import CGROUP_CHECKS
 from ironclaw.sandbox import cgroups
 from ironclaw.sandbox.outside import NAMESPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ironclaw.domain.statement import CgroupCheck
     from ironclaw.sandbox.cgroups import Cgroups
     from ironclaw.sandbox.outside import OutsideFacts, ProcessFacts
     from ironclaw.sandbox.spec import Spec
@@ -89,16 +91,12 @@ def _sentry_mounts(e: Evidence) -> bool:
 
 
 def _cgroup(e: Evidence) -> bool:
-    if not e.groups.usable:
-        return True
-    return {e.sentry, e.gofer} <= e.outside.members
+    return e.groups.usable and {e.sentry, e.gofer} <= e.outside.members
 
 
 def _limits(e: Evidence) -> bool:
-    if not e.groups.usable:
-        return True
     wanted = cgroups.wanted_limits(e.groups, e.spec.linux.resources)
-    return wanted.items() <= e.outside.limits.items()
+    return e.groups.usable and wanted.items() <= e.outside.limits.items()
 
 
 def _kernel(e: Evidence) -> bool:
@@ -147,12 +145,26 @@ CHECKS: Final[tuple[tuple[str, Callable[[Evidence], bool]], ...]] = (
 
 
 def verdicts(evidence: Evidence) -> dict[str, bool]:
-    """Run every check; True where what runs is what was asked for."""
+    """Run every check; True where what runs is what was asked for.
+
+    A check of a control that this host lacks does not hold; `not_enforced` names those.
+    """
     return {name: holds(evidence) for name, holds in CHECKS}
 
 
+def not_enforced(evidence: Evidence) -> tuple[CgroupCheck, ...]:
+    """Name the checks whose control this host does not offer, in order."""
+    return () if evidence.groups.usable else CGROUP_CHECKS
+
+
+def enforced(evidence: Evidence) -> dict[str, bool]:
+    """Run the checks whose control this host offers: they are what a launch is proven by."""
+    absent = not_enforced(evidence)
+    return {name: held for name, held in verdicts(evidence).items() if name not in absent}
+
+
 def compare(evidence: Evidence) -> dict[str, str]:
-    """Run every check.
+    """Run every check whose control this host offers.
 
     Returns:
         The outside facts, as text, for the receipt.
@@ -160,7 +172,7 @@ def compare(evidence: Evidence) -> dict[str, str]:
     Raises:
         PostureError: It names every check that failed.
     """
-    failed = [name for name, holds in verdicts(evidence).items() if not holds]
+    failed = [name for name, holds in enforced(evidence).items() if not holds]
     facts = describe(evidence)
     if failed:
         raise PostureError(

@@ -117,7 +117,8 @@ class FakeIsolator:
             inside=inside,
             outside=outside,
             weaker=("no sandbox at all: a fake",),
-            checks=posture.verdicts(evidence),
+            checks=posture.enforced(evidence),
+            not_enforced=posture.not_enforced(evidence),
         )
 
     async def ended(self, box: Box) -> str:

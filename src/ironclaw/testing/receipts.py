@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Partition, Session
 from ironclaw.domain.receipts import key_id, seal
-from ironclaw.domain.statement import Receipt, Sealed, state
+from ironclaw.domain.statement import CGROUP_CHECKS, Receipt, Sealed, state
 from ironclaw.testing.sealed_facts import SEALED
 
 AT_MS = 1_800_000_000_123
@@ -59,7 +59,8 @@ def launch(slot: str = "slt_fake") -> Receipt:
         outside={"uid": "65534"},
         weaker=(),
         flags=("--network=none",),
-        checks={"inside.uid": True, "outside.sentry.uid": True},
+        checks={"inside.uid": True, "outside.sentry.uid": True}
+        | dict.fromkeys(CGROUP_CHECKS, True),
         airlock_held=("seccomp",),
     )
 

@@ -7,13 +7,15 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from ironclaw.cli.main import run
 from ironclaw.config.load import load_settings
 from ironclaw.domain.receipts import MAX_BYTES
+from ironclaw.domain.statement import CGROUP_CHECKS
 from ironclaw.store.receipt_files import ReceiptFiles
-from ironclaw.testing.receipts import TestSigner, sealed
+from ironclaw.testing.receipts import TestSigner, launch, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +56,20 @@ def test_a_receipt_verifies_without_a_house(verify: Any, place: Path) -> None:
     assert "inside.uid" in out
     assert "ses_fake" in out
     assert not (place / "no-house").exists()
+
+
+def test_what_is_not_enforced_is_neither_yes_nor_no(verify: Any, place: Path) -> None:
+    bare = msgspec.structs.replace(
+        launch(), checks={"inside.uid": True}, not_enforced=CGROUP_CHECKS
+    )
+    (place / "receipt.json").write_bytes(sealed(receipt=bare).envelope)
+
+    status, out, _err = verify()
+    rows = [line.split(maxsplit=1) for line in out.splitlines() if "outside.cgroup" in line]
+
+    assert status == 0
+    assert "1 of 1 held, 2 not enforced here" in out
+    assert rows == [[name, "not enforced here"] for name in CGROUP_CHECKS]
 
 
 def test_a_verified_receipt_in_json_has_the_signed_statement(verify: Any) -> None:
@@ -166,7 +182,7 @@ def test_a_receipt_is_shown_while_no_daemon_runs(cli: Any) -> None:
 
     assert (told["epoch"], told["runtime"], told["inside"]["interfaces"]) == (2, "runsc", ["lo"])
     assert status == 0
-    assert "2 of 2 held" in out
+    assert "4 of 4 held" in out
     assert cli("session", "receipt", "ses_b")[0] == 4
     assert cli("session", "receipt", "../ses_a")[0] == 4
 

@@ -25,6 +25,7 @@ from ironclaw.domain.receipts import (
     signed_bytes,
     verify,
 )
+from ironclaw.domain.statement import CGROUP_CHECKS
 from ironclaw.testing.receipts import AT_MS, TestSigner, launch, sealed
 
 if TYPE_CHECKING:
@@ -187,6 +188,41 @@ def test_a_launch_with_a_check_that_failed_is_refused_though_its_key_signed_it()
 
     assert "not proven: inside.uid" in refused(signed(failed))
     assert "names no check" in refused(signed(none))
+
+
+def without_cgroups(value: dict[str, Any]) -> None:
+    for name in CGROUP_CHECKS:
+        del value["checks"][name]
+    value["not_enforced"] = list(CGROUP_CHECKS)
+
+
+def test_what_a_host_does_not_enforce_is_said_and_is_no_check_that_held() -> None:
+    statement = verify(signed(changed(without_cgroups)), SIGNER.public_key)
+
+    assert statement.not_enforced == CGROUP_CHECKS
+    assert not set(statement.checks) & set(CGROUP_CHECKS)
+    assert SEALED.statement.not_enforced == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda value: value["checks"].pop("outside.cgroup.limits"),
+        lambda value: value.update(not_enforced=["outside.cgroup.limits"]),
+        lambda value: (without_cgroups(value), value["not_enforced"].reverse()),
+        lambda value: (without_cgroups(value), value["not_enforced"].append(CGROUP_CHECKS[0])),
+    ],
+)
+def test_a_check_is_in_exactly_one_list(change: Any) -> None:
+    """One in neither could hide; one in both would say two things."""
+    assert "do not fit together" in refused(signed(changed(change)))
+
+
+def test_only_what_a_host_may_lack_can_be_not_enforced() -> None:
+    def network(value: dict[str, Any]) -> None:
+        value.update(not_enforced=["inside.interfaces"])
+
+    assert "not of format 1" in refused(signed(changed(network)))
 
 
 def test_one_receipt_has_one_form() -> None:

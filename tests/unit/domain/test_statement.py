@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Partition, Session
 from ironclaw.domain.receipts import shown
-from ironclaw.domain.statement import Statement, state
+from ironclaw.domain.statement import CGROUP_CHECKS, Statement, state
 from ironclaw.testing.receipts import AT_MS, launch, sealed
 
 SESSION = Session(
@@ -26,7 +26,11 @@ SESSION = Session(
 
 def test_every_fact_of_the_launch_is_in_what_is_signed() -> None:
     receipt = msgspec.structs.replace(
-        launch(), weaker=("no limit",), airlock_missing=("landlock",), rootless=True
+        launch(),
+        weaker=("no limit",),
+        airlock_missing=("landlock",),
+        rootless=True,
+        not_enforced=CGROUP_CHECKS,
     )
 
     said = state(receipt, SESSION, bound_ms=AT_MS + 5)
@@ -39,7 +43,7 @@ def test_every_fact_of_the_launch_is_in_what_is_signed() -> None:
         receipt.inside,
         receipt.outside,
     )
-    assert said.weaker == ("no limit",)
+    assert (said.weaker, said.not_enforced) == (("no limit",), CGROUP_CHECKS)
     assert (said.spec_digest, said.image_digest) == (receipt.spec_digest, receipt.image_digest)
 
 

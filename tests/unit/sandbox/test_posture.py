@@ -11,7 +11,16 @@ from tests.unit.sandbox.sealed_spec import IDS, strong
 from ironclaw.core.errors import PeerError
 from ironclaw.sandbox.cgroups import Cgroups
 from ironclaw.sandbox.outside import OutsideFacts, ProcessFacts
-from ironclaw.sandbox.posture import CHECKS, FLAGS, GOFER_CAPABILITIES, Evidence, compare
+from ironclaw.sandbox.posture import (
+    CHECKS,
+    FLAGS,
+    GOFER_CAPABILITIES,
+    Evidence,
+    compare,
+    enforced,
+    not_enforced,
+    verdicts,
+)
 from ironclaw.testing.sealed_facts import SEALED
 
 BASE = frozenset({IDS.base})
@@ -139,8 +148,19 @@ def test_every_check_can_fail() -> None:
     assert {name for name, _ in CHECKS} == {name for name, _ in WRONG}
 
 
-def test_where_there_are_no_cgroups_their_checks_do_not_apply() -> None:
-    compare(outside(members=frozenset(), limits={})._replace(groups=Cgroups(0, frozenset())))
+def test_where_there_are_no_cgroups_their_checks_are_not_said_to_have_held() -> None:
+    bare = outside(members=frozenset(), limits={})._replace(groups=Cgroups(0, frozenset()))
+
+    compare(bare)
+    absent = {"outside.cgroup.limits", "outside.cgroup.members"}
+    assert set(not_enforced(bare)) == absent
+    assert set(enforced(bare)) == {name for name, _ in CHECKS} - absent
+    assert not any(verdicts(bare)[name] for name in absent)
+
+
+def test_where_there_are_cgroups_everything_is_enforced() -> None:
+    assert not_enforced(GOOD) == ()
+    assert enforced(GOOD) == dict.fromkeys((name for name, _ in CHECKS), True)
 
 
 def test_all_that_is_wrong_is_named() -> None:
