@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RESULT: Final = "prove.json"
+GRACE_S: Final = 60.0
+"""For how long the result waits to be read."""
 NOTE: Final = "prove: "
 
 
@@ -83,7 +85,8 @@ async def _main(asked: Choice, checks: bool, twins: bool) -> None:  # noqa: FBT0
             took_s=round(time.monotonic() - began, 1),
         )
     write_report(report, settings.runtime_dir / RESULT)
-    await asyncio.Event().wait()
+    # The keeper ends us as soon as the result was read; if its command was killed, nobody does.
+    await asyncio.sleep(GRACE_S)
 
 
 def _note(text: str) -> None:

@@ -90,7 +90,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ("process.user.additionalGids", lambda s, _: s.process.user.additional_gids == ()),
     ("process.capabilities", lambda s, _: not any(astuple(s.process.capabilities))),
     ("process.noNewPrivileges", lambda s, _: s.process.no_new_privileges is True),
-    ("process.oomScoreAdj", lambda s, _: 0 < s.process.oom_score_adj <= 1000),  # noqa: PLR2004 - the kernel's range
+    ("process.oomScoreAdj", lambda s, _: 500 <= s.process.oom_score_adj <= 1000),  # noqa: PLR2004 - sooner than the core
     ("process.rlimits", lambda s, _: _rlimits(s)),
     ("mounts", lambda s, _: _mounts(s)),
     ("hostname", lambda s, _: s.hostname == "sandbox"),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.prove.stages.airlock import AIRLOCK
 from ironclaw.prove.stages.greed import GREED
+from ironclaw.prove.stages.ground import GROUND
 from ironclaw.prove.stages.image import IMAGE
 from ironclaw.prove.stages.posture import POSTURE
 from ironclaw.prove.stages.queue import QUEUE
@@ -20,6 +21,6 @@ if TYPE_CHECKING:
     from ironclaw.prove.model import Stage
 
 STAGES: Final[tuple[Stage, ...]] = (
-    *(SPEC, IMAGE, POSTURE, REFUSALS, WALL, QUEUE, SOCKETS, AIRLOCK),
+    *(SPEC, IMAGE, POSTURE, GROUND, REFUSALS, WALL, QUEUE, SOCKETS, AIRLOCK),
     *(GREED, STOPPING, SECRECY),
 )

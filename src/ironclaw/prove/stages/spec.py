@@ -149,6 +149,14 @@ def _check(name: str, rule: str, what: str) -> Check:
     )
 
 
+_LIMITS: Final = "limits_as_asked"
+_IGNORED: Final = Twin("limits-ignored", ("limits in the spec builder",))
+_ODD: Final = BoxLimits(
+    memory_bytes=77 << 20, cpu_millis=330, pids=33, files=99, file_bytes=11 << 20
+)
+"""Limits that no default has."""
+
+
 class _SpecStage:
     """Implements `model.Stage`."""
 
@@ -156,24 +164,58 @@ class _SpecStage:
     checks = (
         *(_check(rule, rule, what) for rule, (what, _) in _WEAKER.items()),
         *(_check(name, rule, what) for name, (rule, what, _) in _MORE.items()),
+        Check(
+            f"spec.{_LIMITS}",
+            "A box gets exactly the limits that were asked for.",
+            "ask for limits that no default has, and read them in the spec",
+            _IGNORED.removes[0],
+            frozenset({"as asked"}),
+            twin=_IGNORED.name,
+        ),
     )
-    twins = tuple(Twin(f"without-rule-{rule}", (f"rule {rule}",)) for rule in _WEAKER)
+    twins = (
+        *(Twin(f"without-rule-{rule}", (f"rule {rule}",)) for rule in _WEAKER),
+        _IGNORED,
+    )
 
     async def observe(
         self, lab: Lab, twin: Twin | None, checks: Sequence[Check]
     ) -> Mapping[str, str]:
         """Ask the checker; a twin's checker lacks one rule."""
         del checks
-        built, expected = _built(lab)
+        built, expected = _built(lab, BoxLimits())
+        limited, _ = _built(lab, BoxLimits() if twin == _IGNORED else _ODD)
         rules = tuple(
             row for row in spec_check.RULES if twin is None or f"rule {row[0]}" not in twin.removes
         )
         asked = [(name, name, change) for name, (_, change) in _WEAKER.items()]
         asked += [(name, rule, change) for name, (rule, _, change) in _MORE.items()]
-        return {
+        seen = {
             f"spec.{name}": _asked(rule, change, built, expected, rules)
             for name, rule, change in asked
         }
+        return seen | {f"spec.{_LIMITS}": _limits(limited)}
+
+
+def _limits(spec: Spec) -> str:
+    """Whether a spec has the odd limits."""
+    resources = spec.linux.resources
+    had = {row.type: row.hard for row in spec.process.rlimits} | {
+        "memory": resources.memory.limit,
+        "cpu": resources.cpu.quota,
+        "pids": resources.pids.limit,
+    }
+    wanted = {
+        "RLIMIT_CORE": 0,
+        "RLIMIT_FSIZE": _ODD.file_bytes,
+        "RLIMIT_NOFILE": _ODD.files,
+        "RLIMIT_NPROC": _ODD.pids,
+        "memory": _ODD.memory_bytes,
+        "cpu": _ODD.cpu_millis * 100,
+        "pids": _ODD.pids + 192,
+    }
+    other = sorted(name for name in wanted | had if had.get(name) != wanted.get(name))
+    return f"not as asked: {', '.join(other)}" if other else "as asked"
 
 
 def _asked(
@@ -192,7 +234,7 @@ def _asked(
     return "accepted"
 
 
-def _built(lab: Lab) -> tuple[Spec, Expected]:
+def _built(lab: Lab, limits: BoxLimits) -> tuple[Spec, Expected]:
     """The spec that production would build here, and what it is compared with."""
     ids = lab.ids(LANE)
     state = lab.settings.state_dir
@@ -203,7 +245,7 @@ def _built(lab: Lab) -> tuple[Spec, Expected]:
         workspace=state / "workspace" / "spec",
         memory=state / "memory" / "spec",
         shared=state / "shared" / "spec",
-        limits=BoxLimits(),
+        limits=limits,
     )
     seccomp = profile(platform.machine())
     spec = build_spec(launch, ids, seccomp, cgroup="/ironclaw/slt_spec")

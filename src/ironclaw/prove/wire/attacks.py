@@ -10,6 +10,8 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.airlock.starter import AirlockStarter
+from ironclaw.core.errors import IronClawError
+from ironclaw.prove.model import ERROR
 from ironclaw.prove.wire import careless
 from ironclaw.prove.wire.cells import open_cell
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from ironclaw.prove.box.weak import Weakening
     from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Check, Twin
+    from ironclaw.prove.wire.cells import Cell
     from ironclaw.prove.wire.checks import Row
 
 _PATIENCE_S: Final = 15.0
@@ -80,7 +83,17 @@ class Wire:
                 )
             )
             return {
-                row.check.name: await row.outcome(lab, cell, twin)
+                row.check.name: await _tried(row, lab, cell, twin)
                 for row in self._rows
                 if row.check.name in names
             }
+
+
+async def _tried(row: Row, lab: Lab, cell: Cell, twin: Twin | None) -> str:
+    """The outcome of one attack; one that cannot be carried out says nothing of the others."""
+    try:
+        return await row.outcome(lab, cell, twin)
+    except (IronClawError, OSError, TimeoutError) as error:
+        with contextlib.suppress(IronClawError, OSError, TimeoutError):
+            await cell.renew()
+        return f"{ERROR}{type(error).__name__}: {error}"

@@ -23,7 +23,7 @@ _READ_ONLY: Final = ("EROFS", "EACCES", "EPERM")
 
 def _in(name: str, attack: str) -> Row:
     claim = "A box cannot change what the host tells it."
-    return answering(f"queue.{name}", claim, attack, c.IN_READ_ONLY, IN_OPEN, *_READ_ONLY)
+    return answering(f"queue.{name}", claim, attack, c.OWNER, IN_OPEN, *_READ_ONLY)
 
 
 def _setuid(cell: Cell) -> str:
