@@ -45,8 +45,9 @@ def test_every_attack_is_stopped(closed_house: House, stage: Stage) -> None:
     }
     assert failed == {}
     assert report["proven"] is True
-    # What this host cannot enforce is listed, not left out.
-    assert report["checks"] + len(report["not_enforced_here"]) == len(stage.checks)
+    # What this host cannot enforce is listed, not left out. (A group may have more than a stage.)
+    listed = {row["name"] for row in (*report["rows"], *report["not_enforced_here"])}
+    assert {check.name for check in stage.checks} <= listed
 
 
 @of_each_stage
@@ -62,7 +63,7 @@ def test_every_attack_gains_something_where_its_control_is_missing(
     }
     not_here = {row["name"] for row in report["not_enforced_here"]}
     assert missed == {}
-    assert {row["check"] for row in report["twin_rows"]} == {
+    assert {row["check"] for row in report["twin_rows"]} >= {
         check.name for check in stage.checks if check.twin and check.name not in not_here
     }
 
