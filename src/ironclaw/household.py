@@ -9,6 +9,8 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 import ironclaw
 from ironclaw.bench.stats import rss_bytes
 from ironclaw.core.codes import Code
@@ -256,7 +258,10 @@ class Household:
         row = await self._registry.session(session)
         agent = await self._registry.agent(row.agent)
         backlog = await self._ledger.backlog(session)
-        return self._view(row, agent.name, sum(message.engage for message in backlog))
+        view = self._view(row, agent.name, sum(message.engage for message in backlog))
+        error = await self._log_of_chats.last_error(session)
+        last_error = None if error is None else ChatEvent(**error._asdict())
+        return msgspec.structs.replace(view, last_error=last_error)
 
     async def receipt(self, session: SessionId) -> SignedReceipt:
         """The proof of the session's newest launch."""

@@ -54,10 +54,11 @@ def once(
         PeerError: The turn failed; the message is the host's own words, the code says why.
     """
     sent = talk.send(client, agent, name, text, thread=thread)
-    last = _play(client, sent, is_shown=not as_json)
+    last, notices = _play(client, sent, is_shown=not as_json)
     if as_json:
         told = {key: sent[key] for key in ("chat", "session", "message")}
         told |= {"kind": last.kind, "text": last.text}
+        told["notices"] = [{"code": one.code, "text": one.text} for one in notices]
         if last.kind == "error":
             render.data(told | {"code": last.code})
             raise typer.Exit(_failed(last).row.exit_code)
@@ -74,15 +75,23 @@ def converse(client: Client, agent: str, name: str, *, thread: str | None) -> No
         if not text.strip():
             continue
         sent = talk.send(client, agent, name, text, thread=thread)
-        last = _play(client, sent, is_shown=True)
+        last, _ = _play(client, sent, is_shown=True)
         if last.kind == "error":
             render.note(last.text, tone="bad")
 
 
-def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> Spoken:
+def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> tuple[Spoken, list[Spoken]]:
+    """Show what comes; return the last of it, and what the host had to say of earlier messages."""
     shown = ""
     last = None
-    for last in talk.hear(client, sent):
+    notices: list[Spoken] = []
+    for spoken in talk.hear(client, sent):
+        if spoken.kind == "notice":
+            notices.append(spoken)
+            if is_shown:
+                render.note(spoken.text, tone="warn")
+            continue
+        last = spoken
         if not is_shown:
             continue
         if last.kind == "progress":
@@ -98,7 +107,7 @@ def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> Spoken:
             render.line()
     if last is None:
         raise AssertionError("hearing ends with a reply or raises")
-    return last
+    return last, notices
 
 
 def _failed(last: Spoken) -> PeerError:

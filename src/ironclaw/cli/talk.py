@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -22,7 +23,7 @@ class Spoken(NamedTuple):
     """Something an agent said."""
 
     kind: str
-    """`progress`, `reply` or `error`."""
+    """`notice` (about an earlier message), `progress`, `reply` or `error`."""
     text: str
     chat: str
     session: str
@@ -53,24 +54,29 @@ def send(client: Client, agent: str, chat: str, text: str, *, thread: str | None
 def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
     """Play pieces, then the reply (or the error) to a message that was sent.
 
+    What the host said meanwhile of a message that had its answer comes too, as a `notice`: a box
+    that ended after its reply would else be ended without a word.
+
     Raises:
         HostError: The stream ended before the reply.
     """
     message, session = sent["message"], sent["session"]
     said = client.get("v1", "sessions", session, "transcript", query=f"limit={_TAIL}")["events"]
+    answered = {event["message"] for event in said if event["kind"] == "reply"}
+    for told in _notices(said, sent):
+        yield Spoken("notice", told["text"], sent["chat"], session, message, told["code"])
     # The message's own event: everything after it is news, whenever it happened.
     after = max(
-        (
-            event["id"]
-            for event in said
-            if event["message"] == message and event["kind"] == "message"
-        ),
+        (event["id"] for event in said if _is_own(event, sent)),
         default=0,
     )
     for event in client.stream(
         "v1", "chats", sent["chat"], "events", after=after, timeout_s=SILENCE_S
     ):
         data = event.data
+        if data["kind"] == "error" and data.get("message") in answered - {message}:
+            yield Spoken("notice", data["text"], sent["chat"], session, message, data["code"])
+            continue
         if data.get("message") != message or data["kind"] == "message":
             continue
         code = data.get("code", "")
@@ -82,3 +88,19 @@ def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
         "The daemon ended before the reply came.",
         hint="`ironclaw session transcript` shows the reply once it is there.",
     )
+
+
+def _notices(said: list[dict[str, Any]], sent: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the host said in this chat after the last reply and before the message that was sent."""
+    here = [event for event in said if event["chat"] == sent["chat"]]
+    before = list(itertools.takewhile(lambda event: not _is_own(event, sent), here))
+    errors = list(itertools.takewhile(lambda event: event["kind"] == "error", reversed(before)))
+    last = before[-len(errors) - 1] if len(errors) < len(before) < len(here) else None
+    if last is None or last["kind"] != "reply":
+        # An error right behind a message was its answer: whoever sent it has seen it.
+        return []
+    return [event for event in reversed(errors) if event["message"] == last["message"]]
+
+
+def _is_own(event: dict[str, Any], sent: dict[str, Any]) -> bool:
+    return event["kind"] == "message" and bool(event["message"] == sent["message"])

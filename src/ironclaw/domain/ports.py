@@ -348,6 +348,13 @@ class Ledger(Protocol):
         """Close a pending message with the host's own words; the person is told."""
         ...
 
+    async def notify(self, session: SessionId, *, text: str, code: Code) -> Committed:
+        """Say something in the host's own words where the session was last spoken to.
+
+        At most once in each life of its box. Nothing happens where nobody has spoken to it.
+        """
+        ...
+
     async def quarantine(self, session: SessionId, *, reason: str) -> None:
         """Stop a session for good. Its pending messages fail with a clear word."""
         ...

@@ -71,6 +71,8 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     box: Literal["none", "starting", "ready", "busy", "stopping"]
     pending: int
     """Messages not answered yet."""
+    last_error: ChatEvent | None = None
+    """The newest of the host's own words about a failure; only where one session is shown."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

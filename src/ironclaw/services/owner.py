@@ -162,7 +162,7 @@ class Owner:
             if end.words:
                 # The same message would only do the same to a fresh box.
                 failures = 0
-                await self._fail(end.words, end.code)
+                await self._tell(end)
                 continue
             pending = await self._has_pending()
             match after_end(failures=failures, progressed=end.progressed, pending=pending):
@@ -266,6 +266,16 @@ class Owner:
 
     async def _has_pending(self) -> bool:
         return any(message.engage for message in await self._parts.ledger.backlog(self._id))
+
+    async def _tell(self, end: End) -> None:
+        """Tell people how a box ended: whoever waits, else whoever spoke to it last."""
+        if await self._has_pending():
+            await self._fail(end.words, end.code)
+            return
+        # It had answered everything: what it did after that is nobody's failure, but news to them.
+        text = f"After its last reply: {end.words}"
+        await self._parts.ledger.notify(self._id, text=text, code=end.code)
+        self._parts.announce.due()
 
     async def _fail(self, text: str, code: Code) -> None:
         for message in await self._parts.ledger.backlog(self._id):

@@ -131,6 +131,20 @@ class ChatLog:
 
         return await self._store.read(work)
 
+    async def last_error(self, session: SessionId) -> LoggedEvent | None:
+        """The newest of the host's own words about a failure in a session. Raises HostError."""
+
+        def work(db: apsw.Connection) -> list[LoggedEvent]:
+            rows = db.execute(
+                f"{_EVENTS} WHERE e.session = ? AND e.kind NOT IN ('message', 'reply')"
+                " ORDER BY e.at_ms DESC, e.chat DESC, e.id DESC LIMIT 1",
+                (session,),
+            )
+            return self._some(rows)
+
+        found = await self._store.read(work)
+        return found[0] if found else None
+
     async def counts(self) -> Counts:
         """Counts for health and metrics. Raises HostError."""
         row = await self._store.read(

@@ -26,6 +26,7 @@ from ironclaw.store.message_rows import (
     as_message,
     begin_turn,
     close_message,
+    delivery_id,
     find_target,
     next_event,
     seal_words,
@@ -48,6 +49,10 @@ _KNOWN: Final = (
     " WHERE session = ? AND chat = ? AND external_id = ?"
 )
 _WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
+_LAST_SAID: Final = (
+    "SELECT m.id, s.epoch FROM message m JOIN session s ON s.id = m.session"
+    " WHERE m.session = ? AND m.engage = 1 ORDER BY m.n DESC LIMIT 1"
+)
 _REASON_CHARS: Final = 500
 _RULE: Final = re.compile(r"[a-z][a-z_-]{0,31}")
 
@@ -205,6 +210,33 @@ class Ledger(Outbox):
                     Code.NOT_FOUND, f"There is no message {message}.", hint="Check the id."
                 )
             return self._fail(db, [target], text, code)
+
+        return await self._store.write(work)
+
+    async def notify(self, session: SessionId, *, text: str, code: Code) -> Committed:
+        """Say something in the host's own words where the session was last spoken to.
+
+        At most once in each life of its box; a second time changes nothing.
+
+        Raises:
+            HostError: From the store.
+        """
+        now = self._clock.now_ms()
+
+        def work(db: apsw.Connection) -> Committed:
+            row = db.execute(_LAST_SAID, (session,)).fetchone()
+            if row is None or (target := find_target(db, row[0])) is None:
+                # Nobody has ever spoken to it, so there is nobody to tell.
+                return Committed((), ())
+            key = f"notice/{row[1]}"
+            if db.execute(
+                "SELECT 1 FROM delivery WHERE id = ?", (delivery_id(session, key),)
+            ).fetchone():
+                return Committed((), ())
+            told = add_delivery(
+                db, self._content, key=key, target=target, text=text, code=code, now_ms=now
+            )
+            return Committed((told,), ())
 
         return await self._store.write(work)
 

@@ -120,6 +120,12 @@ def add_event(
     )
 
 
+def delivery_id(session: SessionId, key: str) -> DeliveryId:
+    """The id of what a session says under that key."""
+    digest = hashlib.sha256(f"ironclaw delivery\0{session}\0{key}".encode()).digest()
+    return DeliveryId(f"dlv_{base64.b32encode(digest[:10]).decode().lower()}")
+
+
 def add_delivery(
     db: apsw.Connection,
     content: Content,
@@ -141,8 +147,7 @@ def add_delivery(
         code: Why the host says this in place of the agent; None for the agent's own words.
         now_ms: Milliseconds since the epoch.
     """
-    digest = hashlib.sha256(f"ironclaw delivery\0{target.session}\0{key}".encode()).digest()
-    id_ = DeliveryId(f"dlv_{base64.b32encode(digest[:10]).decode().lower()}")
+    id_ = delivery_id(target.session, key)
     number, channel, platform_id = next_event(db, target.chat)
     is_error = code is not None
     db.execute(

@@ -127,6 +127,8 @@ class FakeHouse:
             return
         self._publish(chat, message, "progress", "agent", "echo")
         self._publish(chat, message, "reply", "agent", f"echo: {text}")
+        if text.startswith("grow"):
+            self._publish(chat, message, "error", "ironclaw", "After its last reply: it grew.")
 
     def _publish(
         self,
@@ -192,7 +194,10 @@ class FakeHouse:
     async def transcript(self, session: SessionId, *, limit: int) -> list[ChatEvent]:
         """The newest kept events."""
         view = await self.session(session)
-        return self._events.get(view.session.chat or ChatId(""), [])[-limit:]
+        return (await self._kept(view.session))[-limit:]
+
+    async def _kept(self, session: Session) -> list[ChatEvent]:
+        return self._events.get(session.chat or ChatId(""), [])
 
     async def agents(self) -> list[Agent]:
         """All agents that are not archived."""
@@ -323,7 +328,9 @@ class FakeHouse:
         self._check()
         for one in self._sessions.values():
             if one.id == session:
-                return self._view(one)
+                errors = [e for e in await self._kept(one) if e.kind == "error"]
+                last_error = errors[-1] if errors else None
+                return msgspec.structs.replace(self._view(one), last_error=last_error)
         raise UserError(
             Code.NOT_FOUND, "There is no such session.", hint="`ironclaw session list`."
         )

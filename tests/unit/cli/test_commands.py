@@ -175,6 +175,35 @@ def test_a_failed_turn_is_an_error_with_its_exit_code(cli: Any, house: FakeHouse
     assert "The model refused." in err
 
 
+def test_what_happened_after_a_reply_is_told_with_the_next_message_once(
+    cli: Any, house: FakeHouse
+) -> None:
+    first = json.loads(cli("chat", "demo", "grow", "--json")[1])
+    second = json.loads(cli("chat", "demo", "hello", "--json")[1])
+    third = json.loads(cli("chat", "demo", "hello", "--json")[1])
+
+    assert [one["kind"] for one in (first, second, third)] == ["reply"] * 3
+    assert second["notices"] == [{"code": "model_failed", "text": "After its last reply: it grew."}]
+    assert third["notices"] == []
+
+
+def test_a_notice_is_shown_before_the_reply_and_in_the_session(cli: Any, house: FakeHouse) -> None:
+    session = json.loads(cli("chat", "demo", "grow", "--json")[1])["session"]
+
+    status, out, err = cli("chat", "demo", "hello")
+
+    assert (status, out) == (0, "echo: hello\n")
+    assert "After its last reply: it grew." in err
+    shown = cli("session", "show", session)[1]
+    assert "model_failed: After its last reply: it grew." in shown
+
+
+def test_a_turn_that_failed_is_no_notice_for_the_next_one(cli: Any, house: FakeHouse) -> None:
+    cli("chat", "demo", "fail please")
+
+    assert json.loads(cli("chat", "demo", "hello", "--json")[1])["notices"] == []
+
+
 def test_a_failed_turn_names_its_code_in_json(cli: Any, house: FakeHouse) -> None:
     status, out, _err = cli("chat", "demo", "fail please", "--json")
 

@@ -135,3 +135,20 @@ async def test_the_ledger_is_tried_again_ever_later(
 
     assert waits[:4] == [1.0, 2.0, 4.0, 8.0]
     assert core.failed == []
+
+
+async def test_a_box_that_is_ended_after_its_reply_is_not_ended_without_a_word(
+    core: Core, store: CoreStore
+):
+    """The person is told though nothing of theirs failed, and the session goes on."""
+    talk = await store.begin()
+    await core.hear(talk, "one")
+    await core.answered(talk, 1)
+
+    core.isolator.crash(core.slot(), "oom")
+
+    said = await core.answered(talk, 2)
+    assert said[1].startswith("After its last reply: The agent took more memory than it may")
+    assert await core.codes(talk.chat.id) == ["", Code.BOX_OUT_OF_MEMORY]
+    await core.hear(talk, "two")
+    assert "I remember 1 earlier message" in (await core.answered(talk, 3))[2]

@@ -190,6 +190,35 @@ async def test_failing_a_message_tells_the_person_once(talk: Conversation):
     assert [entry.text for entry in past.entries] == ["a"]
 
 
+async def test_a_notice_goes_to_who_spoke_last_and_fails_nothing(talk: Conversation):
+    ledger = talk.core.ledger
+    heard = await talk.hear("a", thread="t1")
+    await commit(talk, 1, end(heard.message.id, "yes"))
+
+    first = await ledger.notify(talk.session, text="It ended.", code=Code.BOX_OUT_OF_DISK)
+    again = await ledger.notify(talk.session, text="It ended.", code=Code.BOX_OUT_OF_DISK)
+
+    (told,) = first.deliveries
+    assert (told.chat, told.thread, told.text) == (talk.chat.id, "t1", "It ended.")
+    assert (told.is_error, told.code, told.message) == (
+        True,
+        Code.BOX_OUT_OF_DISK,
+        heard.message.id,
+    )
+    assert again == ((), ())
+    events = await talk.core.chatlog.chat_events(talk.chat.id, after=0)
+    assert [event.kind for event in events] == ["message", "reply", "error"]
+    assert (await talk.core.chatlog.last_error(talk.session)) == events[-1]
+    past = await ledger.resume(talk.session, limit_bytes=LIMIT)
+    assert [entry.text for entry in past.entries] == ["a", "yes"]
+
+
+async def test_a_session_nobody_spoke_to_has_nobody_to_notify(talk: Conversation):
+    told = await talk.core.ledger.notify(talk.session, text="x", code=Code.BOX_OUT_OF_DISK)
+    assert told == ((), ())
+    assert await talk.core.chatlog.last_error(talk.session) is None
+
+
 async def test_trouble_moves_the_chain_and_says_nothing(talk: Conversation):
     done = await commit(talk, 1, Trouble(code=WireCode.INTERNAL, text="hostile words"))
     assert done == ((), ())

@@ -59,8 +59,10 @@ def sessionshow(session: SessionArgument, *, as_json: Json = False) -> None:
     if as_json:
         render.data(view)
         return
-    rest = {name: value for name, value in view.items() if name != "session"}
-    render.fields(readable(view["session"] | rest))
+    rest = {name: value for name, value in view.items() if name not in {"session", "last_error"}}
+    error = view["last_error"]
+    words = f"{when(error['at_ms'])} {error['code']}: {error['text']}" if error else "none"
+    render.fields(readable(view["session"] | rest) | {"last error": words})
 
 
 @session_app.command("stop")
