@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ironclaw.cli import render
 from ironclaw.prove.model import ERROR
+from ironclaw.prove.report.words import caught, effects
 
 if TYPE_CHECKING:
     from ironclaw.prove.report.model import CheckRow, Report, TwinRow
@@ -40,11 +41,11 @@ def summary(report: Report) -> str:
     if report.rows is not None:
         parts.append(f"{len(report.rows) - len(report.failures)} of {len(report.rows)} checks held")
     if report.twin_rows is not None:
-        caught = len(report.twin_rows) - len(report.missed)
-        parts.append(f"{caught} of {len(report.twin_rows)} twins caught")
+        seen = len(report.twin_rows) - len(report.missed)
+        parts.append(f"{seen} of {len(report.twin_rows)} twins caught ({effects(report)})")
     if report.not_enforced_here:
         parts.append(f"{len(report.not_enforced_here)} not enforced on this host")
-    word = "proven" if report.proven else "NOT PROVEN"
+    word = f"{report.verdict}, {report.extent}" if report.partial else report.verdict
     return f"{word}: {', '.join(parts)}; {report.took_s:g} s"
 
 
@@ -105,12 +106,12 @@ def _outcome(row: CheckRow) -> str:
 def _twin(row: TwinRow | None) -> str:
     if row is None:
         return "none"
-    return f"{'caught' if row.caught else 'MISSED'}: {row.outcome}"
+    return f"{caught(row)}: {row.outcome}"
 
 
 def _twins(rows: tuple[TwinRow, ...]) -> None:
     cells = [
-        ("caught" if row.caught else "MISSED", row.check, ", ".join(row.removed), row.outcome)
+        (caught(row), row.check, ", ".join(row.removed), row.outcome)
         for row in sorted(rows, key=lambda row: row.caught)
     ]
     render.table(("", "CHECK", "WITHOUT", "OUTCOME"), cells, fit=True)
@@ -132,6 +133,11 @@ def _missing(report: Report) -> None:
             fit=True,
         )
     if report.not_enforced_here or report.weaker:
+        render.line()
+    if report.left_out:
+        render.line(f"left out by --quick: {len(report.left_out)} slow checks", tone="warn")
+        for name in report.left_out:
+            render.line(f"  {name}")
         render.line()
     if report.without_twin:
         render.line("without a twin, and why", tone="strong")

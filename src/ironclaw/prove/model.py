@@ -11,6 +11,10 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
+from ironclaw.core.errors import IronClawError
+from ironclaw.prove.probe.attempt import DONE
+from ironclaw.prove.probe.named import error_name, is_error_name
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -58,7 +62,7 @@ class Check(NamedTuple):
     attack: str
     """What is done to break it."""
     control: str
-    """What stops it: one of the controls that its twin takes away."""
+    """What answers first in production: one of the controls that its twin takes away."""
     expected: frozenset[str]
     """Outcomes that mean that it was stopped."""
     twin: str = ""
@@ -84,7 +88,11 @@ class Twin(NamedTuple):
 
     name: str
     removes: tuple[str, ...]
-    """The controls that are taken away; several where one is behind the other."""
+    """The controls that are taken away; several where one is behind the other, in that order."""
+
+    def behind(self, control: str) -> tuple[str, ...]:
+        """What else it takes away: the layers that would answer if `control` did not."""
+        return tuple(one for one in self.removes if one != control)
 
 
 class Stage(Protocol):
@@ -144,14 +152,31 @@ class Finding(NamedTuple):
     """Numbers behind the outcome, by a name with its unit."""
 
 
+class Effect(enum.StrEnum):
+    """What an attack met in a twin."""
+
+    THROUGH = "through"
+    """Nothing: it went through, or what the control keeps apart was seen to differ."""
+    DEEPER = "deeper layer"
+    """Not the control, which is gone, but an error of something behind it."""
+    STOPPED = "stopped"
+    """The same as in production: the check proves nothing."""
+    UNTRIED = "untried"
+    """It could not be carried out."""
+
+
 class TwinFinding(NamedTuple):
     """What came of one check against its twin."""
 
     check: Check
     twin: Twin
     outcome: str
-    caught: bool
-    """The attack was carried out and the check did not hold: it can fail."""
+    effect: Effect
+
+    @property
+    def caught(self) -> bool:
+        """The attack was carried out and the check did not hold: it can fail."""
+        return self.effect in {Effect.THROUGH, Effect.DEEPER}
 
 
 def found(check: Check, outcome: str | None, *, ms: int = 0) -> Finding:
@@ -164,8 +189,27 @@ def found(check: Check, outcome: str | None, *, ms: int = 0) -> Finding:
 def judged(check: Check, twin: Twin, outcome: str | None) -> TwinFinding:
     """Judge one outcome of a twin: an attack that could not be carried out catches nothing."""
     said = ERROR + "nothing was observed" if outcome is None else outcome
-    caught = not said.startswith(ERROR) and not check.holds(outcome)
-    return TwinFinding(check, twin, said[:MAX_OUTCOME_CHARS], caught)
+    return TwinFinding(check, twin, said[:MAX_OUTCOME_CHARS], _effect(check, said))
+
+
+def _effect(check: Check, said: str) -> Effect:
+    if said.startswith(ERROR):
+        return Effect.UNTRIED
+    if check.holds(said):
+        return Effect.STOPPED
+    # What is meant to work and fails has lost its control: nothing else kept it from anything.
+    if is_error_name(said) and not check.holds(DONE):
+        return Effect.DEEPER
+    return Effect.THROUGH
+
+
+def could_not(error: Exception) -> str:
+    """The outcome of an attack that could not be carried out, in words that are no class's name."""
+    if isinstance(error, IronClawError):
+        return f"{ERROR}{error.code}: {error.message}"
+    if isinstance(error, OSError):
+        return f"{ERROR}{error_name(error).removeprefix(ERROR)}: {error}"
+    return f"{ERROR}it ended with {error}"
 
 
 def by_group(findings: Sequence[Finding]) -> dict[str, dict[str, int]]:

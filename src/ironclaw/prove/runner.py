@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.log import get_logger
-from ironclaw.prove.model import ERROR, found, judged
+from ironclaw.prove.model import could_not, found, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +43,17 @@ class Choice(NamedTuple):
             if self._is_chosen(stage, check) and check.needs in self.missing
         ]
 
+    def left_out(self, stage: Stage) -> list[Check]:
+        """The slow checks that are not run because it is to be quick."""
+        return [
+            check
+            for check in stage.checks
+            if self.quick
+            and check.is_slow
+            and check.needs not in self.missing
+            and self._is_named(stage, check)
+        ]
+
     def unknown(self, stages: Sequence[Stage]) -> list[str]:
         """Words of `only` that name no group, stage or check."""
         known = {stage.name for stage in stages}
@@ -52,8 +63,10 @@ class Choice(NamedTuple):
         return [word for word in self.only if word not in known]
 
     def _is_chosen(self, stage: Stage, check: Check) -> bool:
-        named = not self.only or bool({stage.name, check.group, check.name} & set(self.only))
-        return named and not (self.quick and check.is_slow)
+        return self._is_named(stage, check) and not (self.quick and check.is_slow)
+
+    def _is_named(self, stage: Stage, check: Check) -> bool:
+        return not self.only or bool({stage.name, check.group, check.name} & set(self.only))
 
 
 async def run_checks(
@@ -98,5 +111,5 @@ async def _observed(
     except (IronClawError, OSError, TimeoutError, ValueError, LookupError) as error:
         detail = getattr(error, "detail", "")
         _log.warning("stage_failed", stage=stage.name, error=repr(error), detail=detail)
-        word = f"{ERROR}{type(error).__name__}: {error}"
+        word = could_not(error)
         return {check.name: word for check in checks}

@@ -106,6 +106,33 @@ def test_failure_in_json_is_still_one_object_with_the_error_in_it(cli: Any, proo
     assert "the wall" in told["error"]["message"]
 
 
+def test_a_part_says_so_and_quick_names_what_it_left_out(cli: Any, proof: Proof) -> None:
+    slow = check("network.slow", is_slow=True)
+    stages = [FakeStage(ONE, slow, ALONE)]
+    proof.report = report({ONE: "refused"}, choice=Choice(only=("network.reach",)), stages=stages)
+    out = cli("prove", "--only", "network")[1]
+    assert "partly proven, 1 of 3 checks (only: network.reach): 1 of 1 checks held" in out
+    assert "left out" not in out
+
+    proof.report = report(
+        {ONE: "refused", ALONE: "refused"}, choice=Choice(quick=True), stages=stages
+    )
+    out = cli("prove", "--quick")[1]
+    assert "left out by --quick: 1 slow checks\n  network.slow\n" in out
+    assert "partly proven, 2 of 3 checks (quick: 1 slow left out)" in out
+
+
+def test_a_twin_that_a_deeper_layer_answered_is_not_shown_as_a_gain(cli: Any, proof: Proof) -> None:
+    other = check("network.other")
+    proof.report = report(None, {ONE: "reached", other: "EIO"})
+
+    out = cli("prove", "--twins")[1]
+
+    assert "deeper layer  network.other" in out
+    assert "caught        network.reach" in out
+    assert "2 of 2 twins caught (1 went through, 1 answered by a deeper layer)" in out
+
+
 def test_twins_are_their_own_half(cli: Any, proof: Proof) -> None:
     proof.report = CAUGHT
 

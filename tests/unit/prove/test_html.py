@@ -11,11 +11,14 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.proofs import check, report
+from tests.support.proofs import FakeStage, check, report
 
 from ironclaw.core.sanitize import sanitize
+from ironclaw.prove.model import Need
 from ironclaw.prove.report.html import page
+from ironclaw.prove.report.html_style import STYLE
 from ironclaw.prove.report.markup import Html, joined, prose, tag, text
+from ironclaw.prove.runner import Choice
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -160,6 +163,51 @@ def test_what_failed_comes_first() -> None:
     assert "NOT PROVEN" in words
     assert "expected: refused" in words
     assert "could not be tried" in words
+
+
+def test_a_part_is_not_called_the_whole_in_banner_and_title() -> None:
+    one, slow = check("network.reach"), check("network.slow", is_slow=True)
+    stages = [FakeStage(one, slow)]
+
+    source = page(report({one: "refused"}, choice=Choice(quick=True), stages=stages))
+
+    seen = outline(source).words
+    assert seen.count("1 of 2 checks (quick: 1 slow left out)") == 3
+    assert "IronClaw: containment partly proven, 1 of 2 checks" in source
+    assert "Partly proven" in seen
+    assert "network.slow" in seen
+
+
+def test_a_deeper_layer_is_not_shown_as_a_gain() -> None:
+    words = outline(page(report({check(): "refused"}, {check(): "EIO"}))).words
+
+    assert "1 of 1 twins caught (0 went through, 1 answered by a deeper layer)" in words
+    assert "deeper layer EIO" in words
+    assert "then: the moat" in words
+
+
+def test_without_twins_no_row_has_a_place_for_one() -> None:
+    assert "Its twin" not in outline(page(report({check(): "refused"}))).words
+    assert "Its twin" in outline(page(report({check(): "refused"}, {check(): "reached"}))).words
+
+
+def test_what_is_not_enforced_here_is_a_link_within_the_page() -> None:
+    capped = check("resources.memory", needs=Need.CGROUPS)
+    missing = Choice(missing=frozenset({Need.CGROUPS}))
+
+    seen = outline(
+        page(report({check(): "refused"}, choice=missing, stages=[FakeStage(check(), capped)]))
+    )
+
+    (link,) = [found["href"] for name, found in seen.elements if name == "a"]
+    assert link == "#not-enforced-on-this-host"
+    assert [found["id"] for _, found in seen.elements if found.get("id") == link[1:]]
+
+
+def test_a_badge_is_not_broken_in_its_middle() -> None:
+    (rule,) = re.findall(r"^\.mark \{.*?\}", STYLE, re.DOTALL | re.MULTILINE)
+
+    assert "white-space: nowrap" in rule
 
 
 def test_twins_alone_have_a_page_too() -> None:

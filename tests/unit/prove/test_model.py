@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.proofs import NO_WALL, check
 
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError
 from ironclaw.prove.model import (
     ERROR,
     MAX_OUTCOME_CHARS,
     Check,
+    Effect,
     Group,
     Measured,
     by_group,
+    could_not,
     found,
     judged,
 )
+from ironclaw.prove.probe.attempt import outcome as attempted
+from ironclaw.prove.probe.named import error_name
 
 OUTCOMES = st.one_of(st.none(), st.text(max_size=300), st.text().map(ERROR.__add__))
 EXPECTED = st.frozensets(
@@ -96,6 +106,56 @@ def test_an_outcome_that_only_begins_as_expected_fails() -> None:
 
     assert not found(one, "x" * (MAX_OUTCOME_CHARS + 1)).passed
     assert found(one, "x" * MAX_OUTCOME_CHARS).passed
+
+
+@pytest.mark.parametrize(
+    ("outcome", "effect"),
+    [
+        ("done", Effect.THROUGH),
+        ("reached: the host", Effect.THROUGH),
+        ("EIO", Effect.DEEPER),
+        ("errno 4242", Effect.DEEPER),
+        ("killed by SIGSEGV", Effect.DEEPER),
+        ("refused", Effect.STOPPED),
+        (ERROR + "no box", Effect.UNTRIED),
+        (None, Effect.UNTRIED),
+    ],
+)
+def test_what_a_twin_met_has_a_word(outcome: str | None, effect: Effect) -> None:
+    one = judged(check(), NO_WALL, outcome)
+
+    assert one.effect is effect
+    assert one.caught == (effect in {Effect.THROUGH, Effect.DEEPER})
+
+
+def test_what_is_meant_to_work_and_fails_met_no_deeper_layer() -> None:
+    assert judged(check(expected=frozenset({"done"})), NO_WALL, "EPERM").effect is Effect.THROUGH
+
+
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (PermissionError(errno.EPERM, "no"), "EPERM"),
+        (TimeoutError("timed out"), "ETIMEDOUT"),
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), f"errno {socket.EAI_NONAME}"),
+        (OSError("odd"), "error: no errno: odd"),
+        (OSError(-11, "odd"), "errno -11"),
+    ],
+)
+def test_an_error_is_named_by_its_errno_and_by_no_class(error: OSError, name: str) -> None:
+    def attack(_context: object) -> None:
+        raise error
+
+    assert error_name(error) == name
+    assert attempted(attack, {}) == name
+    assert type(error).__name__ not in could_not(error)
+
+
+def test_an_attack_that_could_not_be_carried_out_says_why_in_words() -> None:
+    broken = HostError(Code.UNAVAILABLE, "runsc failed.", hint="Look.")
+
+    assert could_not(broken) == "error: unavailable: runsc failed."
+    assert could_not(ValueError("it is odd")) == "error: it ended with it is odd"
 
 
 @given(st.lists(st.tuples(NAMES, st.booleans())))

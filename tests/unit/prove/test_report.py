@@ -101,6 +101,7 @@ def test_a_stranger_can_read_the_json() -> None:
         "claim": "A box reaches nothing.",
         "attack": "connect to what listens",
         "control": "the wall",
+        "then": ["the moat"],
         "expected": ["refused"],
         "outcome": "reached",
         "passed": False,
@@ -115,4 +116,57 @@ def test_a_stranger_can_read_the_json() -> None:
         "removed": ["the wall", "the moat"],
         "outcome": "reached",
         "caught": True,
+        "effect": "through",
     }
+
+
+def test_a_part_is_not_called_the_whole() -> None:
+    one, slow, other = check(), check("network.slow", is_slow=True), check("files.other")
+    stages = [FakeStage(one, slow, other)]
+
+    part = report({one: "refused"}, choice=Choice(only=("network.reach",)), stages=stages)
+    quick = report({one: "refused", other: "refused"}, choice=Choice(quick=True), stages=stages)
+    whole = report(dict.fromkeys((one, slow, other), "refused"), stages=stages)
+
+    assert part.told()["verdict"] == quick.told()["verdict"] == "partly proven"
+    assert part.told()["extent"] == "1 of 3 checks (only: network.reach)"
+    assert quick.told()["extent"] == "2 of 3 checks (quick: 1 slow left out)"
+    assert (whole.verdict, whole.extent) == ("proven", "all 3 checks")
+    assert part.proven
+    assert part.told()["available"] == 3
+
+
+def test_what_quick_leaves_out_is_named_as_far_as_it_was_asked_about() -> None:
+    slow, capped = (
+        check("network.slow", is_slow=True),
+        check("resources.slow", is_slow=True, needs=Need.CGROUPS),
+    )
+    stages = [FakeStage(check(), slow, capped)]
+    missing = frozenset({Need.CGROUPS})
+
+    def left_out(choice: Choice) -> object:
+        return report({check(): "refused"}, choice=choice, stages=stages).told()["left_out"]
+
+    assert left_out(Choice(quick=True)) == ("network.slow", "resources.slow")
+    assert left_out(Choice(quick=True, only=("resources",))) == ("resources.slow",)
+    assert left_out(Choice(quick=True, missing=missing)) == ("network.slow",)
+    assert left_out(Choice()) == ()
+
+
+def test_of_twins_alone_those_that_there_are_count() -> None:
+    one, alone = check(), check("files.alone", why_no_twin="gVisor has no switch for it")
+
+    made = report(None, {one: "reached"}, stages=[FakeStage(one, alone)])
+
+    assert made.extent == "all 1 twins"
+
+
+def test_a_twin_says_whether_its_attack_went_through_or_a_deeper_layer_answered() -> None:
+    outcomes = {"done": "through", "EIO": "deeper layer", "killed by SIGSEGV": "deeper layer"}
+    checks = {check(f"network.attack_{at}"): word for at, word in enumerate(outcomes)}
+
+    told = report(None, checks).told()
+
+    assert [row.effect for row in report(None, checks).twin_rows or ()] == [*outcomes.values()]
+    assert told["effects"] == {"through": 1, "deeper layer": 2}
+    assert told["caught"] == 3

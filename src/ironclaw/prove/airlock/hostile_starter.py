@@ -20,7 +20,7 @@ from ironclaw.airlock.messages import (
 )
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.prove.airlock.hostile import MODULE, Plan, ending
-from ironclaw.prove.model import ERROR, MAX_OUTCOME_CHARS
+from ironclaw.prove.model import ERROR, MAX_OUTCOME_CHARS, could_not
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -79,7 +79,7 @@ class HostileStarter(AirlockStarter):
                     return f"{ERROR}it was not confined: {text}"
                 said = await loop.sock_recv(link, 4 * MAX_OUTCOME_CHARS)
         except (TimeoutError, OSError, ValueError) as error:
-            return f"{ERROR}{type(error).__name__}: {error}"
+            return could_not(error)
         finally:
             link.close()
             end = await self._end_of(pid)

@@ -6,11 +6,11 @@ Its airlock may be replaced under it as often as it was caught: it says hello to
 from __future__ import annotations
 
 import contextlib
-import errno
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.prove.probe import forgeries, plants, rings
 from ironclaw.prove.probe.hold import Hold
+from ironclaw.prove.probe.named import error_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def obey(hold: Hold, order: Order) -> str | None:
     try:
         return attack(hold, order.args)
     except OSError as error:
-        return errno.errorcode.get(error.errno or 0, type(error).__name__)
+        return error_name(error)
     except Exception as error:  # noqa: BLE001 - whatever happens to an attacker is a result
         return f"error: {type(error).__name__}: {error}"
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import os
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
+
+from ironclaw.prove.probe.named import error_name
 
 Context: TypeAlias = "dict[str, Any]"
 """What the host tells of the laboratory: addresses, limits, numbers of system calls."""
@@ -21,7 +22,7 @@ def outcome(attempt: Attempt, context: Context) -> str:
     try:
         result = attempt(context)
     except OSError as error:
-        return errno.errorcode.get(error.errno or 0, type(error).__name__)
+        return error_name(error)
     except Exception as error:  # noqa: BLE001 - whatever happens to an attacker is a result
         return f"error: {type(error).__name__}: {error}"
     return DONE if result is None else str(result)

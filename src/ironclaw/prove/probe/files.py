@@ -7,6 +7,7 @@ import fcntl
 import io
 import os
 import resource
+import signal
 import stat
 import struct
 import threading
@@ -73,8 +74,10 @@ def _ran(path: str) -> str:
         except OSError as error:
             os._exit(error.errno or 1)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
     if status:
-        raise OSError(status, os.strerror(abs(status)))
+        raise OSError(status, os.strerror(status))
     return DONE
 
 

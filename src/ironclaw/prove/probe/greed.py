@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import errno
 import json
 import os
 import select
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ironclaw.prove.probe import raw_threads
 from ironclaw.prove.probe.attempt import syscall
+from ironclaw.prove.probe.named import error_name
 from ironclaw_contract.entries import Said
 from ironclaw_contract.frames import pack
 from ironclaw_contract.rpc import Bell, Failed, Generate
@@ -45,7 +45,7 @@ def obey(agent: Agent, order: dict[str, Any]) -> str:
     try:
         return ORDERS[name](agent, **order)
     except OSError as error:
-        return errno.errorcode.get(error.errno or 0, type(error).__name__)
+        return error_name(error)
     except Exception as error:  # noqa: BLE001 - whatever happens to an attacker is a result
         return f"error: {type(error).__name__}: {error}"
 
@@ -336,7 +336,7 @@ def _try(path: str) -> str:
         with open(path, "rb") as file:  # noqa: PTH123 - the same
             return f"read {len(file.read(64))}"
     except OSError as error:
-        return errno.errorcode.get(error.errno or 0, "?")
+        return error_name(error)
 
 
 def _request(agent: Agent, text: str) -> Generate:

@@ -10,9 +10,10 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.prove.model import ERROR
+from ironclaw.prove.model import ERROR, Effect
 from ironclaw.prove.report.html_style import SCRIPT, STYLE
 from ironclaw.prove.report.markup import Html, joined, prose, tag
+from ironclaw.prove.report.words import caught, effects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 _FAILED: Final = "!"
 """What the filter's button for failed checks asks for; no group has that name."""
+_NOT_HERE: Final = "not-enforced-on-this-host"
+"""Where the banner leads."""
 _WIDE: Final = 40
 """Letters of a fact that gets a line of its own."""
 
@@ -39,6 +42,7 @@ def page(report: Report) -> str:
             *groups,
             *(_twins_alone(report.twin_rows or ()) if report.rows is None else ()),
             *_not_here(report),
+            *_left_out(report),
             *_without_twin(report),
         ),
         tag(
@@ -55,14 +59,13 @@ def _head(report: Report) -> Html:
         "default-src 'none'; base-uri 'none'; form-action 'none'; "
         f"style-src '{_hash(STYLE)}'; script-src '{_hash(SCRIPT)}'"
     )
-    word = "proven" if report.proven else "NOT PROVEN"
     return tag(
         "head",
         tag("meta", charset="utf-8"),
         Html(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"IronClaw: containment {word}"),
+        tag("title", f"IronClaw: containment {report.verdict}, {report.extent}"),
         tag("style", Html(STYLE)),
     )
 
@@ -73,23 +76,26 @@ def _hash(content: str) -> str:
 
 
 def _verdict(report: Report) -> Html:
-    parts: list[Html] = []
+    parts = [tag("span", report.extent)]
     if report.rows is not None:
         held = len(report.rows) - len(report.failures)
         parts.append(tag("span", f"{held} of {len(report.rows)} checks held"))
     if report.twin_rows is not None:
-        caught = len(report.twin_rows) - len(report.missed)
-        parts.append(tag("span", f"{caught} of {len(report.twin_rows)} twins caught"))
+        seen = len(report.twin_rows) - len(report.missed)
+        said = f"{seen} of {len(report.twin_rows)} twins caught ({effects(report)})"
+        parts.append(tag("span", said))
     if report.not_enforced_here:
-        parts.append(tag("span", f"{len(report.not_enforced_here)} not enforced on this host"))
-    word, tone = ("Proven", "good") if report.proven else ("NOT PROVEN", "bad")
+        said = f"{len(report.not_enforced_here)} not enforced on this host"
+        parts.append(tag("a", said, href=f"#{_NOT_HERE}"))
+    tone = "bad" if not report.proven else "part" if report.partial else "good"
+    word = report.verdict[0].upper() + report.verdict[1:]
     return tag("div", tag("strong", word), *parts, class_=f"verdict {tone}")
 
 
 def _machine(report: Report) -> Html:
     facts = report.machine | {
         "took": f"{report.took_s:g} s",
-        "extent": "quick: slow checks left out" if report.quick else "every check that was chosen",
+        "extent": report.extent,
     }
     rows = [
         tag("div", tag("dt", name), tag("dd", value), class_="wide" if len(value) > _WIDE else "")
@@ -107,7 +113,8 @@ def _how(report: Report) -> str:
         return said + "Twins were not run: ironclaw prove --twins --html FILE adds them."
     return said + (
         "Its twin is the same attack on a copy without that control: there the check must fail, "
-        "or it proves nothing. Caught means that it did."
+        "or it proves nothing. Caught means that the attack went through there; deeper layer, that "
+        "it was not the control but something behind it that answered, with that error."
     )
 
 
@@ -157,11 +164,14 @@ def _group(name: str, rows: Sequence[CheckRow], twins: dict[str, TwinRow]) -> Ht
         class_="count bad" if missed or held < len(rows) else "count",
     )
     heads = [("Result", "result"), ("Claim and attack", ""), ("Control", "control")]
-    heads += [("Outcome", "outcome"), ("Its twin", "twin")]
-    return _section(name, count, _table(heads, [_check(row, twins.get(row.name)) for row in rows]))
+    heads.append(("Outcome", "outcome"))
+    if twins:
+        heads.append(("Its twin", "twin"))
+    shown = [_check(row, twins.get(row.name), with_twin=bool(twins)) for row in rows]
+    return _section(name, count, _table(heads, shown))
 
 
-def _check(row: CheckRow, twin: TwinRow | None) -> Html:
+def _check(row: CheckRow, twin: TwinRow | None, *, with_twin: bool) -> Html:
     mark = _mark("PASS", "good") if row.passed else _mark("FAIL", "bad")
     outcome = [tag("p", _outcome(row.outcome))]
     if row.measured:
@@ -169,6 +179,8 @@ def _check(row: CheckRow, twin: TwinRow | None) -> Html:
     if not row.passed:
         outcome.append(tag("p", f"expected: {' or '.join(row.expected)}", class_="small"))
     control = [tag("p", row.control)]
+    if row.then:
+        control.append(tag("p", f"then: {', '.join(row.then)}", class_="small"))
     if not row.passed:
         word = "could not be tried" if row.outcome.startswith(ERROR) else "did not hold"
         control.append(tag("p", word, class_="small"))
@@ -179,7 +191,7 @@ def _check(row: CheckRow, twin: TwinRow | None) -> Html:
             ("", _claim(row)),
             ("Control", joined(*control)),
             ("Outcome", joined(*outcome)),
-            ("Its twin", _twin(row, twin)),
+            *([("Its twin", _twin(row, twin))] if with_twin else []),
         ],
         is_bad=is_bad,
     )
@@ -194,9 +206,8 @@ def _claim(row: CheckRow) -> Html:
 
 def _twin(row: CheckRow, twin: TwinRow | None) -> Html:
     if twin is not None:
-        mark = _mark("caught", "good") if twin.caught else _mark("MISSED", "bad")
         return joined(
-            tag("p", mark, " ", _outcome(twin.outcome)),
+            tag("p", _caught(twin), " ", _outcome(twin.outcome)),
             tag("p", f"without {', '.join(twin.removed)}", class_="small"),
         )
     if row.why_no_twin:
@@ -204,12 +215,17 @@ def _twin(row: CheckRow, twin: TwinRow | None) -> Html:
     return tag("p", "not run", class_="small")
 
 
+def _caught(twin: TwinRow) -> Html:
+    tone = "warn" if twin.effect is Effect.DEEPER else "good"
+    return _mark(caught(twin), tone if twin.caught else "bad")
+
+
 def _twins_alone(rows: Sequence[TwinRow]) -> list[Html]:
     heads = [("Result", "result"), ("Check", "name"), ("Without", ""), ("Outcome", "")]
     shown = [
         _row(
             [
-                ("", _mark("caught", "good") if row.caught else _mark("MISSED", "bad")),
+                ("", _caught(row)),
                 ("", tag("code", row.check)),
                 ("Without", tag("p", ", ".join(row.removed))),
                 ("Outcome", _outcome(row.outcome)),
@@ -248,7 +264,15 @@ def _not_here(report: Report) -> list[Html]:
         for words in report.weaker
     ]
     count = tag("span", "what this host does not offer was not attacked", class_="count")
-    return [_section("not enforced on this host", count, _table(heads, rows))]
+    return [_section(_NOT_HERE.replace("-", " "), count, _table(heads, rows), id=_NOT_HERE)]
+
+
+def _left_out(report: Report) -> list[Html]:
+    if not report.left_out:
+        return []
+    rows = [_row([("", tag("code", name))]) for name in report.left_out]
+    count = tag("span", f"{len(rows)} slow checks were not run", class_="count")
+    return [_section("left out by --quick", count, _table([("Check", "")], rows))]
 
 
 def _without_twin(report: Report) -> list[Html]:
@@ -262,9 +286,9 @@ def _without_twin(report: Report) -> list[Html]:
     return [_section("without a twin", count, _table([("Check", "name"), ("Why", "")], rows))]
 
 
-def _section(name: str, count: Html, content: Html) -> Html:
+def _section(name: str, count: Html, content: Html, **more: str) -> Html:
     head = tag("div", tag("h2", name), count, class_="head")
-    return tag("section", head, content, data_group=name, aria_label=name)
+    return tag("section", head, content, data_group=name, aria_label=name, **more)
 
 
 def _table(heads: Sequence[tuple[str, str]], rows: Sequence[Html]) -> Html:

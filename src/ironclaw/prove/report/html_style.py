@@ -45,6 +45,8 @@ code {
 }
 .verdict strong { font-size: 1.4rem; letter-spacing: .02em; }
 .verdict.good { background: var(--good-bg); color: var(--good); border-color: var(--good); }
+.verdict.part { background: var(--warn-bg); color: var(--warn); border-color: var(--warn); }
+.verdict a { color: inherit; }
 .verdict.bad { background: var(--bad-bg); color: var(--bad); border-color: var(--bad); }
 .facts {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: .5rem 1.5rem;
@@ -84,10 +86,11 @@ th, td {
 thead th { border-top: 0; color: var(--soft); font-size: .78rem; font-weight: 600; }
 td p { margin: 0; }
 .small { color: var(--soft); font-size: .86rem; }
-.w-result { width: 5.5rem; } .w-control { width: 19%; } .w-outcome { width: 17%; }
+.w-result { width: 7.5rem; } .w-control { width: 19%; } .w-outcome { width: 17%; }
 .w-twin { width: 22%; } .w-name { width: 30%; }
 .mark {
-  display: inline-block; font-size: .75rem; font-weight: 700; letter-spacing: .04em;
+  display: inline-block; white-space: nowrap;
+  font-size: .75rem; font-weight: 700; letter-spacing: .04em;
   padding: .1rem .5rem; border-radius: .3rem; border: 1px solid;
 }
 .mark.good { color: var(--good); background: var(--good-bg); border-color: var(--good); }

@@ -15,7 +15,7 @@ import msgspec
 
 import ironclaw
 from ironclaw.core.clock import SystemClock
-from ironclaw.prove.model import by_group
+from ironclaw.prove.model import Effect, by_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,9 @@ class CheckRow(msgspec.Struct, frozen=True):
     claim: str
     attack: str
     control: str
+    """What answers first."""
+    then: tuple[str, ...]
+    """What stands behind it, as far as its twin takes that away too."""
     expected: tuple[str, ...]
     """Outcomes that mean that the attack was stopped."""
     outcome: str
@@ -61,6 +64,8 @@ class TwinRow(msgspec.Struct, frozen=True):
     outcome: str
     caught: bool
     """The check did not hold there: it can fail."""
+    effect: Effect
+    """Whether the attack went through there, or a deeper layer answered it."""
 
 
 class NotHere(msgspec.Struct, frozen=True):
@@ -95,6 +100,12 @@ class Report(msgspec.Struct, frozen=True):
     machine: dict[str, str]
     took_s: float
     quick: bool
+    only: tuple[str, ...]
+    """The names that were asked about; empty for all."""
+    available: int
+    """How many checks there are in all; when only twins were asked for, how many have one."""
+    left_out: tuple[str, ...]
+    """The slow checks that a quick proof would have run."""
 
     @classmethod
     def of(
@@ -110,8 +121,17 @@ class Report(msgspec.Struct, frozen=True):
     ) -> Report:
         """Put a report together; None for a half that was not run."""
         chosen = [check for stage in stages for check in choice.of(stage)]
+        behind = {
+            check.name: twin.behind(check.control)
+            for stage in stages
+            for check in stage.checks
+            for twin in stage.twins
+            if twin.name == check.twin
+        }
         return cls(
-            rows=None if findings is None else tuple(map(_row, findings)),
+            rows=None
+            if findings is None
+            else tuple(_row(one, behind.get(one.check.name, ())) for one in findings),
             twin_rows=None if judged is None else tuple(map(_twin_row, judged)),
             groups=by_group(findings or ()),
             without_twin=tuple(
@@ -126,6 +146,13 @@ class Report(msgspec.Struct, frozen=True):
             machine=machine,
             took_s=took_s,
             quick=choice.quick,
+            only=choice.only,
+            available=sum(
+                findings is not None or bool(check.twin)
+                for stage in stages
+                for check in stage.checks
+            ),
+            left_out=tuple(check.name for stage in stages for check in choice.left_out(stage)),
         )
 
     @property
@@ -137,6 +164,38 @@ class Report(msgspec.Struct, frozen=True):
     def missed(self) -> list[TwinRow]:
         """The twins in which nothing was noticed: what their checks say proves nothing."""
         return [row for row in self.twin_rows or () if not row.caught]
+
+    @property
+    def partial(self) -> bool:
+        """Whether only a part was asked for: what it says holds for that part alone."""
+        return self.quick or bool(self.only)
+
+    @property
+    def extent(self) -> str:
+        """How much of all that there is was run: `27 of 422 checks (only: files)`."""
+        half, noun = (self.twin_rows, "twins") if self.rows is None else (self.rows, "checks")
+        ran = len(half or ())
+        parts = [f"only: {', '.join(self.only)}"] if self.only else []
+        if self.quick:
+            parts.append(f"quick: {len(self.left_out)} slow left out")
+        if parts:
+            return f"{ran} of {self.available} {noun} ({'; '.join(parts)})"
+        if ran == self.available:
+            return f"all {ran} {noun}"
+        return f"{ran} of {self.available} {noun}: all that this host can run"
+
+    @property
+    def verdict(self) -> str:
+        """`proven`, `partly proven` when only a part was asked for, or `NOT PROVEN`."""
+        if not self.proven:
+            return "NOT PROVEN"
+        return "partly proven" if self.partial else "proven"
+
+    @property
+    def effects(self) -> dict[str, int]:
+        """Of the twins that were caught: how often the attack went through, and how often not."""
+        seen = [row.effect for row in self.twin_rows or () if row.caught]
+        return {str(one): seen.count(one) for one in (Effect.THROUGH, Effect.DEEPER)}
 
     @property
     def ran(self) -> bool:
@@ -164,15 +223,21 @@ class Report(msgspec.Struct, frozen=True):
             told |= {
                 "twins": len(self.twin_rows),
                 "caught": len(self.twin_rows) - len(self.missed),
+                "effects": self.effects,
                 "missed": [row.check for row in self.missed],
             }
         told |= {
+            "verdict": self.verdict,
+            "extent": self.extent,
             "without_twin": self.without_twin,
             "not_enforced_here": self.not_enforced_here,
             "weaker": self.weaker,
             "machine": self.machine,
             "took_s": self.took_s,
             "quick": self.quick,
+            "only": self.only,
+            "available": self.available,
+            "left_out": self.left_out,
         }
         if self.rows is not None:
             told["rows"] = self.rows
@@ -209,7 +274,7 @@ def read_report(raw: bytes) -> Report:
     return msgspec.json.decode(raw, type=Report)
 
 
-def _row(finding: Finding) -> CheckRow:
+def _row(finding: Finding, then: tuple[str, ...]) -> CheckRow:
     check: Check = finding.check
     return CheckRow(
         name=check.name,
@@ -217,6 +282,7 @@ def _row(finding: Finding) -> CheckRow:
         claim=check.claim,
         attack=check.attack,
         control=check.control,
+        then=then,
         expected=tuple(sorted(check.expected)),
         outcome=finding.outcome,
         passed=finding.passed,
@@ -234,4 +300,5 @@ def _twin_row(one: TwinFinding) -> TwinRow:
         removed=one.twin.removes,
         outcome=one.outcome,
         caught=one.caught,
+        effect=one.effect,
     )

@@ -14,7 +14,7 @@ from ironclaw.prove.house import greed_scenes as scenes
 from ironclaw.prove.house import twins
 from ironclaw.prove.house.private import GREEDY, open_house
 from ironclaw.prove.house.pulse import SIBLING, Pulse, felt
-from ironclaw.prove.model import ERROR, Check, Need
+from ironclaw.prove.model import ERROR, Check, Need, could_not
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -275,7 +275,7 @@ async def _tried(house: House, scene: _Scene, chat: str) -> str:
     try:
         return await scene.play(house, chat)
     except (IronClawError, OSError, TimeoutError, ValueError, LookupError) as error:
-        return f"{ERROR}{type(error).__name__}: {error}"
+        return could_not(error)
     finally:
         await house.stop(chat)
 

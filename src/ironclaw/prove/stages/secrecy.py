@@ -21,7 +21,7 @@ from ironclaw.prove.house import twins
 from ironclaw.prove.house.private import GREEDY, open_house
 from ironclaw.prove.house.twins import MOUNTS
 from ironclaw.prove.lab.tree import program
-from ironclaw.prove.model import ERROR, Check
+from ironclaw.prove.model import Check, could_not
 from ironclaw.sandbox.process import run
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ async def _tried(
     try:
         return await play(house, twin)
     except (IronClawError, OSError, TimeoutError, ValueError, LookupError) as error:
-        return f"{ERROR}{type(error).__name__}: {error}"
+        return could_not(error)
 
 
 async def _key_file(house: House, _twin: Twin | None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ironclaw.core.errors import IronClawError
 from ironclaw.prove.house import measure, twins
 from ironclaw.prove.house.private import GREEDY, open_house
-from ironclaw.prove.model import ERROR, Check, Measured
+from ironclaw.prove.model import ERROR, Check, Measured, could_not
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,7 +86,7 @@ async def _tried(house: House, doing: _Doing) -> str:
     try:
         return await _stopped(house, doing)
     except (IronClawError, OSError, TimeoutError, ValueError, LookupError) as error:
-        return f"{ERROR}{type(error).__name__}: {error}"
+        return could_not(error)
 
 
 async def _stopped(house: House, doing: _Doing) -> str:
