@@ -100,7 +100,9 @@ def _row(check: Check, twin: Twin | None) -> str:
     without = f"none: {check.why_no_twin}" if twin is None else ", ".join(twin.removes)
     needs = [str(check.needs)] if check.needs else []
     needs += ["slow"] if check.is_slow else []
-    cells = (f"`{check.name}`", check.claim, check.attack, check.control, without, ", ".join(needs))
+    behind = twin.behind(check.control) if twin else ()
+    control = "; then: ".join(filter(None, (check.control, ", ".join(behind))))
+    cells = (f"`{check.name}`", check.claim, check.attack, control, without, ", ".join(needs))
     return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 

@@ -9,7 +9,9 @@ from typing import Final
 import pytest
 
 from ironclaw.airlock import confine
-from ironclaw.prove.model import ERROR, Check, Group, Stage
+from ironclaw.prove import controls as c
+from ironclaw.prove.house.twins import KEY_REMOVED, MOUNTS
+from ironclaw.prove.model import ERROR, Check, Group, Stage, Twin
 from ironclaw.prove.stages import STAGES
 from ironclaw.sandbox.posture import CHECKS as POSTURE
 from ironclaw.sandbox.runsc import FLAGS
@@ -21,6 +23,21 @@ CHECKS: Final = [(stage, check) for stage in STAGES for check in stage.checks]
 NAMES: Final = [check.name for _stage, check in CHECKS]
 CONTROLS: Final = {check.control for _stage, check in CHECKS}
 REMOVED: Final = {control for stage in STAGES for twin in stage.twins for control in twin.removes}
+
+READ_ONLY: Final = {
+    *(c.READ_ONLY_ROOT, c.READ_ONLY_BIND, c.HOST_READ_ONLY, c.SHARED_BIND),
+    *(c.IN_READ_ONLY, c.RUN_READ_ONLY, c.SHARED_READ_ONLY),
+}
+ANSWERS: Final = {
+    # A filter, or the right that its caller would need.
+    "EPERM": {c.SECCOMP, c.PROFILE, c.NO_CAPABILITIES, confine.SECCOMP},
+    "EROFS": READ_ONLY,
+    # Owner and mode of the file, or being nobody in their eyes; of an airlock: Landlock.
+    "EACCES": {c.OWNER, c.NO_USER, confine.LANDLOCK},
+    "ENOENT": {c.MOUNT_TABLE, confine.ROOT, MOUNTS, KEY_REMOVED, "gVisor resolves names itself"},
+}
+"""By the error that an attack meets: the controls that answer so."""
+ANSWERED: Final = [(stage, check) for stage, check in CHECKS if check.expected & {*ANSWERS}]
 
 NOT_FLAGS_OF_THE_WALL: Final = {
     "--dcache=64": "how many deleted segments the gofer keeps open: without it a long conversation "
@@ -50,6 +67,28 @@ def test_a_twin_goes_without_the_control(stage: Stage, check: Check) -> None:
     (twin,) = [twin for twin in stage.twins if twin.name == check.twin]
 
     assert check.control in twin.removes
+
+
+@pytest.mark.parametrize(
+    ("stage", "check"), ANSWERED, ids=[check.name for _stage, check in ANSWERED]
+)
+def test_the_control_is_the_layer_that_answers_first(stage: Stage, check: Check) -> None:
+    """Its error says which it was. Where several may answer, the twin's first is named."""
+    could = set().union(*(ANSWERS.get(word, set()) for word in check.expected))
+
+    assert check.control in could
+    if len(check.expected) > 1:
+        assert [twin.removes[0] for twin in stage.twins if twin.name == check.twin] == [
+            check.control
+        ]
+
+
+def test_the_layers_behind_the_first_are_those_that_its_twin_takes_away_too() -> None:
+    twin = Twin("open", ("modes", "mount", "bind"))
+
+    assert twin.behind("modes") == ("mount", "bind")
+    assert twin.behind("mount") == ("modes", "bind")
+    assert Twin("bare", ("modes",)).behind("modes") == ()
 
 
 def test_names_are_unique() -> None:
@@ -105,8 +144,9 @@ def test_every_fact_of_the_posture_is_checked() -> None:
 
 
 def test_every_limit_of_a_box_is_a_control() -> None:
+    """By itself, or behind another: the filter refuses a thread before its limit is met."""
     assert [
-        name for name in RLIMITS if f"rlimit {name.removeprefix('RLIMIT_')}" not in CONTROLS
+        name for name in RLIMITS if f"rlimit {name.removeprefix('RLIMIT_')}" not in REMOVED
     ] == []
     assert Rlimit  # the spec's limits are of this kind, and `rule process.rlimits` pins their names
 

@@ -97,11 +97,11 @@ _ROWS: Final[dict[Twin, Weakening]] = {
     Twin("in-flag", (c.IN_READ_ONLY,)): Weakening(spec=s.writable("/queue/in")),
     Twin("run-flag", (c.RUN_READ_ONLY,)): Weakening(spec=s.writable("/run/ironclaw")),
     Twin("shared-flag", (c.SHARED_READ_ONLY,)): Weakening(spec=s.writable("/shared")),
-    Twin("in-writable", (c.IN_READ_ONLY, c.HOST_READ_ONLY, c.OWNER)): Weakening(
+    Twin("in-writable", (c.OWNER, c.IN_READ_ONLY, c.HOST_READ_ONLY)): Weakening(
         spec=s.together(s.writable("/queue/in"), s.own_source("/queue/in"))
     ),
     Twin(
-        "run-writable", (c.SECCOMP, c.HOST_UDS, c.RUN_READ_ONLY, c.HOST_READ_ONLY, c.OWNER)
+        "run-writable", (c.OWNER, c.RUN_READ_ONLY, c.HOST_READ_ONLY, c.SECCOMP, c.HOST_UDS)
     ): Weakening(
         spec=s.together(s.writable("/run/ironclaw"), s.loose("/run/ironclaw")),
         without_flags=("--oci-seccomp", "--host-uds"),
@@ -109,7 +109,7 @@ _ROWS: Final[dict[Twin, Weakening]] = {
         host=h.then(h.let_group_write),
     ),
     Twin("more-sockets", (c.RUN_READ_ONLY, c.MOUNT_TABLE)): Weakening(host=h.then(h.grant)),
-    Twin("shared-writable", (c.SHARED_READ_ONLY, c.OWNER)): Weakening(
+    Twin("shared-writable", (c.OWNER, c.SHARED_READ_ONLY)): Weakening(
         spec=s.together(s.writable("/shared"), s.own_source("/shared"))
     ),
     **{

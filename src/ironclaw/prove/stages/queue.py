@@ -53,7 +53,7 @@ def _suid(_lab: Lab) -> Iterator[None]:
 
 
 BOXES: Final[dict[Twin, Weakening]] = {
-    Twin(queue_files.IN_OPEN, (c.IN_READ_ONLY, c.HOST_READ_ONLY, c.OWNER)): Weakening(
+    Twin(queue_files.IN_OPEN, (c.OWNER, c.IN_READ_ONLY, c.HOST_READ_ONLY)): Weakening(
         spec=spec_changes.together(
             spec_changes.writable("/queue/in"), spec_changes.on_mount("/queue/in", _real_in)
         ),

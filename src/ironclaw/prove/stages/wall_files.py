@@ -8,13 +8,14 @@ from ironclaw.prove import controls as w
 from ironclaw.prove.model import Check
 
 _NO_WRITE: Final = frozenset({"EROFS", "EACCES", "EPERM"})
+_MODE: Final = frozenset({"EACCES"})
 _REFUSED: Final = frozenset({"EPERM"})
 _NONE: Final = frozenset({"none"})
 _FULL: Final = frozenset({"capped No space left on device"})
 _READ_ONLY: Final = {
-    "in": ("/queue/in", "the host's records", w.IN_READ_ONLY, w.HOST_READ_ONLY),
-    "run": ("/run/ironclaw", "its sockets", w.RUN_READ_ONLY, w.HOST_READ_ONLY),
-    "shared": ("/shared", "what people share with it", w.SHARED_READ_ONLY, w.OWNER),
+    "in": ("/queue/in", "the host's records", w.IN_READ_ONLY),
+    "run": ("/run/ironclaw", "its sockets", w.RUN_READ_ONLY),
+    "shared": ("/shared", "what people share with it", w.SHARED_READ_ONLY),
 }
 _PROGRAMS: Final = {
     "workspace": "/workspace",
@@ -25,7 +26,7 @@ _PROGRAMS: Final = {
 
 
 def _flag(name: str) -> Check:
-    place, what, control, _ = _READ_ONLY[name]
+    place, what, control = _READ_ONLY[name]
     return Check(
         f"files.{name}_flag",
         f"The box's kernel itself holds {what} read-only.",
@@ -37,12 +38,12 @@ def _flag(name: str) -> Check:
 
 
 def _write(name: str) -> Check:
-    place, what, _, control = _READ_ONLY[name]
+    place, what, _ = _READ_ONLY[name]
     return Check(
         f"files.{name}_write",
         f"A box cannot change {what}.",
         f"make a file in {place}",
-        control,
+        w.OWNER,
         _NO_WRITE,
         twin=f"{name}-writable",
     )
@@ -54,14 +55,18 @@ def _program(name: str) -> Check:
         f"files.{name}_program",
         f"A box cannot run a program from {place}.",
         f"put a program into {place} and execute it",
-        w.noexec(place),
-        frozenset({"EPERM", "EACCES"}),
+        w.SECCOMP,
+        _REFUSED,
         twin=f"exec-{place.strip('/').replace('/', '-')}",
     )
 
 
-def _powerful(name: str, claim: str, attack: str, expected: frozenset[str]) -> Check:
-    return Check(f"files.{name}", claim, attack, w.SECCOMP, expected, twin="all-powerful")
+def _powerful(name: str, claim: str, attack: str) -> Check:
+    return Check(f"files.{name}", claim, attack, w.SECCOMP, _REFUSED, twin="all-powerful")
+
+
+def _modes(name: str, claim: str, attack: str, expected: frozenset[str] = _MODE) -> Check:
+    return Check(f"files.{name}", claim, attack, w.NO_USER, expected, twin="all-powerful")
 
 
 FILES: Final = (
@@ -77,30 +82,20 @@ FILES: Final = (
         "files.root_write",
         "A box cannot write to the root file system, whatever modes allow.",
         "make a file in a directory that is open to everybody",
-        w.READ_ONLY_BIND,
+        w.READ_ONLY_ROOT,
         frozenset({"EROFS"}),
         twin="writable-root",
     ),
     *(_flag(name) for name in _READ_ONLY),
     *(_write(name) for name in _READ_ONLY),
     *(_program(name) for name in _PROGRAMS),
-    _powerful("mount", "A box cannot mount.", "mount a tmpfs over /tmp", _REFUSED),
-    _powerful("umount", "A box cannot unmount.", "unmount /queue/in", _REFUSED),
-    _powerful("chroot", "A box cannot change its root.", "chroot into /tmp", _REFUSED),
-    _powerful(
-        "tunnel",
-        "A box cannot make a network interface.",
-        "TUNSETIFF on /dev/net/tun",
-        _REFUSED,
-    ),
-    _powerful(
-        "sysctl",
-        "A box cannot set a kernel parameter.",
-        "write /proc/sys/kernel/hostname",
-        _NO_WRITE,
-    ),
-    _powerful("sysrq", "A box cannot use the magic keys.", "write /proc/sysrq-trigger", _NO_WRITE),
-    _powerful("sys_write", "Nothing in /sys can be written.", "look for a file that can", _NONE),
+    _powerful("mount", "A box cannot mount.", "mount a tmpfs over /tmp"),
+    _powerful("umount", "A box cannot unmount.", "unmount /queue/in"),
+    _powerful("chroot", "A box cannot change its root.", "chroot into /tmp"),
+    _powerful("tunnel", "A box cannot make a network interface.", "TUNSETIFF on /dev/net/tun"),
+    _modes("sysctl", "A box cannot set a kernel parameter.", "write /proc/sys/kernel/hostname"),
+    _modes("sysrq", "A box cannot use the magic keys.", "write /proc/sysrq-trigger"),
+    _modes("sys_write", "Nothing in /sys can be written.", "look for a file that can", _NONE),
     Check(
         "files.device",
         "A box cannot make a device.",
@@ -209,7 +204,7 @@ LIMITS: Final = (
         "threads",
         "A box starts so many threads and no more.",
         "start four times as many as its limit",
-        w.THREADS,
+        w.SECCOMP,
         twin="many-threads",
         expected=frozenset({"capped", "no thread at all"}),
     ),

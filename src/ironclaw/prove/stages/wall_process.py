@@ -9,6 +9,7 @@ from ironclaw.prove.model import Check
 
 _REFUSED: Final = frozenset({"EPERM"})
 _NO_WRITE: Final = frozenset({"EROFS", "EACCES", "EPERM"})
+_READ_ONLY: Final = frozenset({"EROFS"})
 _CALLS: Final = {
     "fork": "make a process",
     "clone3": "make a process by a call that no filter can look into",
@@ -189,8 +190,16 @@ PRIVILEGE: Final = (
 )
 
 
-def _self(name: str, what: str, attack: str, control: str, twin: str) -> Check:
-    return Check(f"self.{name}", f"An agent cannot {what}.", attack, control, _NO_WRITE, twin=twin)
+def _self(
+    name: str,
+    what: str,
+    attack: str,
+    control: str,
+    twin: str,
+    *,
+    expected: frozenset[str] = _NO_WRITE,
+) -> Check:
+    return Check(f"self.{name}", f"An agent cannot {what}.", attack, control, expected, twin=twin)
 
 
 SELF: Final = (
@@ -198,43 +207,47 @@ SELF: Final = (
         "code",
         "change the program it runs",
         "write to a program file that belongs to its own id",
-        w.READ_ONLY_BIND,
+        w.READ_ONLY_ROOT,
         "writable-root",
+        expected=_READ_ONLY,
     ),
     _self(
         "program",
         "replace the program it runs",
         "rename a program file that belongs to its own id",
-        w.READ_ONLY_BIND,
+        w.READ_ONLY_ROOT,
         "writable-root",
+        expected=_READ_ONLY,
     ),
     _self(
         "setup",
         "write its own configuration",
         "put a first record into /queue/in",
-        w.IN_READ_ONLY,
+        w.OWNER,
         "in-writable",
     ),
     _self(
         "egress_grant",
         "grant itself the network",
         "make /run/ironclaw/egress.sock",
-        w.RUN_READ_ONLY,
+        w.SECCOMP,
         "run-writable",
+        expected=_REFUSED,
     ),
     _self(
         "tools_grant",
         "grant itself tools",
         "make /run/ironclaw/tools.sock",
-        w.RUN_READ_ONLY,
+        w.SECCOMP,
         "run-writable",
+        expected=_REFUSED,
     ),
-    _self("bell", "remove its own bell", "unlink bell.sock", w.RUN_READ_ONLY, "run-writable"),
+    _self("bell", "remove its own bell", "unlink bell.sock", w.OWNER, "run-writable"),
     _self(
         "skill",
         "teach itself a skill",
         "write /shared/SKILL.md",
-        w.SHARED_READ_ONLY,
+        w.OWNER,
         "shared-writable",
     ),
     Check(
