@@ -44,6 +44,7 @@ class Code(enum.StrEnum):
     BOX_BROKEN = "box_broken"
     BOX_HUNG = "box_hung"
     QUARANTINED = "quarantined"
+    TOO_MANY_STEPS = "too_many_steps"
     BOX_OUT_OF_MEMORY = "box_out_of_memory"
     BOX_OUT_OF_DISK = "box_out_of_disk"
     NOT_CONTAINED = "not_contained"
@@ -89,6 +90,7 @@ CODES: dict[Code, CodeRow] = {
     Code.BOX_HUNG: CodeRow(53, 502, "The agent program no longer answers its watchdog."),
     Code.QUARANTINED: CodeRow(54, 409, "The session is quarantined; start a new one."),
     Code.NOT_CONTAINED: CodeRow(55, 502, "An attack of the proof got through, or proves nothing."),
+    Code.TOO_MANY_STEPS: CodeRow(56, 502, "A turn took every step that its agent may take."),
     Code.BOX_OUT_OF_MEMORY: CodeRow(57, 502, "The agent took more memory than it may."),
     Code.BOX_OUT_OF_DISK: CodeRow(58, 502, "The agent used more disk than it may."),
     Code.RUNTIME_MISSING: CodeRow(60, 503, "runsc is not installed."),

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ironclaw.domain.disk import Over
-    from ironclaw.domain.model import Agent, Message, Session
+    from ironclaw.domain.model import Agent, Delivery, Message, Session
     from ironclaw.domain.ports import AirlockLink, LinkEvent
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.slots import Slot
@@ -330,6 +330,7 @@ class Life:
         # A box that only says that it cannot go on has got nothing done.
         self._progressed |= any(not isinstance(body, Trouble) for body in out.bodies)
         self._parts.announce.committed(committed.deliveries)
+        note_failures(committed.deliveries)
         self._answered.update(committed.answered)
         for name in committed.answered:
             if (message := self._sent.pop(name, None)) is not None:
@@ -408,6 +409,15 @@ class Life:
         else:
             _log.error("life_bug", task=name, exc_info=error)
             self.end("bug", type(error).__name__, code=Code.BUG)
+
+
+def note_failures(deliveries: Sequence[Delivery]) -> None:
+    """Log what people are told of failures: whose and why, never a word of it."""
+    for told in deliveries:
+        if told.is_error:
+            _log.warning(
+                "turn_failed", session=told.session, message=told.message, code=told.code
+            )
 
 
 async def _publish(link: AirlockLink, bodies: Sequence[InboundBody]) -> None:

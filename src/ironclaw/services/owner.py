@@ -17,7 +17,7 @@ from ironclaw.core.errors import HostError, IronClawError, PeerError, PolicyErro
 from ironclaw.core.log import get_logger
 from ironclaw.domain.lifecycle import MAX_DELAY_S, Park, Rest, Retry, after_end
 from ironclaw.domain.model import SessionState
-from ironclaw.services.life import End, Life
+from ironclaw.services.life import End, Life, note_failures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -280,7 +280,8 @@ class Owner:
     async def _fail(self, text: str, code: Code) -> None:
         for message in await self._parts.ledger.backlog(self._id):
             if message.engage:
-                await self._parts.ledger.fail_message(message.id, text=text, code=code)
+                failed = await self._parts.ledger.fail_message(message.id, text=text, code=code)
+                note_failures(failed.deliveries)
         self._parts.announce.due()
 
     async def _wait(self, delay_s: float) -> None:

@@ -47,7 +47,7 @@ CODES: Final[dict[WireCode, Code]] = {
     WireCode.MODEL_REFUSED: Code.MODEL_FAILED,
     WireCode.MODEL_UNAVAILABLE: Code.MODEL_FAILED,
     WireCode.CONTEXT_TOO_LONG: Code.TOO_LARGE,
-    WireCode.TOO_MANY_STEPS: Code.BOX_BROKEN,
+    WireCode.TOO_MANY_STEPS: Code.TOO_MANY_STEPS,
     WireCode.INTERNAL: Code.BOX_BROKEN,
 }
 """The code of a failed turn on every surface of the host."""
@@ -61,7 +61,8 @@ WORDS: Final[dict[WireCode, str]] = {
     WireCode.MODEL_REFUSED: "The model refused this request for good; trying again will not help.",
     WireCode.MODEL_UNAVAILABLE: "The model cannot be reached now. Please try again later.",
     WireCode.CONTEXT_TOO_LONG: "This conversation has become too long for the model.",
-    WireCode.TOO_MANY_STEPS: "The agent used all the steps it may take without coming to an end.",
+    WireCode.TOO_MANY_STEPS: "The agent used all the steps it may take without coming to an end. "
+    "Ask for less at once.",
     WireCode.INTERNAL: "Something went wrong on our side. Please try again.",
 }
 """What a person is told when a turn failed: the host's own words, never the box's."""

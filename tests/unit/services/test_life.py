@@ -319,3 +319,34 @@ async def test_trouble_is_logged_by_its_code_and_the_session_goes_on(core: Core)
     await until(lambda: core.isolator.discarded)
     await core.hear(talk, "two")
     assert "I remember 1 earlier message" in (await core.answered(talk, 2))[1]
+
+
+class _Heard:
+    """A log for a test: what was said at `warning`."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, object]]] = []
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.lines.append((event, fields))
+
+    def __getattr__(self, _level: str) -> object:
+        return lambda *_event, **_fields: None
+
+
+async def test_each_failed_turn_is_logged_by_its_code_and_without_a_word_of_it(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+):
+    heard = _Heard()
+    monkeypatch.setattr(life, "_log", heard)
+    talk = await core.store.begin()
+    by_box = await core.hear(talk, "!fail permanent")
+    await core.answered(talk, 1)
+    by_host = await core.hear(talk, "!hang")
+    await until(lambda: core.box().todo)
+    await core.sessions.stop(talk.session)
+
+    assert heard.lines == [
+        ("turn_failed", {"session": talk.session, "message": message.id, "code": code})
+        for message, code in ((by_box, Code.MODEL_FAILED), (by_host, Code.STOPPED))
+    ]

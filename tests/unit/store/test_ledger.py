@@ -213,6 +213,14 @@ async def test_a_notice_goes_to_who_spoke_last_and_fails_nothing(talk: Conversat
     assert [entry.text for entry in past.entries] == ["a", "yes"]
 
 
+async def test_a_turn_that_took_all_its_steps_has_a_code_of_its_own(talk: Conversation):
+    heard = await talk.hear("a")
+    body = TurnEnd(turn=heard.message.id, index=0, entries=(), failed=WireCode.TOO_MANY_STEPS)
+    (told,) = (await commit(talk, 1, body)).deliveries
+    assert told.code == Code.TOO_MANY_STEPS
+    assert "all the steps it may take" in told.text
+
+
 async def test_a_session_nobody_spoke_to_has_nobody_to_notify(talk: Conversation):
     told = await talk.core.ledger.notify(talk.session, text="x", code=Code.BOX_OUT_OF_DISK)
     assert told == ((), ())
