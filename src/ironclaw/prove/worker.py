@@ -25,6 +25,7 @@ from ironclaw.prove.lab.opened import open_lab
 from ironclaw.prove.report.model import Report, machine_facts, write_report
 from ironclaw.prove.runner import Choice, run_checks, run_twins
 from ironclaw.prove.stages import STAGES
+from ironclaw.services.enclosing import airlocks_weaker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,10 @@ async def _main(asked: Choice, checks: bool, twins: bool) -> None:  # noqa: FBT0
             judged,
             stages=STAGES,
             choice=choice,
-            weaker=lab.isolator.weaker(),
+            weaker=(
+                *lab.isolator.weaker(),
+                *await airlocks_weaker(lab.isolator, lab.airlocks),
+            ),
             machine=machine_facts(lab),
             took_s=round(time.monotonic() - began, 1),
         )

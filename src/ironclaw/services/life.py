@@ -415,9 +415,7 @@ def note_failures(deliveries: Sequence[Delivery]) -> None:
     """Log what people are told of failures: whose and why, never a word of it."""
     for told in deliveries:
         if told.is_error:
-            _log.warning(
-                "turn_failed", session=told.session, message=told.message, code=told.code
-            )
+            _log.warning("turn_failed", session=told.session, message=told.message, code=told.code)
 
 
 async def _publish(link: AirlockLink, bodies: Sequence[InboundBody]) -> None:

@@ -21,9 +21,10 @@ from ironclaw.core.log import get_logger
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.disk import check_limits
 from ironclaw.domain.ports import BoxArrived, BoxGone, Durable, LaunchSpec
+from ironclaw.services.enclosing import in_words, start_enclosed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import AgentId
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
 HELLO_TIMEOUT_S: Final = 20.0
 """From the start of a box to its hello; a cold start takes 0.3 s on an idle machine."""
-
-_GROUP: Final = "cgroup"
-"""The control on an airlock that the isolator adds to its own."""
 
 _log = get_logger("slots")
 
@@ -118,7 +116,7 @@ class Slots:
     @property
     def weaker(self) -> tuple[str, ...]:
         """What some airlock of this core went without, in words; empty on a full host."""
-        return _in_words(sorted(self._missing))
+        return in_words(sorted(self._missing))
 
     @property
     def blank(self) -> int:
@@ -226,23 +224,14 @@ class Slots:
                     proof,
                     airlock_held=link.controls,
                     airlock_missing=link.missing,
-                    weaker=(*proof.weaker, *_in_words(link.missing)),
+                    weaker=(*proof.weaker, *in_words(link.missing)),
                 ),
                 workspace=workspace or name,
                 made_of=(spec.rootfs.digest, spec.limits),
             )
 
     async def _airlock(self, directory: SlotDir) -> AirlockLink:
-        link = await self._airlocks.start(directory)
-        try:
-            is_enclosed = await self._isolator.enclose(directory.slot, link.pid)
-        except BaseException:
-            await link.close()
-            raise
-        if is_enclosed:
-            link.controls = (*link.controls, _GROUP)
-        else:
-            link.missing = (*link.missing, _GROUP)
+        link = await start_enclosed(self._isolator, self._airlocks, directory)
         self._missing.update(link.missing)
         return link
 
@@ -359,10 +348,6 @@ class Slots:
             waiting.remove(slot)
             await self._release_blank(slot)
             self._refill(agent)
-
-
-def _in_words(missing: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"airlocks run without {control}" for control in missing)
 
 
 async def _first_facts(link: AirlockLink) -> Facts | None:

@@ -13,6 +13,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
 from ironclaw.domain.ports import Durable
 from ironclaw.services import slots
+from ironclaw.services.enclosing import airlocks_weaker
 from ironclaw.testing.fakes_wall import FakeLink
 
 if TYPE_CHECKING:
@@ -282,6 +283,21 @@ async def test_every_airlock_is_limited_and_a_host_that_cannot_is_said(core: Cor
     assert "airlocks run without cgroup" in weaker.receipt.weaker
     assert core.slots.weaker == ("airlocks run without cgroup",)
     await core.slots.release(weaker)
+
+
+async def test_what_airlocks_go_without_is_the_same_list_for_whoever_asks(core: Core, agent: Agent):
+    """The proof asks with an airlock of its own; receipts and `status` with those that work."""
+    core.isolator.can_enclose = False
+    asked = await airlocks_weaker(core.isolator, core.airlocks)
+    assert core.link().is_dead
+    assert core.isolator.discarded
+
+    slot = await core.slots.take(agent, workspace="mine")
+
+    assert slot.receipt is not None
+    assert asked == core.slots.weaker == ("airlocks run without cgroup",)
+    assert set(asked) <= set(slot.receipt.weaker)
+    await core.slots.release(slot)
 
 
 async def test_an_airlock_that_cannot_be_looked_after_is_ended(
