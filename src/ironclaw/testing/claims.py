@@ -12,7 +12,7 @@ from ironclaw.prove.model import Group
 from ironclaw.prove.stages import STAGES
 
 if TYPE_CHECKING:
-    from ironclaw.prove.model import Check, Twin
+    from ironclaw.prove.model import Check, Stage, Twin
 
 
 class About(NamedTuple):
@@ -67,6 +67,23 @@ ABOUT: Final = {
 }
 
 
+ABOUT_STAGES: Final = {
+    "spec": "The builder of the spec is asked for weaker specs; no box is started.",
+    "image": "The image's tree is searched for what an attacker could use.",
+    "posture": "The proof of each launch is proven: each of its facts is made to differ.",
+    "ground": "The host's own directories and mounts of a slot, as they are made for a box.",
+    "refusals": "Production is given launches that are not what was asked for.",
+    "wall": "A hostile program in `/sandbox`'s place, in one box: every attack in turn.",
+    "queue": "Hostile segments, read by a real airlock.",
+    "sockets": "Hostile frames and connections, answered by a real airlock.",
+    "airlock": "Hostile code in an airlock's place.",
+    "greed": "A whole house: a box takes all that it can get while a sibling works.",
+    "stopping": "A whole house: boxes that do not want to end.",
+    "secrecy": "A whole house: what a session learns of others, and a program beside the agent.",
+}
+"""What each stage does, by the name that `--only` takes."""
+
+
 def claims() -> str:
     """What docs/security/claims.md says below its title."""
     checks = [check for stage in STAGES for check in stage.checks]
@@ -74,7 +91,9 @@ def claims() -> str:
     intro = f"""\
         {len(checks)} checks, {len(twins)} of them with a twin: the same attack on a copy that goes
         without the named controls, where the check must fail. `ironclaw prove --only NAME` runs
-        one check or one group, with `--twins` its twin.
+        one check, one group (a heading below) or one stage, with `--twins` its twin.
+
+        *Control* is what answers first in production, and after *then* what stands behind it.
 
         *Harm* is what the attacks of a group aim at, in the words of
         [the attack model](attack-model.md). *Needs* is what a host must offer for the control to
@@ -82,7 +101,7 @@ def claims() -> str:
         check whose need is not met is listed as not enforced, never as passed. *Slow* checks are
         left out of `--quick`.
         """
-    parts = [textwrap.dedent(intro)]
+    parts = [textwrap.dedent(intro), _stages()]
     for group in Group:
         mine = [check for check in checks if check.group is group]
         if mine:
@@ -94,6 +113,23 @@ def claims() -> str:
                 f"|---|---|---|---|---|---|\n{rows}\n"
             )
     return "".join(parts)
+
+
+def _stages() -> str:
+    rows = "\n".join(
+        f"| `{stage.name}` | {ABOUT_STAGES[stage.name]} | {len(stage.checks)} | "
+        f"{', '.join(f'`{group}`' for group in Group if group in _groups(stage))} |"
+        for stage in STAGES
+    )
+    return (
+        "\n## Stages\n\nA stage is what is set up once and attacked in one go; a group is what\n"
+        "checks are about. In this order:\n\n"
+        f"| stage | what is done | checks | in groups |\n|---|---|---|---|\n{rows}\n"
+    )
+
+
+def _groups(stage: Stage) -> set[Group]:
+    return {check.group for check in stage.checks}
 
 
 def _row(check: Check, twin: Twin | None) -> str:

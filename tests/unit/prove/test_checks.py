@@ -12,12 +12,14 @@ from ironclaw.airlock import confine
 from ironclaw.prove import controls as c
 from ironclaw.prove.house.twins import KEY_REMOVED, MOUNTS
 from ironclaw.prove.model import ERROR, Check, Group, Stage, Twin
+from ironclaw.prove.runner import Choice
 from ironclaw.prove.stages import STAGES
 from ironclaw.sandbox.posture import CHECKS as POSTURE
 from ironclaw.sandbox.runsc import FLAGS
 from ironclaw.sandbox.spec import Rlimit
 from ironclaw.sandbox.spec_check import RLIMITS, RULES
-from ironclaw.testing.claims import ABOUT
+from ironclaw.testing.claims import ABOUT, ABOUT_STAGES
+from ironclaw.testing.docs import DOCS
 
 CHECKS: Final = [(stage, check) for stage in STAGES for check in stage.checks]
 NAMES: Final = [check.name for _stage, check in CHECKS]
@@ -125,8 +127,20 @@ def test_there_are_enough_of_them() -> None:
     assert len(with_twin) >= 90
 
 
-def test_every_group_is_explained() -> None:
+def test_every_group_and_every_stage_is_explained() -> None:
     assert set(ABOUT) == set(Group)
+    assert list(ABOUT_STAGES) == [stage.name for stage in STAGES]
+
+
+def test_the_documents_name_parts_of_the_proof_that_there_are() -> None:
+    named = {
+        (path.name, name)
+        for path in (DOCS / "security").glob("*.md")
+        for name in re.findall(r"--only ([a-z][a-zA-Z0-9_.]*)", path.read_text(encoding="utf-8"))
+    }
+
+    assert len(named) > len(Group)
+    assert Choice(only=tuple(name for _path, name in named)).unknown(STAGES) == []
 
 
 def test_every_flag_of_runsc_is_a_control() -> None:

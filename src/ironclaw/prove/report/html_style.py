@@ -86,7 +86,7 @@ th, td {
 thead th { border-top: 0; color: var(--soft); font-size: .78rem; font-weight: 600; }
 td p { margin: 0; }
 .small { color: var(--soft); font-size: .86rem; }
-.w-result { width: 7.5rem; } .w-control { width: 19%; } .w-outcome { width: 17%; }
+.w-result { width: 8.5rem; } .w-control { width: 19%; } .w-outcome { width: 17%; }
 .w-twin { width: 22%; } .w-name { width: 30%; }
 .mark {
   display: inline-block; white-space: nowrap;

@@ -92,7 +92,8 @@ _SCENES: Final = (
             *("start six hundred threads that all want to run", "gVisor's own kernel", ""),
             needs=Need.CGROUPS,
             why_no_twin="gVisor runs a box's threads on few threads of the host, so a bomb does "
-            "not reach the cgroup's limit behind it, which other checks have twins for.",
+            "not reach the cgroup's limit behind it, which other checks have twins for. It is "
+            "counted in the cgroup: without one it is not claimed.",
         ),
         scenes.take_pids,
         scenes.CROWD,
