@@ -84,13 +84,17 @@ def of_stopped_house(mine: Settings, session: str) -> dict[str, Any]:
     return _told(raw)
 
 
-def save(told: dict[str, Any], target: Path) -> None:
+def save(told: dict[str, Any], target: Path) -> str:
     """Write the envelope of a receipt, in the bytes that were signed, to a file.
+
+    Returns:
+        The fingerprint of the key that signed it.
 
     Raises:
         UserError: `INVALID`: the file cannot be written.
     """
-    raw = receipts.envelope_bytes(msgspec.convert(told["envelope"], Envelope))
+    envelope = msgspec.convert(told["envelope"], Envelope)
+    raw = receipts.envelope_bytes(envelope)
     try:
         target.write_bytes(raw)
     except OSError as error:
@@ -99,6 +103,7 @@ def save(told: dict[str, Any], target: Path) -> None:
             f"{target} cannot be written: {error.strerror}.",
             hint="Name a file in a directory of yours.",
         ) from error
+    return ", ".join(signature.keyid for signature in envelope.signatures)
 
 
 def show(told: dict[str, Any]) -> None:

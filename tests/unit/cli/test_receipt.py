@@ -161,6 +161,18 @@ def test_a_saved_receipt_verifies(cli: Any, house: FakeHouse, tmp_path: Path) ->
     assert told["envelope"] == json.loads((tmp_path / "saved.json").read_bytes())
 
 
+def test_a_saved_receipt_says_where_it_is_and_whose_key_signed_it(
+    cli: Any, house: FakeHouse, tmp_path: Path
+) -> None:
+    session = json.loads(cli("chat", "demo", "hello", "--json")[1])["session"]
+    saved = str(tmp_path / "saved.json")
+
+    out = cli("session", "receipt", session, "--save", saved)[1]
+
+    assert [line.split(maxsplit=2)[2] for line in out.splitlines()[-2:]] == [saved, SIGNER.key_id]
+    assert "saved to" not in cli("session", "receipt", session)[1]
+
+
 def test_a_receipt_that_cannot_be_saved_says_where(cli: Any, house: FakeHouse) -> None:
     session = json.loads(cli("chat", "demo", "hello", "--json")[1])["session"]
 

@@ -92,12 +92,14 @@ def session_receipt(
         if error.code is not Code.NOT_RUNNING:
             raise
         told = receipt.of_stopped_house(settings(), session)
-    if save is not None:
-        receipt.save(told, save)
+    signed_with = None if save is None else receipt.save(told, save)
     if as_json:
         render.data(told)
-    else:
-        receipt.show(told)
+        return
+    receipt.show(told)
+    if save is not None and signed_with is not None:
+        render.line()
+        render.fields({"saved to": str(save), "signed with": signed_with})
 
 
 @session_app.command("transcript")
