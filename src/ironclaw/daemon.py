@@ -154,6 +154,7 @@ async def open_core(
             clock=clock,
             tasks=tasks,
         )
+        providers = Providers({"scripted": Scripted()})
         sessions = Sessions(
             SessionParts(
                 ledger=ledger,
@@ -167,7 +168,7 @@ async def open_core(
                     copies=ReceiptFiles(settings.receipts_dir),
                     clock=clock,
                 ),
-                models=ModelService(Providers({"scripted": Scripted()})),
+                models=ModelService(providers),
                 announce=delivery,
                 meters=metrics,
                 clock=clock,
@@ -212,6 +213,7 @@ async def open_core(
                 rootfs=rootfs,
                 weaker=isolator.weaker(),
             ),
+            check_model=providers.check,
         )
         core = Core(
             house=house,

@@ -20,10 +20,11 @@ from ironclaw.domain.access import Rank, rank
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Engage, Partition, Role, SenderScope
+from ironclaw.domain.tools import check_tools
 from ironclaw.services.house import ChatEvent, Health, SessionView
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from ironclaw.core.ids import AgentId, ChatId, PrincipalId, SessionId, WiringId
     from ironclaw.domain.model import (
@@ -79,6 +80,7 @@ class Household:
         audit: Trail,
         hub: Hub,
         machine: Machine,
+        check_model: Callable[[str], None],
     ) -> None:
         self._registry = registry
         self._ledger = ledger
@@ -89,6 +91,7 @@ class Household:
         self._audit = audit
         self._hub = hub
         self._machine = machine
+        self._check_model = check_model
         self._wiring = asyncio.Lock()
 
     # --- talking ----------------------------------------------------------------------------------
@@ -174,6 +177,8 @@ class Household:
         self, *, name: str, persona: str, model: str, tools: Sequence[str], pool_size: int
     ) -> Agent:
         """Make an agent and begin to keep blank slots for it."""
+        check_tools(tools)
+        self._check_model(model)
         agent = await self._registry.create_agent(
             name=name, persona=persona, model=model, tools=tools, pool_size=pool_size
         )

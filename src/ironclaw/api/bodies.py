@@ -158,6 +158,19 @@ class StandingList(_Out, frozen=True):
     standings: list[StandingOut]
 
 
+class HouseLimits(_Out, frozen=True):
+    """The house's own limits, for what an agent's `limits` leave null."""
+
+    disk_bytes: int
+    disk_files: int
+
+
+class AgentOut(Agent, frozen=True, kw_only=True):
+    """An agent, and what holds for it where it has no limit of its own."""
+
+    house_limits: HouseLimits
+
+
 class SessionList(_Out, frozen=True):
     """Sessions, newest activity first."""
 

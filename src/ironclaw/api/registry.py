@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec import structs
 from starlette.responses import Response
 
 from ironclaw.api import bodies
 from ironclaw.api.endpoint import Call, Endpoint, encode
 from ironclaw.api.scopes import Scope
 from ironclaw.core.ids import PrincipalId, WiringId
-from ironclaw.domain.model import Agent, Wiring
+from ironclaw.domain.model import Wiring
 
 if TYPE_CHECKING:
-    from ironclaw.domain.model import Standing
+    from ironclaw.domain.model import Agent, Standing
 
 _READ = frozenset({Scope.READ})
 _OPERATE = frozenset({Scope.OPERATE})
@@ -36,17 +37,23 @@ async def create_agent(call: Call) -> Response:
         tools=body.tools,
         pool_size=default if body.pool_size is None else body.pool_size,
     )
-    return encode(agent, status=201)
+    return encode(_agent(call, agent), status=201)
 
 
 async def show_agent(call: Call) -> Response:
     """One agent."""
-    return encode(await call.parts.house.agent(call.path("agent")))
+    return encode(_agent(call, await call.parts.house.agent(call.path("agent"))))
 
 
 async def archive_agent(call: Call) -> Response:
     """End an agent."""
-    return encode(await call.parts.house.archive_agent(call.path("agent")))
+    return encode(_agent(call, await call.parts.house.archive_agent(call.path("agent"))))
+
+
+def _agent(call: Call, agent: Agent) -> bodies.AgentOut:
+    sandbox = call.parts.settings.sandbox
+    house = bodies.HouseLimits(disk_bytes=sandbox.disk_bytes, disk_files=sandbox.disk_files)
+    return bodies.AgentOut(**structs.asdict(agent), house_limits=house)
 
 
 async def list_wirings(call: Call) -> Response:
@@ -115,17 +122,19 @@ ENDPOINTS = (
         "Create an agent",
         create_agent,
         body=bodies.CreateAgent,
-        reply=Agent,
+        reply=bodies.AgentOut,
         status=201,
     ),
-    Endpoint("GET", "/v1/agents/{agent}", _READ, "Show an agent", show_agent, reply=Agent),
+    Endpoint(
+        "GET", "/v1/agents/{agent}", _READ, "Show an agent", show_agent, reply=bodies.AgentOut
+    ),
     Endpoint(
         "POST",
         "/v1/agents/{agent}/archive",
         _OPERATE,
         "Archive an agent: its boxes stop, its sessions stay readable",
         archive_agent,
-        reply=Agent,
+        reply=bodies.AgentOut,
     ),
     Endpoint("GET", "/v1/wirings", _READ, "List wirings", list_wirings, reply=bodies.WiringList),
     Endpoint(

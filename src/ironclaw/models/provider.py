@@ -68,8 +68,8 @@ class Registry:
         if provider_name(model) not in self._providers:
             raise UserError(
                 Code.NOT_FOUND,
-                f"there is no model provider {provider_name(model)!r}",
-                hint=f"The providers of this house are: {', '.join(self.names) or 'none'}.",
+                f"There is no model {model[:64]!r} here.",
+                hint=f"The models of this house are: {', '.join(self.names) or 'none'}.",
             )
 
     def find(self, model: str) -> Provider:

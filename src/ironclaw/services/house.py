@@ -145,7 +145,7 @@ class House(Protocol):
     async def create_agent(
         self, *, name: str, persona: str, model: str, tools: Sequence[str], pool_size: int
     ) -> Agent:
-        """Make an agent. Raises UserError (`INVALID`, `CONFLICT`)."""
+        """Make an agent. Raises UserError (`INVALID`, `NOT_FOUND` for a model, `CONFLICT`)."""
         ...
 
     async def archive_agent(self, ref: str) -> Agent:

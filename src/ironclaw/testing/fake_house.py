@@ -37,6 +37,9 @@ from ironclaw.domain.model import (
     Wiring,
 )
 from ironclaw.domain.receipts import shown
+from ironclaw.domain.tools import check_tools
+from ironclaw.models.provider import Registry as Providers
+from ironclaw.models.scripted import Scripted
 from ironclaw.services.house import ChatEvent, Health, Routed, SessionView
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.receipts import sealed
@@ -221,6 +224,8 @@ class FakeHouse:
     ) -> Agent:
         """Make an agent."""
         self._check()
+        check_tools(tools)
+        Providers({"scripted": Scripted()}).check(model)
         if any(agent.name == name for agent in self._agents.values()):
             raise UserError(Code.CONFLICT, "There is such an agent.", hint="Choose another name.")
         agent = Agent(

@@ -138,6 +138,42 @@ def test_an_object_is_shown_for_people(cli: Any, house: FakeHouse) -> None:
     assert re.search(r"^created +\d{4}-\d\d-\d\d ", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("option", "status", "words"),
+    [
+        ("--tool", 3, "clock, list_files, read_file, write_file"),
+        ("--model", 4, "The models of this house are: scripted"),
+    ],
+)
+def test_an_agent_is_not_made_with_what_does_not_exist(
+    cli: Any, house: FakeHouse, option: str, status: int, words: str
+) -> None:
+    refused = cli("agent", "create", "filer", option, "nonsense")
+
+    assert refused[0] == status
+    assert "'nonsense'" in refused[2]
+    assert words in refused[2]
+    assert cli("agent", "show", "filer")[0] == 4
+
+
+def test_the_help_lists_the_tools(cli: Any) -> None:
+    out = " ".join(cli("agent", "create", "--help")[1].split())
+
+    assert "clock, list_files, read_file, write_file" in out
+
+
+def test_a_limit_that_the_house_sets_is_shown_with_its_setting(cli: Any, house: FakeHouse) -> None:
+    made = cli("agent", "create", "helper")[1]
+    told = json.loads(cli("agent", "show", "helper", "--json")[1])
+
+    assert "disk_bytes 1 GiB (sandbox.disk_bytes)" in made
+    assert "disk_files 100,000 (sandbox.disk_files)" in made
+    assert "memory_bytes 256 MiB," in made
+    assert "None" not in made
+    assert told["limits"]["disk_bytes"] is None
+    assert told["house_limits"] == {"disk_bytes": 1024**3, "disk_files": 100_000}
+
+
 @pytest.mark.parametrize("argv", [["nothing"], ["chat"], ["token", "mint"], ["status", "--x"]])
 def test_a_wrong_command_line_ends_with_2(cli: Any, argv: list[str]) -> None:
     assert cli(*argv)[0] == 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon, show, when
 from ironclaw.cli.options import AgentArgument, Json
+from ironclaw.domain.tools import TOOLS
+
+_TOOL: Final = f"A tool it may use: {', '.join(TOOLS)}; repeat for more than one."
 
 agent_app = typer.Typer(
     help="Agents: create, list, show, archive.",
@@ -40,8 +43,10 @@ def agent_create(
     name: Annotated[str, typer.Argument(help="a-z, 0-9 and '-'.")],
     *,
     persona: Annotated[str, typer.Option(help="Who the agent is, in words.")] = "",
-    model: Annotated[str, typer.Option(help="Which model answers.")] = "scripted",
-    tool: Annotated[list[str] | None, typer.Option(help="A tool it may use; repeat.")] = None,
+    model: Annotated[
+        str, typer.Option(help="Which model answers; only `scripted`, offline, for now.")
+    ] = "scripted",
+    tool: Annotated[list[str] | None, typer.Option(help=_TOOL)] = None,
     pool_size: Annotated[int | None, typer.Option(help="Blank slots kept ready.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -55,18 +60,39 @@ def agent_create(
     }
     with daemon() as client:
         made = client.call("POST", "v1", "agents", body=body)
-    show(made, as_json=as_json)
+    _show(made, as_json=as_json)
 
 
 @agent_app.command("show")
 def agentshow(agent: AgentArgument, *, as_json: Json = False) -> None:
     """Show an agent."""
     with daemon() as client:
-        show(client.get("v1", "agents", agent), as_json=as_json)
+        _show(client.get("v1", "agents", agent), as_json=as_json)
 
 
 @agent_app.command("archive")
 def agent_archive(agent: AgentArgument, *, as_json: Json = False) -> None:
     """End an agent: its boxes stop, its sessions stay readable."""
     with daemon() as client:
-        show(client.call("POST", "v1", "agents", agent, "archive"), as_json=as_json)
+        _show(client.call("POST", "v1", "agents", agent, "archive"), as_json=as_json)
+
+
+def _show(agent: dict[str, Any], *, as_json: bool) -> None:
+    """Show an agent; to people with the limits that hold for it, whoever set them."""
+    if not as_json:
+        house = agent.pop("house_limits")
+        agent["limits"] = {
+            name: _amount(name, house[name]) + f" (sandbox.{name})"
+            if value is None
+            else _amount(name, value)
+            for name, value in agent["limits"].items()
+        }
+    show(agent, as_json=as_json)
+
+
+def _amount(name: str, value: int) -> str:
+    if name.endswith("_bytes"):
+        for unit, size in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+            if value and value % size == 0:
+                return f"{value // size} {unit}"
+    return f"{value:,}"

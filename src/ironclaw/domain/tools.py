@@ -1,0 +1,41 @@
+"""The tools that an agent may be given, by name. Pure.
+
+The program in the box has them (`ironclaw_agent.tools`), and the host never imports that program;
+a test keeps the two lists together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+TOOLS: Final = {
+    "clock": "Tell the time in UTC.",
+    "list_files": "List one directory of the workspace.",
+    "read_file": "Read a text file of the workspace, up to 32 KiB at a time.",
+    "write_file": "Write a text file of the workspace: replace it, or append to it.",
+}
+"""Every tool's name, and what it does."""
+
+
+def check_tools(names: Iterable[str]) -> None:
+    """Refuse names that no tool has, before an agent is kept with them.
+
+    Raises:
+        UserError: `INVALID`; it names them and lists the tools.
+
+    Trust:
+        The names are whatever a client sent, so no more of them is repeated than fits a line.
+    """
+    unknown = [name for name in names if name not in TOOLS]
+    if unknown:
+        raise UserError(
+            Code.INVALID,
+            f"There is no tool {unknown[0][:64]!r}.",
+            hint=f"The tools are: {', '.join(TOOLS)}.",
+        )

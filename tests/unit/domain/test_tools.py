@@ -1,0 +1,46 @@
+"""The names of tools: the host's list is the program's, and nothing else is a tool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.support.tree import ROOT
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.domain.tools import TOOLS, check_tools
+from ironclaw_agent.tools.table import Toolbox
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_host_knows_exactly_the_tools_that_the_program_has(tmp_path: Path) -> None:
+    specs = Toolbox(str(tmp_path)).specs
+
+    assert set(TOOLS) == set(specs)
+    for name, words in TOOLS.items():
+        assert specs[name].description.startswith(words), name
+
+
+def test_the_page_of_tools_has_each_of_them() -> None:
+    page = (ROOT / "docs" / "reference" / "tools.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+
+    assert rows == [f"| `{name}` | {words} |" for name, words in TOOLS.items()]
+
+
+def test_the_names_of_tools_pass() -> None:
+    check_tools(())
+    check_tools(TOOLS)
+
+
+def test_a_name_that_no_tool_has_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UserError) as caught:
+        check_tools(("read_file", "nonsense" + "x" * 999))
+
+    assert caught.value.code is Code.INVALID
+    assert len(caught.value.message) < 120
+    assert "nonsense" in caught.value.message
+    assert all(name in caught.value.hint for name in TOOLS)
