@@ -13,7 +13,8 @@ from ironclaw_contract.codes import WireCode
 
 MAX_DELAY_MS: Final = 600_000
 MAX_PIECES: Final = 10_000
-MAX_CHARS: Final = 400_000
+MAX_CHARS: Final = 250_000
+"""An answer of that length, told twice in its record, is within the wall's limits."""
 _MAX_ID: Final = 128
 _MAX_FAILURES: Final = 1000
 

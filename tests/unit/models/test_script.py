@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironclaw.models.script import DIRECTIVES, Script, ToolCall, parse_script
+from ironclaw.models.script import DIRECTIVES, MAX_CHARS, Script, ToolCall, parse_script
 from ironclaw_contract.codes import WireCode
 
 _PAGE = Path(__file__).parents[3] / "docs/reference/scripted-model.md"
@@ -52,3 +52,8 @@ def test_no_text_breaks_the_parser(text: str):
 def test_the_reference_page_has_exactly_the_directives():
     told = set(re.findall(r"^\| `!([a-z]+)", _PAGE.read_text(), flags=re.MULTILINE))
     assert set(DIRECTIVES) == told
+
+
+def test_the_reference_page_says_how_long_an_answer_may_be():
+    assert f"N characters long (at most {MAX_CHARS})" in _PAGE.read_text()
+    assert parse_script(f"!long {MAX_CHARS + 1}").mistake

@@ -6,9 +6,12 @@ import pytest
 
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Agent
+from ironclaw.models.script import MAX_CHARS
 from ironclaw.models.scripted import Scripted
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
+from ironclaw_contract.frames import decode_tell, pack
+from ironclaw_contract.records import Say, TurnEnd, decode_outbound, encode_body
 from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Stop
 
 AGENT = Agent(id=AgentId("agt_1"), name="tester")
@@ -110,3 +113,16 @@ async def test_an_empty_answer_has_no_words():
 
 async def test_a_mistake_is_told_back():
     assert "!nonsense" in await answer(said("!nonsense"))
+
+
+async def test_the_longest_answer_that_can_be_asked_for_passes_the_wall():
+    """As an answer of the model, and as what the box then records and says."""
+    text = await answer(said(f"!long {MAX_CHARS}"))
+    told = Generated(call=1, entries=(Answered(text),), stop=Stop.END)
+    end = TurnEnd(
+        turn="msg_1", index=0, entries=(Answered(text),), says=(Say(text=text, reply_to="msg_1"),)
+    )
+
+    assert len(text) == MAX_CHARS
+    assert decode_tell(pack(told)[4:]) == told
+    assert decode_outbound(encode_body(end)) == end
