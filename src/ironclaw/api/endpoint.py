@@ -5,6 +5,7 @@ The rows make everything else: routing, access, OpenAPI, the reference page and 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from ironclaw.services.house import House
 
 MAX_PATH_CHARS: Final = 256
+
+_LENGTH: Final = re.compile(
+    r"Expected `(?P<kind>str|array)` of length (?P<sign>>=|<=) (?P<number>\d+)"
+    r" - at `\$\.(?P<place>[a-z_.]+)`"
+)
+"""What msgspec says of a text or list that is too short or too long."""
 
 _T = TypeVar("_T")
 _encoder = msgspec.json.Encoder()
@@ -131,7 +138,7 @@ def decode(body: type[_T], raw: bytes) -> _T:
             text = text.replace(f"`str` matching regex {pattern!r}", words)
         raise UserError(
             Code.INVALID,
-            f"The body does not fit: {text}.",
+            f"The body does not fit: {in_words(text)}.",
             hint="/openapi.json has the schema of every body.",
         ) from error
     except (ValueError, RecursionError) as error:
@@ -142,6 +149,18 @@ def decode(body: type[_T], raw: bytes) -> _T:
             hint="Send one JSON object, with Content-Type: application/json.",
         ) from error
     return value
+
+
+def in_words(text: str) -> str:
+    """What a decoder found wrong with a length, in plain words; anything else as it is."""
+    found = _LENGTH.fullmatch(text)
+    if found is None:
+        return text
+    unit = "characters" if found["kind"] == "str" else "entries"
+    if (found["sign"], found["number"]) == (">=", "1"):
+        return f"`{found['place']}` is empty"
+    bound = "at least" if found["sign"] == ">=" else "at most"
+    return f"`{found['place']}` must have {bound} {found['number']} {unit}"
 
 
 def encode(value: object, *, status: int = 200) -> Response:

@@ -21,7 +21,11 @@ LEAVE = frozenset({"/quit", "/exit", "/q"})
 def chat(
     agent: AgentArgument,
     text: Annotated[
-        str | None, typer.Argument(help="What to say; left out: a conversation, line by line.")
+        str | None,
+        typer.Argument(
+            help="What to say; left out: a conversation, line by line. Each line of a pipe is a "
+            "message of its own: give a long one as one argument."
+        ),
     ] = None,
     *,
     name: Annotated[str, typer.Option("--chat", help="Which chat with the agent.")] = "main",
@@ -29,6 +33,12 @@ def chat(
     as_json: Json = False,
 ) -> None:
     """Talk to an agent."""
+    if text is not None and not text.strip():
+        raise UserError(
+            Code.INVALID,
+            "The message is empty.",
+            hint='Say something: `ironclaw chat AGENT "text"`, or leave the text out to converse.',
+        )
     client = Client(settings())
     try:
         if text is not None:

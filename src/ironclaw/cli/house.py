@@ -11,6 +11,7 @@ import typer
 
 from ironclaw.cli import launch, render
 from ironclaw.cli.client import not_running
+from ironclaw.cli.log_lines import in_words, parse_line
 from ironclaw.cli.nouns.daemon import readable
 from ironclaw.cli.options import Json, chosen, settings
 from ironclaw.core.codes import Code
@@ -100,17 +101,17 @@ def logs(
     text, position = _tail(path)
     newest = text.splitlines()[-lines:] if lines else []
     if as_json:
-        render.data({"path": str(path), "lines": newest})
+        render.data({"path": str(path), "lines": [parse_line(one) for one in newest]})
         return
     for one in newest:
-        render.line(one)
+        render.line(in_words(one))
     while follow:
         with path.open("rb") as file:
             file.seek(position)
             more = file.read()
         position += len(more)
         for one in more.decode("utf-8", "replace").splitlines():
-            render.line(one)
+            render.line(in_words(one))
         time.sleep(_FOLLOW_S)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 import typer
@@ -22,6 +22,13 @@ from ironclaw.store.receipt_files import ReceiptFiles
 
 if TYPE_CHECKING:
     from ironclaw.config.settings import Settings
+
+_WHERE: Final = {
+    "receipt": "Name the file that `ironclaw session receipt ID --save FILE` wrote.",
+    "public key": "A house has its public key in `receipt-key.pub` of its state directory; "
+    "`--key` names another file.",
+}
+"""Where people find each kind of file."""
 
 receipt_app = typer.Typer(
     help="Receipts: verify one, on any machine.",
@@ -49,10 +56,10 @@ def receipt_verify(
     as_json: Json = False,
 ) -> None:
     """Check signature, format and verdict; exit status 0 only when all of them are right."""
+    raw = _bytes(file, receipts.MAX_BYTES, "receipt")
     public = receipts.read_public_key(
         _bytes(key or settings().receipt_key_file, receipts.MAX_KEY_BYTES, "public key")
     )
-    raw = _bytes(file, receipts.MAX_BYTES, "receipt")
     statement = receipts.verify(raw, public)
     if as_json:
         told = {"verified": True, "verdict": statement.verdict, "keyid": receipts.key_id(public)}
@@ -136,7 +143,7 @@ def _told(raw: bytes) -> dict[str, Any]:
     return told
 
 
-def _bytes(path: Path, limit: int, what: str) -> bytes:
+def _bytes(path: Path, limit: int, what: Literal["receipt", "public key"]) -> bytes:
     """Read a plain file of at most `limit` bytes, looking at its size first.
 
     Raises:
@@ -150,8 +157,7 @@ def _bytes(path: Path, limit: int, what: str) -> bytes:
         raise UserError(
             Code.NOT_FOUND if missing else Code.INVALID,
             f"The {what} {path} cannot be read: {error.strerror}.",
-            hint="A house has its public key in `receipt-key.pub` of its state directory; "
-            "`--key` names another file.",
+            hint=_WHERE[what],
         ) from error
     with os.fdopen(descriptor, "rb") as file:
         info = os.fstat(descriptor)

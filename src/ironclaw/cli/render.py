@@ -94,7 +94,8 @@ def error(problem: IronClawError, *, as_json: bool) -> int:
         return row.exit_code
     head = _toned(sys.stderr, f"error ({problem.code}):", "bad")
     _write(sys.stderr, f"{head} {sanitize(problem.message)}\n")
-    _write(sys.stderr, f"  why:  {sanitize(row.meaning)}\n")
+    if not _says_the_same(row.meaning, problem.message):
+        _write(sys.stderr, f"  why:  {sanitize(row.meaning)}\n")
     if problem.hint:
         _write(sys.stderr, f"  next: {sanitize(problem.hint)}\n")
     if problem.detail:
@@ -112,12 +113,19 @@ def ask(prompt: str) -> str | None:
     return text.rstrip("\n") if text else None
 
 
+def _says_the_same(meaning: str, message: str) -> bool:
+    """Whether a code's meaning would only repeat the message before it."""
+    said = message.rstrip(".").casefold()
+    return bool(said) and meaning.casefold().startswith(said)
+
+
 def _cut(text: str, width: int) -> str:
     return text if not 0 < width < len(text) else text[: width - 1] + "…"
 
 
 def _toned(stream: TextIO, text: str, tone: Tone) -> str:
-    if tone == "plain" or not stream.isatty() or os.environ.get("NO_COLOR"):
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if tone == "plain" or not stream.isatty() or is_plain:
         return text
     return f"\x1b[{_ANSI[tone]}m{text}\x1b[0m"
 

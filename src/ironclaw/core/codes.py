@@ -70,7 +70,7 @@ class Code(enum.StrEnum):
 
 CODES: dict[Code, CodeRow] = {
     Code.INVALID: CodeRow(3, 400, "The request is not well formed; the message says which part."),
-    Code.NOT_FOUND: CodeRow(4, 404, "There is no such agent, session, chat or other object."),
+    Code.NOT_FOUND: CodeRow(4, 404, "Nothing here has that name or id."),
     Code.CONFLICT: CodeRow(5, 409, "It exists already, or changed meanwhile."),
     Code.TOO_LARGE: CodeRow(6, 413, "Over a size limit; nothing of it was kept."),
     Code.CONFIG_INVALID: CodeRow(7, 400, "The configuration has a mistake; the message names it."),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ironclaw.api.app import ENDPOINTS, document
+from ironclaw.api.endpoint import in_words
 from ironclaw.api.gate import SECURITY_HEADERS
 from ironclaw.api.scopes import Scope
 from ironclaw.core.codes import CODES, Code
@@ -169,3 +170,23 @@ async def test_a_minted_token_works_is_listed_without_its_secret_and_ends(edge: 
     assert [works.status_code, ended.status_code] == [200, 401]
     assert made["secret"] not in listed.text
     assert made["secret"].startswith("icl_")
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ("Expected `str` of length >= 1 - at `$.text`", "`text` is empty"),
+        ("Expected `array` of length >= 1 - at `$.scopes`", "`scopes` is empty"),
+        (
+            "Expected `str` of length <= 256 - at `$.model`",
+            "`model` must have at most 256 characters",
+        ),
+        (
+            "Expected `array` of length <= 128 - at `$.tools`",
+            "`tools` must have at most 128 entries",
+        ),
+        ("Expected `str`, got `int` - at `$.text`", "Expected `str`, got `int` - at `$.text`"),
+    ],
+)
+def test_what_is_too_long_or_too_short_is_said_in_plain_words(found: str, told: str) -> None:
+    assert in_words(found) == told

@@ -187,6 +187,20 @@ def test_one_message_streams_its_reply(cli: Any, house: FakeHouse) -> None:
     assert house.heard[0].handle == "cli"
 
 
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_an_empty_message_is_refused_in_plain_words(cli: Any, house: FakeHouse, text: str) -> None:
+    status, _out, err = cli("chat", "demo", text)
+
+    assert status == 3
+    assert "The message is empty." in err
+    assert "$." not in err
+    assert house.heard == []
+
+
+def test_the_help_says_what_a_pipe_does(cli: Any) -> None:
+    assert "Each line of a pipe is a message" in " ".join(cli("chat", "--help")[1].split())
+
+
 def test_a_reply_in_json_has_its_ids(cli: Any, house: FakeHouse) -> None:
     status, out, _err = cli("chat", "demo", "hello", "--json")
 
@@ -313,4 +327,18 @@ def test_logs_show_the_newest_lines_sanitised(cli: Any) -> None:
     path.write_text("one\ntwo\nth\x1bree\n")
 
     assert cli("logs", "-n", "2")[1] == "two\nth\\x1bree\n"
-    assert json.loads(cli("logs", "--json")[1])["lines"] == ["one", "two", "th\x1bree"]
+    assert json.loads(cli("logs", "--json")[1])["lines"] == [
+        {"text": "one"},
+        {"text": "two"},
+        {"text": "th\x1bree"},
+    ]
+
+
+def test_logs_are_words_for_people_and_objects_for_programs(cli: Any) -> None:
+    path = load_settings().log_file
+    path.parent.mkdir()
+    entry = {"event": "up", "level": "info", "part": "core", "timestamp": "2027-01-15T08:00:00Z"}
+    path.write_text(json.dumps(entry) + "\n")
+
+    assert cli("logs")[1] == "2027-01-15 08:00:00Z info    core      up\n"
+    assert json.loads(cli("logs", "--json")[1])["lines"] == [entry]

@@ -138,7 +138,10 @@ def test_a_missing_file_and_a_key_that_is_none_say_so(verify: Any, place: Path) 
     assert "key.pub" in err
 
     (place / "receipt.json").unlink()
-    assert verify()[0] == 4
+    status, _out, err = verify()
+    assert status == 4
+    assert "session receipt ID --save FILE" in err
+    assert "session, chat" not in err
 
 
 def test_the_key_of_the_house_is_taken_when_none_is_named(cli: Any, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import unicodedata
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import ironclaw.cli
 from ironclaw.cli import render
+from ironclaw.cli.client import not_running
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.sanitize import sanitize
@@ -64,6 +66,32 @@ def test_an_error_says_what_why_and_what_next_with_its_exit_code(
     assert "It broke\\x1b[1m." in captured.err
     assert CODES[code].meaning in captured.err
     assert "next: Mend it." in captured.err
+
+
+def test_a_why_that_only_repeats_the_message_is_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    render.error(not_running(), as_json=False)
+
+    err = capsys.readouterr().err
+    assert err.count("not running") == 1
+    assert "why:" not in err
+    assert "next: Start it with `ironclaw up`." in err
+
+
+@pytest.mark.parametrize(("term", "has_colour"), [("xterm", True), ("dumb", False), ("", True)])
+def test_a_terminal_that_knows_no_colour_gets_none(
+    monkeypatch: pytest.MonkeyPatch, term: str, has_colour: bool
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", term)
+
+    render.line("fine", tone="good")
+
+    assert ("\x1b" in screen.getvalue()) is has_colour
 
 
 def test_an_error_in_json_is_an_object_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
