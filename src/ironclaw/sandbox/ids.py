@@ -70,8 +70,7 @@ def id_range(mapped: int, lane: int) -> IdRange:
         raise HostError(
             Code.HOST_UNSUITED,
             f"This user may use {max(size, 0)} subordinate ids; a sandbox needs {LEAST}.",
-            hint="Give the user 65536 ids: `usermod --add-subuids 100000-165535 "
-            "--add-subgids 100000-165535 USER`, then start again.",
+            hint="Give the user 65536 ids that nobody else has; `ironclaw doctor` names them.",
         )
     return IdRange(1, size, own=False)
 

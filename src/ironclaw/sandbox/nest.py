@@ -38,6 +38,8 @@ _CHROOT: Final = (
     "In a chroot the kernel makes none for anybody: boot that system, or enter it with "
     "`systemd-nspawn -D`."
 )
+_FIRST_FREE: Final = 100_000
+"""Where ranges of subordinate ids begin on Debian and its kin (`SUB_UID_MIN` of login.defs)."""
 _LEAST_IDS: Final = 65536
 _TIMEOUT_S: Final = 10.0
 
@@ -68,7 +70,7 @@ def enter(*, avoid: Sequence[Path]) -> Path:
         raise HostError(
             Code.HOST_UNSUITED,
             "This user may make a user namespace but not mount in it.",
-            hint="On Ubuntu: `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0` "
+            hint="On Ubuntu, as root: `sysctl kernel.apparmor_restrict_unprivileged_userns=0` "
             "(and keep it in /etc/sysctl.d), or start as root.",
             detail=str(error),
         ) from error
@@ -160,7 +162,7 @@ def _unshare(flags: int) -> None:
         kernel.unshare(flags)
     except OSError as error:
         hint = (
-            "Allow them: `sudo sysctl -w user.max_user_namespaces=15000 "
+            "Allow them, as root: `sysctl -w user.max_user_namespaces=15000 "
             "kernel.unprivileged_userns_clone=1` (the second on Debian only), or start as root. "
             f"{_CHROOT}"
             if error.errno in {errno.EPERM, errno.ENOSPC, errno.EACCES}
@@ -204,7 +206,7 @@ def _enter_user_namespace() -> None:
             raise HostError(
                 Code.HOST_UNSUITED,
                 f"{program} is not installed; an ordinary user needs it to run sandboxes.",
-                hint="`sudo apt-get install uidmap`, then start again.",
+                hint="As root: `apt-get install uidmap`, then start again.",
             )
     # newuidmap must run outside the new namespace, so a child made before does it.
     ours, theirs = os.pipe()
@@ -279,7 +281,22 @@ def subordinate(file: Path, name: str, uid: int) -> tuple[int, int]:
         raise HostError(
             Code.HOST_UNSUITED,
             f"{file} gives the user {name} {best[1]} subordinate ids; {_LEAST_IDS} are needed.",
-            hint=f"`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}` "
-            "(with a range nobody else has), then start again.",
+            hint=f"As root: `usermod --add-subuids {(free := free_range(file.parent))} "
+            f"--add-subgids {free} {name}`, then start again.",
         )
     return best
+
+
+def free_range(etc: Path) -> str:
+    """Name 65536 ids behind all that `subuid` and `subgid` of a directory give to anybody."""
+    first = _FIRST_FREE
+    for file in (etc / "subuid", etc / "subgid"):
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            fields = line.strip().split(":")
+            if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal():  # noqa: PLR2004
+                first = max(first, int(fields[1]) + int(fields[2]))
+    return f"{first}-{first + 65535}"

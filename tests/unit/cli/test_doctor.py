@@ -12,8 +12,9 @@ import pytest
 
 from ironclaw.cli import doctor
 from ironclaw.cli.doctor import host, wall
-from ironclaw.cli.doctor.check import Finding, Machine, Mark
+from ironclaw.cli.doctor.check import Finding, Machine, Mark, fail, ok
 from ironclaw.config.settings import ApiSettings, PathSettings, SandboxSettings, Settings
+from ironclaw.sandbox.cgroups import Cgroups
 
 FACTS: dict[str, Any] = {
     "seccomp": "2",
@@ -138,3 +139,27 @@ def test_a_check_that_cannot_be_tried_has_failed(machine: Machine) -> None:
 @pytest.mark.parametrize("check", [host.disk, host.memory, host.clock])
 def test_this_machine_has_room_and_a_clock(machine: Machine, check: Any) -> None:
     assert check(machine).mark is not Mark.FAIL
+
+
+def test_a_fix_is_said_once_and_then_named() -> None:
+    """Ids that are missing stop the nest and the box too: three lines with one fix are no help."""
+    ids = fail("ids", "None.", fix="usermod")
+    nest = fail("nest", "None.", fix="usermod")
+    runsc = fail("runsc", "Old.", fix="apt-get")
+
+    assert doctor.once(ids, [runsc]) == ids
+    assert doctor.once(nest, [runsc, ids]).fix == "Mend `ids` first."
+    assert doctor.once(runsc, [ids]) == runsc
+    assert doctor.once(ok("disk", "room"), [ok("ids", "there")]).fix == ""
+
+
+def test_what_a_user_without_cgroups_is_told_to_do_is_whole(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ironclaw.sandbox.cgroups.detect", lambda: Cgroups(0, frozenset()))
+
+    finding = wall.limits(machine._replace(uid=1000))
+
+    assert finding.mark is Mark.WARN
+    assert "…" not in finding.fix
+    assert "/sys/fs/cgroup" in finding.fix

@@ -11,7 +11,7 @@ import pytest
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.sandbox.nest import choose_place, require, subordinate
+from ironclaw.sandbox.nest import choose_place, free_range, require, subordinate
 from ironclaw.sandbox.reaper import Crashes, back_off
 from ironclaw.sandbox.slotdir import checked_name
 
@@ -82,6 +82,20 @@ def test_too_few_ids_say_how_to_give_more(text: str, tmp_path: Path) -> None:
 
     assert caught.value.code is Code.HOST_UNSUITED
     assert "usermod --add-subuids" in caught.value.hint
+    assert "sudo" not in caught.value.hint
+
+
+def test_the_range_that_is_proposed_is_nobody_elses(tmp_path: Path) -> None:
+    file = tmp_path / "subuid"
+    file.write_text("bob:100000:65536\neve:165536:65536\nbroken\nx:y:z\n")
+    (tmp_path / "subgid").write_text("bob:300000:65536\n")
+
+    with pytest.raises(HostError) as caught:
+        subordinate(file, "ann", 1001)
+
+    free = "365536-431071"
+    assert f"`usermod --add-subuids {free} --add-subgids {free} ann`" in caught.value.hint
+    assert free_range(tmp_path / "none") == "100000-165535"
 
 
 def test_a_missing_file_is_the_same_as_no_ids(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import IronClawError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ironclaw.cli.render import Tone
 
@@ -44,9 +44,9 @@ def doctor(*, as_json: Json = False) -> None:
     if not as_json:
         render.note("Launching a tiny box …")
     machine = Machine(mine, os.geteuid(), wall.launch(mine.sandbox.runsc, mine.sandbox.platform))
-    found = []
+    found: list[Finding] = []
     for check in CHECKS:
-        finding = examine(check, machine)
+        finding = once(examine(check, machine), found)
         found.append(finding)
         if not as_json:
             _show(finding)
@@ -75,6 +75,14 @@ def examine(check: Callable[[Machine], Finding], machine: Machine) -> Finding:
         return fail(
             check.__name__, f"Cannot be tried: {error}.", fix="Check that this user may look there."
         )
+
+
+def once(finding: Finding, before: Sequence[Finding]) -> Finding:
+    """Name the check that is to be mended first, where its fix would only be said again."""
+    for former in before:
+        if former.mark is Mark.FAIL and former.fix and former.fix == finding.fix:
+            return finding._replace(fix=f"Mend `{former.name}` first.")
+    return finding
 
 
 def exit_code(finding: Finding) -> int:

@@ -43,13 +43,13 @@ def subordinate_ids(machine: Machine) -> Finding:
     for program in ("newuidmap", "newgidmap"):
         path = shutil.which(program)
         if path is None:
-            return fail("ids", f"{program} is missing.", fix="sudo apt-get install uidmap")
+            return fail("ids", f"{program} is missing.", fix="As root: apt-get install uidmap")
         mode = Path(path).stat().st_mode
         if not mode & stat.S_ISUID and not _has_capability(Path(path)):
             return fail(
                 "ids",
                 f"{path} is neither setuid root nor has it the capability to map ids.",
-                fix="sudo apt-get install --reinstall uidmap",
+                fix="As root: apt-get install --reinstall uidmap",
             )
     return ok("ids", f"{name} has subordinate ids; all agents share their range")
 

@@ -123,7 +123,9 @@ def limits(machine: Machine) -> Finding:
     if version:
         return ok("cgroups", f"version {version}: memory, processor and processes are limited")
     fix = (
-        "Start as root, or delegate a cgroup: `systemd-run --user --scope -p Delegate=yes …`."
+        "Start as root. This user would have to own /sys/fs/cgroup itself, as in a container whose "
+        "cgroups are delegated to it, or with version 1 its memory, cpu and pids directories. "
+        "Rlimits, the disk caps and the sizes of temporary file systems hold all the same."
         if machine.uid
         else "Mount cgroups, or start outside the container that hides them."
     )
