@@ -50,7 +50,12 @@ def prove(
     ] = False,
     only: Annotated[
         list[str] | None,
-        typer.Option("--only", help="A group, stage or check; repeat.", metavar="NAME"),
+        typer.Option(
+            "--only",
+            help="A group, stage or check of docs/security/claims.md, as network, wall or "
+            "network.resolver; repeat.",
+            metavar="NAME",
+        ),
     ] = None,
     html: Annotated[
         Path | None,
@@ -94,7 +99,8 @@ def check_choice(choice: Choice, stages: Sequence[Stage], *, twins: bool) -> Non
         raise UserError(
             Code.INVALID,
             f"There is nothing named {', '.join(unknown)} to prove.",
-            hint=f"Groups: {known}. Names of checks are in docs/security/claims.md.",
+            hint=f"Groups: {known}. Stages: {', '.join(stage.name for stage in stages)}. "
+            "Names of checks are in docs/security/claims.md.",
         )
     checks = [check for stage in stages for check in choice.of(stage)]
     if not any(check.twin or not twins for check in checks):

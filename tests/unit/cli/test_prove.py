@@ -195,7 +195,9 @@ def test_an_unknown_name_is_refused_before_anything_starts(cli: Any, proof: Proo
 
     assert (status, out) == (CODES[Code.INVALID].exit_code, "")
     assert "netwrok" in err
-    assert "network" in err.split("Groups:")[1]
+    groups, stages = err.split("Groups:")[1].split("Stages:")
+    assert "network" in groups
+    assert "secrecy" in stages
     assert proof.asked == []
 
 

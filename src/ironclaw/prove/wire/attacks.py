@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.core.errors import IronClawError
-from ironclaw.prove.model import ERROR
+from ironclaw.prove.model import could_not
 from ironclaw.prove.wire import careless
 from ironclaw.prove.wire.cells import open_cell
 
@@ -96,4 +96,4 @@ async def _tried(row: Row, lab: Lab, cell: Cell, twin: Twin | None) -> str:
     except (IronClawError, OSError, TimeoutError) as error:
         with contextlib.suppress(IronClawError, OSError, TimeoutError):
             await cell.renew()
-        return f"{ERROR}{type(error).__name__}: {error}"
+        return could_not(error)
