@@ -14,7 +14,7 @@ import contextlib
 import fcntl
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ironclaw.sandbox import kernel
 
@@ -78,7 +78,7 @@ async def services() -> AsyncIterator[None]:
         server = await asyncio.start_unix_server(_greet, "\0" + ABSTRACT)
         stack.callback(server.close)
         transport, _ = await loop.create_datagram_endpoint(
-            _Resolver, local_addr=(RESOLVER, DNS_PORT)
+            Resolver, local_addr=(RESOLVER, DNS_PORT)
         )
         stack.callback(transport.close)
         yield
@@ -101,15 +101,17 @@ async def _greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
-class _Resolver(asyncio.DatagramProtocol):
+class Resolver(asyncio.DatagramProtocol):
     """Answers any question with as many bytes: enough to show that it was reached."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        """Keep what answers go through."""
+        # The event loop's own transport of datagrams does not derive from its interface.
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        if isinstance(self._transport, asyncio.DatagramTransport):
-            self._transport.sendto(data[:512], addr)
+        """Answer."""
+        self._transport.sendto(data[:512], addr)
 
 
 def _up(control: socket.socket, name: str) -> None:
