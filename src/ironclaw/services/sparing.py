@@ -50,6 +50,8 @@ class Sparing:
         self._timers: dict[_Key, asyncio.TimerHandle] = {}
         # What a task is to record that has not begun; it may be cancelled before it does.
         self._unsaid: list[AuditEntry] = []
+        # Records that are under way: closing is over when they are.
+        self._under_way: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def note(self, entry: AuditEntry) -> None:
@@ -74,10 +76,14 @@ class Sparing:
         self._timers.clear()
         for entry in list(self._unsaid):
             await self._record(entry)
+        if self._under_way:
+            await asyncio.wait(self._under_way)
 
     def _begin(self, key: _Key, entry: AuditEntry) -> None:
         self._unsaid.append(entry)
-        self._tasks.start(self._record(entry), name=f"audit {entry.event}")
+        task = self._tasks.start(self._record(entry), name=f"audit {entry.event}")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         self._open[key] = None
         loop = asyncio.get_running_loop()
         self._timers[key] = loop.call_later(self._window_s, self._end, key)

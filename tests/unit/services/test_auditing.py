@@ -283,6 +283,25 @@ async def test_a_name_that_fits_no_field_stops_nothing(store: CoreStore, tasks: 
     assert await events(store) == ["auth.failed"]
 
 
+async def test_closing_waits_for_a_record_that_is_under_way(tasks: Tasks):
+    kept = Kept()
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slow(*entries: AuditEntry) -> None:
+        begun.set()
+        await may_end.wait()
+        await kept.append(*entries)
+
+    sparing = Sparing(slow, tasks)
+    sparing.note(FAILED)
+    await begun.wait()
+    asyncio.get_running_loop().call_later(0.01, may_end.set)
+
+    await sparing.close()
+
+    assert [one.count for one in kept.entries] == [1]
+
+
 async def test_what_was_only_counted_is_recorded_at_the_end(tasks: Tasks):
     kept = Kept()
     sparing = Sparing(kept.append, tasks)
