@@ -127,14 +127,14 @@ def show(told: dict[str, Any]) -> None:
             "weaker": "; ".join(told["weaker"]) or "nothing",
         }
     )
+    checks = readable(told["checks"]) | dict.fromkeys(absent, "not enforced here")
     for title, part in (
-        ("seen from inside:", "inside"),
-        ("measured from outside:", "outside"),
-        ("posture checks:", "checks"),
+        ("seen from inside:", readable(told["inside"])),
+        ("measured from outside:", readable(told["outside"])),
+        ("posture checks:", checks),
     ):
         render.line(title, tone="strong")
-        render.fields({f"  {name}": value for name, value in readable(told[part]).items()})
-    render.fields({f"  {name}": "not enforced here" for name in absent})
+        render.fields({f"  {name}": value for name, value in part.items()})
 
 
 def _told(raw: bytes) -> dict[str, Any]:
