@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.support.house import wait_for
 
 from ironclaw.core.codes import CODES, Code
 
@@ -26,7 +27,16 @@ def writes(first: int) -> str:
     return "\n".join(lines)
 
 
-def said(house: House, text: str) -> tuple[int, dict[str, str]]:
+def writes_at_once(first: int, count: int) -> str:
+    """A turn that makes files and answers before anybody has counted them."""
+    calls = [
+        f'{"!tool" if n % 16 == 0 else "!and"} write_file {{"path": "f{n}", "text": "x"}}'
+        for n in range(first, first + count)
+    ]
+    return "\n".join(["!say done", *calls])
+
+
+def said(house: House, text: str) -> tuple[int, dict[str, Any]]:
     """Exit code and object of one `ironclaw chat --json`."""
     done = house.cli("chat", "demo", text, "--json")
     return done.status, json.loads(done.out)
@@ -48,3 +58,27 @@ def test_an_agent_over_its_files_is_stopped_with_a_word_and_may_go_on(houses_of:
         with house.api() as api:
             failed = api.say("demo", writes(2048))
         assert (failed["status"], failed["code"]) == ("failed", Code.BOX_OUT_OF_DISK)
+
+
+def test_a_box_over_its_files_after_its_reply_is_not_ended_without_a_word(
+    houses_of: Houses,
+) -> None:
+    """Whether the guard is quicker than the reply or not, the person is told exactly once."""
+    with houses_of.open(SANDBOX_DISK_FILES=str(_CAP)) as house:
+        assert said(house, writes_at_once(0, 80))[1]["kind"] == "reply"
+        first = said(house, writes_at_once(80, 48))[1]
+
+        def error() -> dict[str, Any] | None:
+            shown: dict[str, Any] = house.cli("session", "show", first["session"], "--json").told
+            found: dict[str, Any] | None = shown["last_error"]
+            return found
+
+        wait_for(lambda: error() is not None, "the session keeps the word")
+        kept = error()
+        assert kept is not None
+        assert kept["code"] == Code.BOX_OUT_OF_DISK
+        second, third = said(house, "still there?")[1], said(house, "and now?")[1]
+        told = [first] if first["kind"] == "error" else second["notices"]
+        assert [one["text"] for one in told] == [kept["text"]]
+        assert "more disk than it may" in kept["text"]
+        assert (second["kind"], third["kind"], third["notices"]) == ("reply", "reply", [])
