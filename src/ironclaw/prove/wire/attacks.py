@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ironclaw.prove.wire.checks import Row
 
 _PATIENCE_S: Final = 15.0
+_TRIES: Final = 2
 _TWIN_PATIENCE_S: Final = 2.5
 """Twins that hang are expected to."""
 
@@ -90,10 +91,16 @@ class Wire:
 
 
 async def _tried(row: Row, lab: Lab, cell: Cell, twin: Twin | None) -> str:
-    """The outcome of one attack; one that cannot be carried out says nothing of the others."""
-    try:
-        return await row.outcome(lab, cell, twin)
-    except (IronClawError, OSError, TimeoutError) as error:
-        with contextlib.suppress(IronClawError, OSError, TimeoutError):
-            await cell.renew()
-        return could_not(error)
+    """The outcome of one attack; one that cannot be carried out says nothing of the others.
+
+    It is tried twice: on a machine that is busy with other things a box may be late once.
+    """
+    said = ""
+    for _ in range(_TRIES):
+        try:
+            return await row.outcome(lab, cell, twin)
+        except (IronClawError, OSError, TimeoutError) as error:
+            said = could_not(error)
+            with contextlib.suppress(IronClawError, OSError, TimeoutError):
+                await cell.renew()
+    return said
