@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _BELL: Final = "bell.sock"
 _MODEL: Final = "model.sock"
 _MANY: Final = 10_000
-_AT_ONCE: Final = 8
+_AT_ONCE: Final = 6
 """Accepted, and in the listener's backlog."""
 _TURNED_AWAY_S: Final = 0.3
 _CALLS: Final = 1000
@@ -213,12 +213,12 @@ def _crowd(hold: Hold, args: Args) -> str:
     return said
 
 
-def _cancel_foreign(hold: Hold, _args: Args) -> str:
+def _cancel_foreign(hold: Hold, args: Args) -> str:
     """Cancel, on one connection, the call of another."""
     with dial(_MODEL) as mine, dial(_MODEL) as other:
-        mine.sendall(pack(ask(15)))
+        mine.sendall(pack(ask(args["call"])))
         time.sleep(0.05)
-        other.sendall(pack(Cancel(call=15)))
+        other.sendall(pack(Cancel(call=args["call"])))
         time.sleep(0.05)
         hold.step()
         # As long as it takes: a connection that closes takes its calls back, which is no attack.

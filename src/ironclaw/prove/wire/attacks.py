@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.core.errors import IronClawError
-from ironclaw.prove.model import could_not
+from ironclaw.prove.model import ERROR, could_not
 from ironclaw.prove.wire import careless
 from ironclaw.prove.wire.cells import open_cell
 
@@ -98,7 +98,9 @@ async def _tried(row: Row, lab: Lab, cell: Cell, twin: Twin | None) -> str:
     said = ""
     for _ in range(_TRIES):
         try:
-            return await row.outcome(lab, cell, twin)
+            said = await row.outcome(lab, cell, twin)
+            if not said.startswith(ERROR):
+                return said
         except (IronClawError, OSError, TimeoutError) as error:
             said = could_not(error)
             with contextlib.suppress(IronClawError, OSError, TimeoutError):

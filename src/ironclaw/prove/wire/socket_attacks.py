@@ -28,6 +28,8 @@ NEIGHBOUR: Final = "prove-neighbour"
 CANDID: Final = "candid-core"
 """The twin whose core tells a box what happened."""
 _MAX_CALLS: Final = 4
+_FOREIGN: Final = 15
+"""A call that no other attack puts."""
 _HELLO_S: Final = 19.0
 """The agent waits for its part of it to be cut off: longer than ten seconds."""
 
@@ -39,8 +41,8 @@ def open_calls(cell: Cell) -> str:
 
 
 def foreign_cancels(cell: Cell) -> str:
-    """Whether the core heard of a cancel."""
-    return "cancelled" if any(isinstance(ask, Cancel) for ask in cell.asks) else "ignored"
+    """Whether the core heard that this call is to end; a former attack's may end meanwhile."""
+    return "cancelled" if Cancel(call=_FOREIGN) in cell.asks else "ignored"
 
 
 async def calls(_lab: Lab, cell: Cell, _twin: Twin | None) -> str:
@@ -50,16 +52,18 @@ async def calls(_lab: Lab, cell: Cell, _twin: Twin | None) -> str:
 
 async def cancel_foreign(_lab: Lab, cell: Cell, _twin: Twin | None) -> str:
     """The call stays open: nobody answers it."""
-    return await _unanswered(cell, "cancel_foreign", foreign_cancels)
+    return await _unanswered(cell, "cancel_foreign", foreign_cancels, call=_FOREIGN)
 
 
-async def _unanswered(cell: Cell, attack: str, look: Callable[[Cell], str]) -> str:
+async def _unanswered(
+    cell: Cell, attack: str, look: Callable[[Cell], str], *, call: int = 0
+) -> str:
     async def wait(_ask: Generate) -> None:
         return None
 
     answer, cell.answer = cell.answer, wait
     try:
-        return await cell.order(attack, at_step=look)
+        return await cell.order(attack, at_step=look, call=call)
     finally:
         cell.answer = answer
 

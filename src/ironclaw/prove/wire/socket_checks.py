@@ -187,7 +187,7 @@ MODEL: Final = (
     answering(
         "sockets.crowd",
         "A box has a few connections to the host, not as many as it likes.",
-        "keep eight connections open and ask on the last",
+        "keep six connections open and ask on the last",
         a.CONNECTION_CAP,
         "many-connections",
         "waits",
