@@ -108,7 +108,9 @@ async def test_a_confined_count_sees_both_places_and_nothing_else() -> None:
             ],
         )
         (workspace / "inner").chmod(0)
-        workspace.chmod(0o300)
+        if os.geteuid() == 0:
+            # In a nest every core may open it; outside of one, as here, only root.
+            workspace.chmod(0o300)
 
         found = await slot.starter.count(
             slot.dir, None, workspace=workspace, memory=memory, most_files=MANY
