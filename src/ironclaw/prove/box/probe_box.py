@@ -166,7 +166,6 @@ def context(lab: Lab, limits: BoxLimits) -> dict[str, object]:
         "service_port": lab_network.SERVICE_PORT,
         "http_port": lab_network.HTTP_PORT,
         "dns_port": lab_network.DNS_PORT,
-        "name": "localhost",
         "host_socket": f"{EXTRA_MOUNT}/{lab.host_socket.name}",
         # Every host has it, readable by all; no image of ours does.
         "host_file": "/bin/sh",

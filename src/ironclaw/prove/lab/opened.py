@@ -48,8 +48,6 @@ class Lab(NamedTuple):
     airlocks: AirlockStarter
     mark: str
     """A secret of the host's: in its files, its environment, other sessions. No box may see it."""
-    secret_file: Path
-    """A file of the host's with the mark in it."""
     host_socket: Path
     """A unix socket of the host's that is in no mount of a box."""
     rootless: bool
@@ -117,8 +115,7 @@ async def open_lab(settings: Settings) -> AsyncIterator[Lab]:
     tree = await asyncio.to_thread(
         make_probe_tree, image.path, state / "probe-tree", owner=(ids.box_uid, ids.box_gid)
     )
-    secret = state / "secret.txt"
-    secret.write_text(mark, encoding="ascii")
+    (state / "secret.txt").write_text(mark, encoding="ascii")
     sibling = await isolator.durable(Durable.WORKSPACE, "sibling", lane=LANE)
     (sibling / "letter.txt").write_text(mark, encoding="ascii")
     os.chown(sibling / "letter.txt", ids.box_uid, ids.box_gid)
@@ -139,7 +136,6 @@ async def open_lab(settings: Settings) -> AsyncIterator[Lab]:
             isolator=isolator,
             airlocks=airlocks,
             mark=mark,
-            secret_file=secret,
             host_socket=socket,
             rootless=isolator.rootless,
         )

@@ -175,13 +175,6 @@ def _make_device(_context: Context) -> None:
     os.unlink("/tmp/.device")  # noqa: PTH108, S108 - no pathlib here
 
 
-def _devices(_context: Context) -> str:
-    """Devices that are more than a source of bytes."""
-    harmless = {"fd", "full", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout"}
-    harmless |= {"tty", "urandom", "zero", "console"}
-    return ",".join(sorted(set(os.listdir("/dev")) - harmless)) or "none"  # noqa: PTH208 - a probe
-
-
 def _sys_write(_context: Context) -> str:
     """Find a file of /sys that can be written."""
     for folder, _, files in os.walk("/sys"):
@@ -200,14 +193,6 @@ def _tunnel(_context: Context) -> None:
         os.close(tun)
 
 
-def _read_first(path: str) -> Attempt:
-    def go(_context: Context) -> None:
-        with open(path, "rb") as file:  # noqa: PTH123 - no pathlib here
-            file.read(16)
-
-    return go
-
-
 def _through_link(context: Context) -> str:
     """Follow a symbolic link of one's own to a file of the host."""
     link = "/workspace/.link"
@@ -223,12 +208,6 @@ def _through_link(context: Context) -> str:
 def _climb(context: Context) -> str:
     """Open a host path by climbing out of a mount."""
     return "read: " + read("/workspace/" + "../" * 40 + context["host_file"].lstrip("/"))[:32]
-
-
-def _hard_link(_context: Context) -> None:
-    """Pull a file of another mount into one that can be written."""
-    os.link("/etc/passwd", "/workspace/.hard")
-    os.unlink("/workspace/.hard")  # noqa: PTH108 - no pathlib here
 
 
 def _hunt(context: Context) -> str:
@@ -285,24 +264,12 @@ def _chroot(_context: Context) -> None:
         os.close(root)
 
 
-def _works(place: str) -> Attempt:
-    def go(_context: Context) -> str:
-        write(f"{place}/.fine", "fine")
-        said = read(f"{place}/.fine")
-        os.unlink(f"{place}/.fine")  # noqa: PTH108 - no pathlib here
-        return DONE if said == "fine" else said
-
-    return go
-
-
 _NAMES: Final = {"/queue/in": "in", "/run/ironclaw": "run", "/shared": "shared"}
 ATTEMPTS: Final[dict[str, Attempt]] = {
     "files.root_write": _write_in("/probe/open"),
     "files.root_flag": _flags("/"),
     **{f"files.{_NAMES[place]}_write": _write_in(place) for place in _READ_ONLY},
     **{f"files.{_NAMES[place]}_flag": _flags(place) for place in _READ_ONLY},
-    "files.workspace_works": _works("/workspace"),
-    "files.memory_works": _works("/memory"),
     "files.workspace_program": _run_file("/workspace"),
     "files.memory_program": _run_file("/memory"),
     "files.out_program": _run_file("/queue/out"),
@@ -311,16 +278,12 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     "files.umount": _umount,
     "files.chroot": _chroot,
     "files.device": _make_device,
-    "files.dev": _devices,
     "files.sys_write": _sys_write,
     "files.tunnel": _tunnel,
-    "files.kcore": _read_first("/proc/kcore"),
-    "files.keys": _read_first("/proc/keys"),
     "files.sysctl": lambda _context: write("/proc/sys/kernel/hostname", "attacker"),
     "files.sysrq": lambda _context: write("/proc/sysrq-trigger", "h"),
     "files.symlink": _through_link,
     "files.climb": _climb,
-    "files.hard_link": _hard_link,
     "files.others": _hunt,
     "files.host_paths": _mounts,
     "files.core_dump": _core_limit,

@@ -76,11 +76,6 @@ def _bind_unix(_context: Context) -> None:
                 os.unlink(path)  # noqa: PTH108 - no pathlib here
 
 
-def _name(context: Context) -> str:
-    found = socket.getaddrinfo(context["name"], 80, proto=socket.IPPROTO_TCP)
-    return f"resolved: {len(found)}"
-
-
 def _bell(_context: Context) -> str:
     """The one socket that is meant to be there answers: the box is not just broken."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
@@ -105,7 +100,6 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     "network.private_address": _reach(socket.AF_INET, "private", "service_port"),
     "network.metadata_address": _reach(socket.AF_INET, "metadata", "http_port"),
     "network.resolver": _ask_resolver,
-    "network.name": _name,
     "network.listen": _listen,
     "network.abstract_socket": _abstract,
     "network.host_unix_socket": _host_socket,

@@ -33,17 +33,6 @@ def _add_capability(_context: Context) -> str:
     return DONE
 
 
-def _setuid_file(_context: Context) -> None:
-    """Make a setuid program of one's own; only running it would tell, and that is refused."""
-    path = "/workspace/.setuid"
-    write(path)
-    os.chmod(path, 0o4755)  # noqa: PTH101, S103 - no pathlib here; an attack
-    try:
-        os.execv(path, ["setuid"])  # noqa: S606 - an attack
-    finally:
-        os.unlink(path)  # noqa: PTH108 - no pathlib here
-
-
 def _setuid_programs(_context: Context) -> str:
     for folder, names, files in os.walk("/"):
         if folder.startswith(("/proc", "/sys")):
@@ -151,7 +140,6 @@ ATTEMPTS: Final[dict[str, Attempt]] = {
     "privilege.setfsuid": lambda _context: syscall(
         122 if os.uname().machine == "x86_64" else 151, 0
     ),
-    "privilege.setuid_file": _setuid_file,
     "privilege.setuid_programs": _setuid_programs,
     "privilege.chown": lambda _context: os.chown("/queue/out", 0, 0),
     "privilege.host_name": lambda _context: os.uname().nodename,
