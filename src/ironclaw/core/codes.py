@@ -33,6 +33,7 @@ class Code(enum.StrEnum):
     STOPPED = "stopped"
     # A rule refused it.
     FORBIDDEN = "forbidden"
+    DENIED = "denied"
     IMAGE_UNTRUSTED = "image_untrusted"
     SPEC_TOO_WEAK = "spec_too_weak"
     RATE_LIMITED = "rate_limited"
@@ -79,6 +80,7 @@ CODES: dict[Code, CodeRow] = {
     Code.ALREADY_RUNNING: CodeRow(10, 409, "Another daemon uses this state directory."),
     Code.STOPPED: CodeRow(11, 409, "The work on the message was stopped on request."),
     Code.FORBIDDEN: CodeRow(40, 403, "The token or the principal may not do this."),
+    Code.DENIED: CodeRow(46, 403, "A rule or a person has said no to this already; it says which."),
     Code.IMAGE_UNTRUSTED: CodeRow(41, 403, "The image is not pinned or its signature is wrong."),
     Code.SPEC_TOO_WEAK: CodeRow(42, 403, "A sandbox weaker than the wall was asked for."),
     Code.RATE_LIMITED: CodeRow(43, 429, "Too many requests; try again later."),

@@ -22,6 +22,12 @@ SlotId = NewType("SlotId", str)
 """`slt_…`: also the runsc container id, with `ironclaw-` in front."""
 TokenId = NewType("TokenId", str)
 """`tok_…`"""
+ChangeId = NewType("ChangeId", str)
+"""`chg_…`: one request to alter what an agent is or may do."""
+GrantId = NewType("GrantId", str)
+"""`grn_…`: what one applied change gave."""
+TaskId = NewType("TaskId", str)
+"""`tsk_…`: something to do at a time."""
 PrincipalId = NewType("PrincipalId", str)
 """`<channel>:<handle>`; not of our making."""
 

@@ -1,7 +1,8 @@
 """Who may speak to an agent: a pure decision over standings. Deny wins.
 
-Precedence: owner > global admin > admin of the agent > member (global or of the agent). A sender
-without any standing is unknown; the chat says what happens to it, and the wiring may be stricter.
+Precedence: owner > global admin > admin of the agent > operator or member (global or of the agent).
+Who may only look or decide has no say here. A sender without any standing that lets it talk is
+unknown; the chat says what happens to it, and the wiring may be stricter.
 """
 
 from __future__ import annotations
@@ -105,5 +106,7 @@ def _rank(standing: Standing, agent: AgentId) -> Rank:
             return Rank.OWNER if standing.agent is None else Rank.UNKNOWN
         case Role.ADMIN:
             return Rank.GLOBAL_ADMIN if standing.agent is None else Rank.SCOPED_ADMIN
-        case Role.MEMBER:
+        case Role.MEMBER | Role.OPERATOR:
             return Rank.MEMBER
+        case Role.APPROVER | Role.VIEWER:
+            return Rank.UNKNOWN

@@ -13,6 +13,7 @@ from ironclaw.core.ids import (
     MessageId,
     PrincipalId,
     SessionId,
+    TaskId,
     WiringId,
 )
 
@@ -37,6 +38,27 @@ class BoxLimits(_Value, frozen=True):
     """Directory entries of the same. None: as the house says."""
 
 
+class Destination(_Value, frozen=True):
+    """A place beside its own chat that an agent may send to, by a name it is told of."""
+
+    name: str
+    """Unique within the agent, `[a-z0-9-]`, at most 63 characters."""
+    channel: str
+    platform_id: str
+
+
+class SharedMount(_Value, frozen=True):
+    """A directory of the host that an agent sees, read-only, as `/shared/<name>`."""
+
+    name: str
+    """Unique within the agent, `[a-z0-9-]`, at most 63 characters."""
+    path: str
+    """Absolute, without links; the very directory that was shown to whoever approved it."""
+    device: int
+    inode: int
+    """Which directory that was: another one under the same path is not mounted."""
+
+
 class Agent(_Value, frozen=True):
     """A configured assistant."""
 
@@ -48,6 +70,14 @@ class Agent(_Value, frozen=True):
     tools: tuple[str, ...] = ()
     max_steps: int = 16
     limits: BoxLimits = BoxLimits()
+    turn_s: int | None = None
+    """Seconds a turn may take without getting anything done. None: as the house says."""
+    calls_per_day: int | None = None
+    """Model calls in one UTC day, at most. None: as many as it likes."""
+    tokens_per_day: int | None = None
+    """Tokens read and written by its model in one UTC day; no call begins above it."""
+    destinations: tuple[Destination, ...] = ()
+    mounts: tuple[SharedMount, ...] = ()
     pool_size: int = 1
     """Blank slots kept ready while the agent is active."""
     created_ms: int = 0
@@ -124,8 +154,17 @@ class Role(enum.StrEnum):
     """What a principal is; a role may be global or for one agent."""
 
     OWNER = "owner"
+    """Everything; always global."""
     ADMIN = "admin"
+    """Talk, look, operate, ask for changes and decide on them; globally also tokens."""
+    APPROVER = "approver"
+    """Look, and decide on changes."""
+    OPERATOR = "operator"
+    """Talk, look, stop sessions, ask for changes."""
+    VIEWER = "viewer"
+    """Look."""
     MEMBER = "member"
+    """Talk."""
 
 
 class Standing(_Value, frozen=True):
@@ -136,11 +175,32 @@ class Standing(_Value, frozen=True):
     agent: AgentId | None = None
 
 
+class Task(_Value, frozen=True):
+    """Something an agent is told to do at a time, whose answer goes to one of its chats."""
+
+    id: TaskId
+    agent: AgentId
+    name: str
+    """Unique within the agent, `[a-z0-9-]`, at most 63 characters."""
+    channel: str
+    platform_id: str
+    """The chat that the agent is told in and answers to; it is wired to the agent."""
+    prompt: str
+    cron: str | None = None
+    """Five fields; None for one that happens once."""
+    zone: str = "UTC"
+    """IANA time zone of `cron`."""
+    at_ms: int | None = None
+    """When, for one that happens once."""
+
+
 class SessionState(enum.StrEnum):
     """Whether a session may run at all; whether a box runs now is the sessions service's matter."""
 
     ACTIVE = "active"
     QUARANTINED = "quarantined"
+    FORGOTTEN = "forgotten"
+    """Its key is destroyed: nothing of what was said can be read again."""
 
 
 class Session(_Value, frozen=True):

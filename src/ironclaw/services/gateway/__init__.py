@@ -1,0 +1,1 @@
+"""The gateway: the only way in which anything about an agent changes."""
