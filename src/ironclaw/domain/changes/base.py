@@ -257,7 +257,7 @@ Op = (
     | ForgetSession
     | PutPolicy
 )
-"""One thing to be written, in the transaction that marks the change applied. All may be repeated."""
+"""One thing to be written, in the transaction that marks the change applied; all are idempotent."""
 
 
 # --- the spec -------------------------------------------------------------------------------------

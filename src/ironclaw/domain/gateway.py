@@ -1,0 +1,84 @@
+"""What the gateway decides: steps from what was loaded to what is to be written. Pure.
+
+Each step is a function `(Loaded) -> Write`, run by the store inside one transaction, so that what it
+looked at is what it changes. A step that raises leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from ironclaw.domain.audit import CORE
+
+if TYPE_CHECKING:
+    from ironclaw.core.ids import GrantId, PrincipalId
+    from ironclaw.domain.audit import AuditEntry, By
+    from ironclaw.domain.change import Change, Decision, Grant, Row, Status
+    from ironclaw.domain.changes.base import Live, Op, Spec, State
+    from ironclaw.domain.model import Standing
+
+
+class Loaded(NamedTuple):
+    """What a step is told, all of one moment."""
+
+    live: Live
+    """What the spec asked for."""
+    row: Row | None = None
+    """The change; None while it is being asked for."""
+    standings: tuple[Standing, ...] = ()
+    """Of whoever acts."""
+    person: PrincipalId | None = None
+    """Who that is; None when no principal acts."""
+    asker_person: PrincipalId | None = None
+    """Who asked for the change; None for an agent."""
+    asker_standings: tuple[Standing, ...] = ()
+    pending: int = 0
+    """Changes of the same asker that wait."""
+    twin: Row | None = None
+    """An open change of the same asker with the same spec."""
+    denial: Row | None = None
+    """The newest remembered denial that has an atom in common with the spec."""
+    inverse: Spec | None = None
+    """For a grant that is to end: what takes it back."""
+    inverse_live: Live | None = None
+    """And the live state that the inverse asked for."""
+    later: Row | None = None
+    """For a grant that is to end: a later change that altered the same state."""
+
+
+class GrantEnd(NamedTuple):
+    """A grant that ends."""
+
+    grant: GrantId
+    why: Literal["revoked", "expired", "replaced"]
+    by: PrincipalId
+
+
+class Write(NamedTuple):
+    """What a step wants written, in the transaction that it looked in. All or nothing."""
+
+    change: Change | None = None
+    """A new change."""
+    hash: str = ""
+    """Of that."""
+    atoms: frozenset[str] = frozenset()
+    """Of that: what a denial of it will be remembered by."""
+    status: Status | None = None
+    decision: Decision | None = None
+    ops: tuple[Op, ...] = ()
+    before: State | None = None
+    """The state that the ops change."""
+    grant: Grant | None = None
+    """A new grant."""
+    inverse: Spec | None = None
+    """What takes that grant back."""
+    end: GrantEnd | None = None
+    code: str = ""
+    problem: str = ""
+    escalated: bool = False
+    is_denied: bool = False
+    """Whether the atoms of the change are remembered as denied from now on."""
+    audit: tuple[AuditEntry, ...] = ()
+    by: By = CORE
+    event: str | None = None
+    """Kind of the `ChangeEvent` that this is."""

@@ -1,0 +1,195 @@
+"""Where the gateway keeps what it knows: `ironclaw.store.change_rows.ChangeRows`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ironclaw.core.ids import AgentId, ChangeId, GrantId, PrincipalId
+    from ironclaw.domain.change import Change, Grant, Row, Status
+    from ironclaw.domain.changes.base import HostDir, House, Op, Spec
+    from ironclaw.domain.gateway import Loaded, Write
+    from ironclaw.domain.model import Standing
+    from ironclaw.domain.policy import Policy
+
+
+class Written(NamedTuple):
+    """What a step has left."""
+
+    row: Row
+    ops: tuple[Op, ...]
+    """As they were written; the live system has to be told of them."""
+    event: int | None
+    """Id of the event that this is."""
+
+
+class KeptEvent(NamedTuple):
+    """An event as it is kept: the view is made when it is shown."""
+
+    id: int
+    kind: str
+    at_ms: int
+    change: ChangeId
+
+
+class Due(NamedTuple):
+    """Something that happens by itself when its time has come."""
+
+    at_ms: int
+    what: str
+    """`expire`, `escalate` (a change) or `end` (a grant)."""
+    change: ChangeId
+    grant: GrantId | None
+
+
+class ChangeStore(Protocol):
+    """All methods raise HostError; what else is said. A step's own errors pass through."""
+
+    async def request(
+        self,
+        change: Change,
+        step: Callable[[Loaded], Write],
+        *,
+        house: House,
+        directory: HostDir | None,
+    ) -> Written:
+        """Run a step for a change that is not there yet; `Loaded.row` is None.
+
+        A step that returns a Write without `change` (the twin is taken) writes nothing; the row is
+        the twin's then.
+        """
+        ...
+
+    async def act(
+        self,
+        change: ChangeId,
+        step: Callable[[Loaded], Write],
+        *,
+        actor: PrincipalId | None,
+        house: House,
+        directory: HostDir | None,
+    ) -> Written:
+        """Run a step for a change that is there. Raises UserError (`NOT_FOUND`)."""
+        ...
+
+    async def end_grant(
+        self,
+        grant: GrantId,
+        step: Callable[[Loaded], Write],
+        *,
+        actor: PrincipalId | None,
+        house: House,
+        directory: HostDir | None,
+    ) -> Written:
+        """Run a step for a grant: `Loaded.row` is its change's. Raises UserError (`NOT_FOUND`)."""
+        ...
+
+    async def look(
+        self,
+        spec: Spec,
+        *,
+        asker: PrincipalId | None,
+        actor: PrincipalId | None,
+        house: House,
+        directory: HostDir | None,
+    ) -> Loaded:
+        """What a step for that spec would be told; nothing is written."""
+        ...
+
+    async def row(self, change: ChangeId) -> Row:
+        """One change. Raises UserError (`NOT_FOUND`)."""
+        ...
+
+    async def rows(
+        self,
+        *,
+        agents: frozenset[AgentId] | None,
+        statuses: frozenset[Status] | None,
+        asker: PrincipalId | None = None,
+        limit: int,
+    ) -> list[Row]:
+        """Changes, newest first.
+
+        Args:
+            agents: Only those about these agents; None: all, also those about the whole house.
+            statuses: Only those that are there.
+            asker: Beside them, those that this principal asked for.
+            limit: At most.
+        """
+        ...
+
+    async def unfinished(self) -> list[ChangeId]:
+        """Changes that a former core left approved or applied, oldest first."""
+        ...
+
+    async def grants(
+        self, *, agents: frozenset[AgentId] | None, ended: bool, limit: int
+    ) -> list[tuple[Grant, Row]]:
+        """Grants with the changes that gave them, newest first."""
+        ...
+
+    async def next_due(self) -> Due | None:
+        """What comes first of all that happens by itself."""
+        ...
+
+    async def events(self, *, after: int, limit: int) -> Sequence[KeptEvent]:
+        """Events with ids over `after`, oldest first."""
+        ...
+
+    async def last_event(self) -> int:
+        """Id of the newest; 0 when there is none."""
+        ...
+
+    async def policy(self) -> Policy:
+        """The policy in force."""
+        ...
+
+    async def standings_of(self, principal: PrincipalId) -> tuple[Standing, ...]:
+        """What one principal holds, from memory where nothing has changed since."""
+        ...
+
+    async def person_of(self, principal: PrincipalId) -> PrincipalId:
+        """Who a principal is; itself unless it was linked."""
+        ...
+
+
+class Reach(Protocol):
+    """The running system, told of what was written: `services.reaching.Reaching`."""
+
+    async def reach(self, ops: Sequence[Op]) -> None:
+        """Bring running boxes, slots, tasks and keys to what the store says. Idempotent.
+
+        Returns when it is so: a revoked right is gone from every running box. Raises
+        IronClawError; it may be called again then.
+        """
+        ...
+
+    async def holds(self, ops: Sequence[Op]) -> bool:
+        """Whether the running system is as the ops say; looks, changes nothing."""
+        ...
+
+
+class Tell(Protocol):
+    """How people and agents hear of it: `services.telling.Telling`."""
+
+    async def tell_asker(self, row: Row, text: str) -> None:
+        """Say something in the conversation that a change was asked for in; durable, once.
+
+        The agent has it as context of its next turn, its people see it in the chat. Nothing for a
+        change that a person asked for.
+        """
+        ...
+
+
+class Looks(Protocol):
+    """What has to be looked up outside of the store before a step."""
+
+    def house(self) -> House:
+        """What does not change while the core runs, and the time."""
+        ...
+
+    async def directory(self, path: str) -> HostDir | None:
+        """What is at a path of the host."""
+        ...
