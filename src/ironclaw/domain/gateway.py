@@ -1,7 +1,7 @@
 """What the gateway decides: steps from what was loaded to what is to be written. Pure.
 
-Each step is a function `(Loaded) -> Write`, run by the store inside one transaction, so that what it
-looked at is what it changes. A step that raises leaves nothing behind.
+Each step is a function `(Loaded) -> Write`, run by the store inside one transaction, so that what
+it looked at is what it changes. A step that raises leaves nothing behind.
 """
 
 from __future__ import annotations
