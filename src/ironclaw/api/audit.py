@@ -10,7 +10,8 @@ from ironclaw.api.scopes import Scope
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.acting import acting
-from ironclaw.domain.audit import AuditRecord, in_words
+from ironclaw.domain.audit import AuditRecord
+from ironclaw.domain.audit_kinds import in_words
 
 if TYPE_CHECKING:
     from starlette.responses import Response

@@ -31,7 +31,7 @@ def why(
     as_json: Json = False,
 ) -> None:
     """Tell what the audit has of an id, oldest first, also while no daemon runs."""
-    from ironclaw.domain.audit import in_words  # noqa: PLC0415 - only here
+    from ironclaw.domain.audit_kinds import in_words  # noqa: PLC0415 - only here
 
     try:
         with daemon() as client:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Protocol
 import msgspec
 from cryptography.exceptions import InvalidSignature
 
-from ironclaw.domain.audit import AuditEntry, AuditRecord, By, check
+from ironclaw.domain.audit import AuditEntry, AuditRecord, By
+from ironclaw.domain.audit_kinds import check
 from ironclaw.domain.receipts import key_id
 
 if TYPE_CHECKING:

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
     import apsw
 
-_OF_AGENT: Final = {AuditEvent.AGENT_CREATED, AuditEvent.AGENT_ARCHIVED}
+_OF_AGENT: Final = {
+    AuditEvent.AGENT_CREATED,
+    AuditEvent.AGENT_CHANGED,
+    AuditEvent.AGENT_ARCHIVED,
+    AuditEvent.AGENT_RESTORED,
+}
 _OF_CHAT: Final = {AuditEvent.WIRING_MADE, AuditEvent.WIRING_REMOVED, AuditEvent.CHAT_POLICY}
 
 
@@ -36,12 +41,13 @@ def story(db: apsw.Connection, ref: str, *, limit: int) -> Story:
     """The newest records that tell of an id, oldest first.
 
     A message brings its session and its deliveries; a session or a message brings the wirings of
-    its chat and the making of its agent: without them nobody can say why it was answered.
+    its chat and the making of its agent: without them nobody can say why it was answered. A change
+    and its grant bring each other.
 
     Args:
         db: In one snapshot.
-        ref: Id of a message, session, delivery, agent, slot, chat, wiring, token, principal, or of
-            a receipt (`sha256:…` of its file); or an agent's name.
+        ref: Id of a message, session, delivery, agent, change, grant, slot, chat, wiring, token,
+            task, principal, or of a receipt (`sha256:…` of its file); or an agent's name.
         limit: Records, at most.
     """
     named = _look_up(db, ref)
@@ -64,6 +70,11 @@ def _tells(record: AuditRecord, named: _Named) -> bool:
 
 
 def _look_up(db: apsw.Connection, ref: str) -> _Named:
+    # By their prefix: an offline look at a store of before the gateway must not miss a table.
+    if ref.startswith(("chg_", "grn_")):
+        rows = db.execute("SELECT id, change FROM grant_ WHERE change = ?1 OR id = ?1", (ref,))
+        kind = "change" if ref.startswith("chg_") else "grant"
+        return _Named(kind, frozenset([ref]).union(*rows))
     row = db.execute(
         "SELECT m.session, m.chat, s.agent FROM message m JOIN session s ON s.id = m.session"
         " WHERE m.id = ?",

@@ -6,8 +6,9 @@ import inspect
 import re
 from typing import Final
 
-from ironclaw.domain.audit import FIELDS, KINDS, AuditEntry, AuditRecord, Via
+from ironclaw.domain.audit import FIELDS, AuditEntry, AuditRecord, Via
 from ironclaw.domain.audit_check import Fault
+from ironclaw.domain.audit_kinds import KINDS
 from ironclaw.services.auditing import COUNT, INTERVAL_S
 from ironclaw.services.sparing import WINDOW_S
 
@@ -42,9 +43,8 @@ _CHAIN: Final = """\
   hexadecimal. `previous` is the `hash` of the record before; of record 1 it is the SHA-256 of
   `ironclaw audit 1`. `number` grows by one, without gaps.
 * One place appends, in the transaction of what the record tells of: both are on the disk or
-  none is. Tokens are kept in a file: their record is on the disk before the file is changed, so
-  that after a crash between the two there is a record without an effect, never an effect
-  without a record.
+  none is. What a change writes, its status, its decision and the records of all of them are
+  one transaction.
 * Records of before the chain (schema 3 and older) are chained, in their order, by the
   migration.
 

@@ -12,17 +12,16 @@ from hypothesis import strategies as st
 from ironclaw.domain.audit import (
     CORE,
     FIELDS,
-    KINDS,
+    OWN_REQUEST,
     AuditEntry,
     AuditEvent,
     AuditRecord,
     By,
     Via,
-    check,
-    in_words,
     mentions,
 )
 from ironclaw.domain.audit_chain import GENESIS, chained
+from ironclaw.domain.audit_kinds import KINDS, check, in_words
 
 SAMPLES: dict[str, object] = {
     "agent": "agt_a", "session": "ses_a", "slot": "slt_a", "epoch": 2,
@@ -30,7 +29,8 @@ SAMPLES: dict[str, object] = {
     "wiring": "wir_a", "token": "tok_a", "principal": "api:ann", "role": "member",
     "name": "helper", "channel": "api", "source": "127.0.0.1", "reason": "not_wired",
     "version": "0.1.0", "count": 3, "through": 9, "digest": "sha256:" + "b" * 64,
-    "code": "posture_failed", "words": ("inside.seccomp",),
+    "code": "posture_failed", "words": ("inside.seccomp",), "change": "chg_a", "grant": "grn_a",
+    "task": "tsk_a", "kind": "mount.add", "person": "mail:ann@example.org",
 }  # fmt: skip
 
 
@@ -93,6 +93,32 @@ def test_no_field_takes_a_sentence(name: str) -> None:
 def test_the_core_is_named_when_nobody_asked() -> None:
     assert in_words(record(sample(AuditEvent.DAEMON_STARTED))) == (
         "The core started IronClaw 0.1.0."
+    )
+
+
+def decided(**fields: object) -> str:
+    entry = msgspec.structs.replace(
+        AuditEntry(
+            event=AuditEvent.CHANGE_DECIDED, change="chg_a", kind="tools", reason="approved"
+        ),
+        **fields,
+    )
+    return in_words(record(entry, By("api:ann", Via.API)))
+
+
+def test_a_decision_reads_as_a_sentence() -> None:
+    assert decided(agent="agt_a") == (
+        "api:ann (api) approved the change chg_a (tools) for the agent agt_a."
+    )
+
+
+def test_what_a_record_does_not_have_leaves_no_gap() -> None:
+    assert decided(kind="policy") == "api:ann (api) approved the change chg_a (policy)."
+
+
+def test_a_decision_on_ones_own_request_says_so() -> None:
+    assert decided(words=(OWN_REQUEST,)) == (
+        "api:ann (api) approved the change chg_a (tools) (own-request)."
     )
 
 

@@ -46,7 +46,8 @@ def audit_tail(
     as_json: Json = False,
 ) -> None:
     """Show the newest records, oldest first, also while no daemon runs."""
-    from ironclaw.domain.audit import AuditRecord, in_words  # noqa: PLC0415 - only here
+    from ironclaw.domain.audit import AuditRecord  # noqa: PLC0415 - only here
+    from ironclaw.domain.audit_kinds import in_words  # noqa: PLC0415 - only here
 
     try:
         with daemon() as client:
@@ -72,7 +73,8 @@ def audit_show(
     as_json: Json = False,
 ) -> None:
     """Show one record with all of its fields, also while no daemon runs."""
-    from ironclaw.domain.audit import AuditRecord, in_words  # noqa: PLC0415 - only here
+    from ironclaw.domain.audit import AuditRecord  # noqa: PLC0415 - only here
+    from ironclaw.domain.audit_kinds import in_words  # noqa: PLC0415 - only here
 
     try:
         with daemon() as client:

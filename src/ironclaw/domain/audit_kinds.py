@@ -1,0 +1,313 @@
+"""The closed table of the audit's events: when each is recorded, its fields, its words. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from ironclaw.domain.audit import FIELDS, AuditEntry, AuditEvent, AuditRecord, Via
+
+
+class Kind(NamedTuple):
+    """One row of the table of events."""
+
+    meaning: str
+    """When it is recorded."""
+    says: str
+    """The record in words, with the names of its fields in braces. A part in brackets is left
+    out when one of its fields has no value."""
+    must: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
+
+
+_CHANGE: Final = "the change {change} ({kind})[ for the agent {agent}]"
+_GRANT: Final = "the grant {grant} of the change {change} ({kind})[ for the agent {agent}]"
+
+KINDS: Final[dict[AuditEvent, Kind]] = {
+    AuditEvent.DAEMON_STARTED: Kind(
+        "The core has opened its store and begins to work.",
+        "started IronClaw {version}",
+        must=("version",),
+    ),
+    AuditEvent.DAEMON_STOPPED: Kind(
+        "The core was told to stop, has ended its boxes, and signs the last checkpoint.",
+        "stopped IronClaw",
+    ),
+    AuditEvent.STORE_RECOVERED: Kind(
+        "A start finds that the core before ended without `daemon.stopped` (a crash, a power cut).",
+        "found that the daemon before had not been stopped, and went on from its store",
+    ),
+    AuditEvent.AUDIT_ROTATED: Kind(
+        "Records up to a signed checkpoint were exported to a file, and removed here.",
+        "exported the records up to {through} to the file {digest} and removed them",
+        must=("through", "digest"),
+    ),
+    AuditEvent.AUDIT_ROLLED_BACK: Kind(
+        "A start finds a store that is older than the newest checkpoint, or not of its chain.",
+        "found a store that does not lead to the newest checkpoint, which is over record {through}",
+        must=("through",),
+    ),
+    AuditEvent.TOKEN_MINTED: Kind(
+        "A token is made.",
+        "minted the token {name} ({token}) of {principal} with scope {words}",
+        must=("token", "name", "principal", "words"),
+    ),
+    AuditEvent.TOKEN_REVOKED: Kind(
+        "A token is ended.",
+        "revoked the token {name} ({token}) of {principal}",
+        must=("token", "name", "principal"),
+    ),
+    AuditEvent.TOKEN_USED: Kind(
+        "A token is used for the first time since the daemon started.",
+        "came in with the token {token} from {source}",
+        must=("token", "source"),
+    ),
+    AuditEvent.AUTH_FAILED: Kind(
+        "A request came without a valid token. At most one record a minute; `count` has the rest.",
+        "refused {count} requests without a valid token, the last from {source}",
+        must=("source", "count"),
+    ),
+    AuditEvent.ROLE_GIVEN: Kind(
+        "A principal got a role, for all agents or for one.",
+        "gave {principal} the role {role}[ for the agent {agent}]",
+        must=("principal", "role"),
+        may=("agent", "change"),
+    ),
+    AuditEvent.ROLE_TAKEN: Kind(
+        "A role was taken from a principal.",
+        "took the role {role} from {principal}[ for the agent {agent}]",
+        must=("principal", "role"),
+        may=("agent", "change"),
+    ),
+    AuditEvent.PERSON_LINKED: Kind(
+        "Two principals are one person from now on.",
+        "said that {principal} and {person} are one person",
+        must=("principal", "person"),
+        may=("change",),
+    ),
+    AuditEvent.PERSON_UNLINKED: Kind(
+        "A principal is a person of its own from now on.",
+        "said that {principal} is a person of its own",
+        must=("principal",),
+        may=("change",),
+    ),
+    AuditEvent.AGENT_CREATED: Kind(
+        "An agent was made.",
+        "created the agent {name} ({agent})",
+        must=("agent", "name"),
+        may=("change",),
+    ),
+    AuditEvent.AGENT_CHANGED: Kind(
+        "What an agent is or may do was changed.",
+        "changed the {kind} of the agent {name} ({agent})",
+        must=("agent", "name", "kind"),
+        may=("change",),
+    ),
+    AuditEvent.AGENT_ARCHIVED: Kind(
+        "An agent was ended.",
+        "archived the agent {name} ({agent})",
+        must=("agent", "name"),
+        may=("change",),
+    ),
+    AuditEvent.AGENT_RESTORED: Kind(
+        "An agent that had been ended was brought back.",
+        "restored the agent {name} ({agent})",
+        must=("agent", "name"),
+        may=("change",),
+    ),
+    AuditEvent.WIRING_MADE: Kind(
+        "A chat was wired to an agent.",
+        "wired the chat {chat} to the agent {agent} (wiring {wiring})",
+        must=("wiring", "chat", "agent"),
+        may=("change",),
+    ),
+    AuditEvent.WIRING_REMOVED: Kind(
+        "A wiring was removed.",
+        "removed the wiring {wiring} of the chat {chat} to the agent {agent}",
+        must=("wiring", "chat", "agent"),
+        may=("change",),
+    ),
+    AuditEvent.CHAT_POLICY: Kind(
+        "What happens to unknown senders of a chat was changed.",
+        "set what happens to unknown senders of the chat {chat} to {reason}",
+        must=("chat", "reason"),
+        may=("change",),
+    ),
+    AuditEvent.TASK_MADE: Kind(
+        "An agent was given a task.",
+        "gave the agent {agent} the task {name} ({task})",
+        must=("task", "agent", "name"),
+        may=("change",),
+    ),
+    AuditEvent.TASK_REMOVED: Kind(
+        "A task was taken from an agent.",
+        "took the task {name} ({task}) from the agent {agent}",
+        must=("task", "agent", "name"),
+        may=("change",),
+    ),
+    AuditEvent.POLICY_CHANGED: Kind(
+        "Who decides on changes was changed.",
+        "changed the policy of the gateway",
+        may=("change",),
+    ),
+    AuditEvent.CHANGE_REQUESTED: Kind(
+        "A change was asked for, and is kept.",
+        f"requested {_CHANGE}",
+        must=("change", "kind"),
+        may=("agent", "session", "digest"),
+    ),
+    AuditEvent.CHANGE_REFUSED: Kind(
+        "A request, or a decision, was refused. The change is the one decided on, or the denial "
+        "that answers the request.",
+        "was refused a change of the kind {kind}[ for the agent {agent}]: {code}[ (see {change})]",
+        must=("kind", "code"),
+        may=("change", "agent", "session"),
+    ),
+    AuditEvent.CHANGE_DECIDED: Kind(
+        "A person, or a rule of the policy, approved or denied a change (`reason`). Words: "
+        "`own-request` when somebody decided on their own request under solo mode, `by-policy` "
+        "when a rule did.",
+        f"{{reason}} {_CHANGE}[ ({{words}})]",
+        must=("change", "kind", "reason"),
+        may=("agent", "digest", "words"),
+    ),
+    AuditEvent.CHANGE_APPLIED: Kind(
+        "What an approved change says was written, in the same transaction.",
+        f"applied {_CHANGE}",
+        must=("change", "kind"),
+        may=("agent", "grant"),
+    ),
+    AuditEvent.CHANGE_DONE: Kind(
+        "An applied change was seen to be in force in the running system.",
+        f"saw {_CHANGE} in force",
+        must=("change", "kind"),
+        may=("agent",),
+    ),
+    AuditEvent.CHANGE_FAILED: Kind(
+        "An approved change could not be applied; it can be tried again.",
+        f"could not apply {_CHANGE}: {{code}}",
+        must=("change", "kind", "code"),
+        may=("agent",),
+    ),
+    AuditEvent.CHANGE_EXPIRED: Kind(
+        "Nobody decided on a change in time.",
+        f"ended {_CHANGE}: nobody had decided on it in time",
+        must=("change", "kind"),
+        may=("agent",),
+    ),
+    AuditEvent.CHANGE_ESCALATED: Kind(
+        "A change waits for long, and the owners are told.",
+        f"told the owners that {_CHANGE} waits",
+        must=("change", "kind"),
+        may=("agent",),
+    ),
+    AuditEvent.CHANGE_WITHDRAWN: Kind(
+        "A request was taken back.",
+        f"withdrew {_CHANGE}",
+        must=("change", "kind"),
+        may=("agent",),
+    ),
+    AuditEvent.GRANT_GIVEN: Kind(
+        "An applied change gave something that can be revoked, or expires.",
+        f"gave {_GRANT}",
+        must=("grant", "change", "kind"),
+        may=("agent",),
+    ),
+    AuditEvent.GRANT_REVOKED: Kind(
+        "A grant was ended before its time: somebody revoked it, or another one replaced it "
+        "(`reason`).",
+        f"ended {_GRANT}[ ({{reason}})]",
+        must=("grant", "change", "kind"),
+        may=("agent", "reason"),
+    ),
+    AuditEvent.GRANT_EXPIRED: Kind(
+        "A grant has ended by itself: its time was over.",
+        f"ended {_GRANT}: its time was over",
+        must=("grant", "change", "kind"),
+        may=("agent",),
+    ),
+    AuditEvent.ROUTER_REFUSED: Kind(
+        "Somebody was not let in. At most one record a minute for each reason; `count` has the "
+        "rest.",
+        "did not let in {count} messages ({reason}), the last of {principal}",
+        must=("channel", "principal", "reason", "count"),
+    ),
+    AuditEvent.LAUNCH_PROVEN: Kind(
+        "A session was bound to a proven slot; its receipt is signed and stored, in the same "
+        "transaction.",
+        "bound the session {session} to the proven box {slot}, epoch {epoch}, receipt {receipt}",
+        must=("agent", "session", "slot", "epoch"),
+        may=("receipt",),
+    ),
+    AuditEvent.LAUNCH_REFUSED: Kind(
+        "A launch could not be proven, so no session got it. Words: the checks that failed.",
+        "refused the launch of {slot} for the agent {agent}: {code} {words}",
+        must=("agent", "slot", "code"),
+        may=("words",),
+    ),
+    AuditEvent.SESSION_STOPPED: Kind(
+        "Somebody had a session's box killed. Recorded before it is.",
+        "stopped the box of the session {session}",
+        must=("session", "agent"),
+    ),
+    AuditEvent.SESSION_QUARANTINED: Kind(
+        "A box broke the rules and its session was stopped for good. Words: which rule.",
+        "quarantined the session {session}: {code} {words}",
+        must=("agent", "session", "epoch", "code", "words"),
+    ),
+    AuditEvent.SESSION_FORGOTTEN: Kind(
+        "A conversation was forgotten: what was said in it is removed, and its key is destroyed.",
+        "forgot the session {session} of the agent {agent}",
+        must=("session", "agent"),
+        may=("change",),
+    ),
+    AuditEvent.DELIVERY_DEAD: Kind(
+        "A reply could not be delivered and will not be tried again.",
+        "gave up the delivery {delivery} of a reply to {message} after {count} tries",
+        must=("delivery", "message", "session", "chat", "count"),
+    ),
+}
+"""Every event: when it is recorded, how it reads, and which fields it has."""
+
+
+def check(entry: AuditEntry) -> None:
+    """Check that an entry has the fields of its event and no other.
+
+    Raises:
+        ValueError: It does not: a mistake of ours. The patterns of fields are checked with the
+            record as a whole.
+    """
+    kind = KINDS[entry.event]
+    for name in FIELDS:
+        is_set = getattr(entry, name) not in {None, "", ()}
+        if is_set and name not in kind.must and name not in kind.may:
+            raise ValueError(f"{entry.event} has no field {name}")
+        if not is_set and name in kind.must:
+            raise ValueError(f"{entry.event} lacks the field {name}")
+
+
+def in_words(record: AuditRecord) -> str:
+    """One sentence: who did what, through what."""
+    values = {name: _shown(getattr(record, name)) for name in FIELDS}
+    said = _PART.sub(lambda part: _part(part[1], values), KINDS[record.event].says)
+    who = record.actor or "The core"
+    through = "" if record.via is Via.CORE else f" ({record.via})"
+    return f"{who}{through} {said.format_map(values)}".rstrip() + "."
+
+
+_PART: Final = re.compile(r"\[([^\[\]]*)\]")
+
+
+def _part(text: str, values: dict[str, str]) -> str:
+    """A part of a sentence, or nothing when a field in it has no value."""
+    named = [name for name in FIELDS if f"{{{name}}}" in text]
+    return text if all(values[name] not in {"-", ""} for name in named) else ""
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None:
+            return "-"
+        case tuple():
+            return ", ".join(map(str, value))
+    return str(value)
