@@ -1,0 +1,140 @@
+"""When tasks are due: cron expressions in a time zone, and what becomes of a missed time. Pure.
+
+Five fields as Debian's cron reads them. Where clocks go forward, a time of day that is left out is
+due at the first moment after the gap; where they go back, a time of day that comes twice is due
+once, the first time. Expressions that mean every so many minutes or hours go by real time.
+
+Source:
+    Debian cron(8), "Notes" on daylight saving time. Zone data are those of the system (`tzdata`).
+"""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from cronsim import CronSim, CronSimError
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ironclaw.domain.model import Task
+
+LATE_MS: Final = 24 * 60 * 60 * 1000
+"""How late, in milliseconds, a missed time may still be made up for."""
+MAX_CRON_CHARS: Final = 200
+_FIELDS: Final = 5
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Plan(NamedTuple):
+    """What to do with a task that is due."""
+
+    fire_ms: int | None
+    """The time that it is told for; None: nothing, it is too late for all that was missed."""
+    next_ms: int | None
+    """When it is due after that; None: never."""
+
+
+def check_cron(cron: str, zone: str, now_ms: int) -> None:
+    """Refuse what is no schedule, or one that never comes.
+
+    Args:
+        cron: Five fields.
+        zone: IANA name.
+        now_ms: Milliseconds since the epoch.
+
+    Raises:
+        UserError: `INVALID`.
+
+    Trust:
+        Both texts are foreign. A schedule that never comes is given up after 50 years of days.
+    """
+    if next(_times(cron, zone, now_ms), None) is None:
+        raise _bad_cron(cron, "it never comes")
+
+
+def next_time(task: Task, *, after_ms: int) -> int | None:
+    """When a task is due next, in milliseconds since the epoch; None: never again.
+
+    Args:
+        task: Which one.
+        after_ms: Only times later than this.
+
+    Raises:
+        UserError: `INVALID`: its cron or its zone is of no use here.
+    """
+    if task.cron is not None:
+        return next(_times(task.cron, task.zone, after_ms), None)
+    if task.at_ms is not None and task.at_ms > after_ms:
+        return task.at_ms
+    return None
+
+
+def plan(task: Task, *, due_ms: int, now_ms: int) -> Plan:
+    """What becomes of a task whose time has come, however long ago.
+
+    All that was missed is made up for once, for the latest time of it, unless that is `LATE_MS` ago.
+
+    Args:
+        task: Which one.
+        due_ms: When it was due.
+        now_ms: Not before `due_ms`.
+
+    Raises:
+        UserError: `INVALID`: its cron or its zone is of no use here.
+    """
+    if task.cron is None:
+        return Plan(due_ms if now_ms - due_ms < LATE_MS else None, None)
+    fire_ms = due_ms if now_ms - due_ms < LATE_MS else None
+    for at_ms in _times(task.cron, task.zone, max(due_ms, now_ms - LATE_MS)):
+        if at_ms > now_ms:
+            return Plan(fire_ms, at_ms)
+        fire_ms = at_ms
+    return Plan(fire_ms, None)
+
+
+def _times(cron: str, zone: str, after_ms: int) -> Iterator[int]:
+    """Times after `after_ms`, each later than the one before it. Raises UserError (`INVALID`)."""
+    place = _zone(zone)
+    if len(cron) > MAX_CRON_CHARS or len(cron.split()) != _FIELDS:
+        raise _bad_cron(cron, "it needs five fields: minute, hour, day, month, day of the week")
+    last_ms = after_ms
+    try:
+        begin = (_EPOCH + timedelta(milliseconds=after_ms)).astimezone(place)
+        for moment in CronSim(cron, begin):
+            at_ms = (moment.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+            # Within the hour that comes twice, the same time of day is offered again.
+            if at_ms > last_ms:
+                yield at_ms
+                last_ms = at_ms
+    except CronSimError as error:
+        raise _bad_cron(cron, str(error).lower()) from error
+    except (OverflowError, ValueError):
+        # The end of the calendar: nothing comes after it.
+        return
+
+
+def _zone(name: str) -> tzinfo:
+    if name == "UTC":
+        return UTC
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UserError(
+            Code.INVALID,
+            f"The time zone {name[:64]!r} is not known here.",
+            hint="Use an IANA name as Europe/Vienna, or UTC. The system's package tzdata has them.",
+        ) from error
+
+
+def _bad_cron(cron: str, why: str) -> UserError:
+    return UserError(
+        Code.INVALID,
+        f"The schedule {cron[:MAX_CRON_CHARS]!r} does not work: {why}.",
+        hint="For example `30 7 * * MON-FRI`: at half past seven on every working day.",
+    )
