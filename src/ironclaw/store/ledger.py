@@ -18,6 +18,7 @@ from ironclaw.domain.routing import Accepted
 from ironclaw.store import past
 from ironclaw.store.audit_rows import append
 from ironclaw.store.content import Content
+from ironclaw.store.informing import inform
 from ironclaw.store.message_rows import (
     MESSAGE,
     Target,
@@ -133,6 +134,16 @@ class Ledger(Outbox):
             return Accepted(message, number, new=True)
 
         return await self._store.write(work)
+
+    async def inform(self, session: SessionId, *, text: str, key: str) -> Accepted | None:
+        """Say something into a conversation that starts no turn: see `store.informing`.
+
+        Once for each key; None when there is nobody to tell. Raises HostError.
+        """
+        now = self._clock.now_ms()
+        return await self._store.write(
+            lambda db: inform(db, self._content, session=session, text=text, key=key, now_ms=now)
+        )
 
     async def is_stuck(self, wiring: WiringId, thread: str | None) -> bool:
         """Whether a sticky wiring has engaged in this chat or thread before."""
