@@ -78,7 +78,7 @@ def next_time(task: Task, *, after_ms: int) -> int | None:
 def plan(task: Task, *, due_ms: int, now_ms: int) -> Plan:
     """What becomes of a task whose time has come, however long ago.
 
-    All that was missed is made up for once, for the latest time of it, unless that is `LATE_MS` ago.
+    What was missed is made up for once, for the latest time of it, unless that is `LATE_MS` ago.
 
     Args:
         task: Which one.
