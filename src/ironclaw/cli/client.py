@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
 from ironclaw.api.secret_file import read_private
+from ironclaw.cli.options import token_file
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, IronClawError, PeerError, PolicyError, UserError
 
@@ -72,7 +73,7 @@ class Client:
         self._path = str(settings.api_socket)
         self._runtime_dir = settings.runtime_dir
         self._connection: http.client.HTTPConnection | None = None
-        token = read_private(settings.token_file)
+        token = read_private(token_file(settings))
         if token is None:
             raise not_running()
         self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "ironclaw-cli"}

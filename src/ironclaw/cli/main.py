@@ -16,7 +16,7 @@ from typer.main import get_command
 
 import ironclaw
 from ironclaw.cli import render
-from ironclaw.cli.options import choose_config
+from ironclaw.cli.options import choose
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError
 
@@ -39,7 +39,13 @@ COMMANDS: Final[dict[str, _Lazy]] = {
     "doctor": _Lazy("ironclaw.cli.doctor", "doctor", "Try each thing that a launch needs."),
     "demo": _Lazy("ironclaw.cli.demo", "demo", "From nothing to a sealed reply, and away again."),
     "chat": _Lazy("ironclaw.cli.chat", "chat", "Talk to an agent."),
-    "agent": _Lazy("ironclaw.cli.nouns.agents", "agent_app", "Create, list, show, archive agents."),
+    "agent": _Lazy("ironclaw.cli.nouns.agents", "agent_app", "Agents: what they are and may."),
+    "task": _Lazy("ironclaw.cli.nouns.tasks", "task_app", "What agents do at times of their own."),
+    "change": _Lazy("ironclaw.cli.nouns.changes", "change_app", "Changes that were asked for."),
+    "approve": _Lazy("ironclaw.cli.nouns.deciding", "approve", "Say yes to a change."),
+    "reject": _Lazy("ironclaw.cli.nouns.deciding", "reject", "Say no to a change."),
+    "grant": _Lazy("ironclaw.cli.nouns.grants", "grant_app", "What changes gave; take it back."),
+    "policy": _Lazy("ironclaw.cli.nouns.policies", "policy_app", "Who decides on changes."),
     "session": _Lazy(
         "ironclaw.cli.nouns.sessions", "session_app", "List, show, stop sessions; their receipts."
     ),
@@ -50,6 +56,8 @@ COMMANDS: Final[dict[str, _Lazy]] = {
     "why": _Lazy("ironclaw.cli.why", "why", "Tell what the audit has of an id."),
     "wiring": _Lazy("ironclaw.cli.nouns.wirings", "wiring_app", "Which chat reaches which agent."),
     "role": _Lazy("ironclaw.cli.nouns.roles", "role_app", "Who may do what with which agent."),
+    "principal": _Lazy("ironclaw.cli.nouns.principals", "principal_app", "Who is known here."),
+    "me": _Lazy("ironclaw.cli.nouns.principals", "me", "Show whom you act as, and what you may."),
     "token": _Lazy("ironclaw.cli.nouns.tokens", "token_app", "Mint, list, revoke API tokens."),
     "image": _Lazy("ironclaw.cli.image", "image_app", "Build, import, pull, verify images."),
     "prove": _Lazy("ironclaw.cli.prove", "prove", "Attack real boxes: does the wall hold here?"),
@@ -119,6 +127,14 @@ def root(
     config: Annotated[
         Path | None, typer.Option("--config", help="Configuration file (TOML).")
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--token-file",
+            envvar="IRONCLAW_TOKEN_FILE",
+            help="File with the token to act with; the first one's if not.",
+        ),
+    ] = None,
     *,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
@@ -126,7 +142,7 @@ def root(
 ) -> None:
     """AI agents that nobody has to trust: each session sealed in gVisor."""
     del version
-    choose_config(config)
+    choose(config, token_file)
 
 
 def main() -> None:

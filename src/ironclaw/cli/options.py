@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
 from ironclaw.config.load import find_config, load_settings
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 
 if TYPE_CHECKING:
     from ironclaw.config.settings import Settings
@@ -15,17 +18,48 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Name or id of an agent.")]
 SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Id of a session.")]
+ChangeArgument = Annotated[str, typer.Argument(metavar="CHANGE", help="Id of a change.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever decides.")]
+For = Annotated[
+    str | None,
+    typer.Option("--for", metavar="TIME", help="How long it lasts: 90m, 8h, 30d; for good if not."),
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", help="Approve it too, without asking, where you may.")
+]
+Because = Annotated[str, typer.Option("--because", help="Why, for whoever asked.")]
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 class _Chosen:
     """What was chosen before the command's name."""
 
     config: Path | None = None
+    token_file: Path | None = None
 
 
-def choose_config(config: Path | None) -> None:
-    """Use this configuration file in this run."""
+def choose(config: Path | None, token_file: Path | None) -> None:
+    """Use this configuration file, and the token in this file, in this run."""
     _Chosen.config = config
+    _Chosen.token_file = token_file
+
+
+def token_file(settings: Settings) -> Path:
+    """Where the token of this run is: whom the command line acts as."""
+    return _Chosen.token_file or settings.token_file
+
+
+def seconds(text: str | None) -> int | None:
+    """A time as people write it, in seconds. Raises UserError (`INVALID`)."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d{1,9})([smhd]?)", text.strip())
+    if found is None:
+        raise UserError(
+            Code.INVALID, f"{text[:40]!r} is no time.", hint="Write 90m, 8h, 30d or seconds."
+        )
+    return int(found[1]) * _UNITS[found[2] or "s"]
 
 
 class Chosen(NamedTuple):

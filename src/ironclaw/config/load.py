@@ -26,10 +26,16 @@ if TYPE_CHECKING:
 
 PREFIX = "IRONCLAW_"
 NOT_SETTINGS = frozenset(
-    {"IRONCLAW_CONFIG", "IRONCLAW_PYTHON", "IRONCLAW_READY_FD", "IRONCLAW_VIEW"}
+    {
+        "IRONCLAW_CONFIG",
+        "IRONCLAW_PYTHON",
+        "IRONCLAW_READY_FD",
+        "IRONCLAW_TOKEN_FILE",
+        "IRONCLAW_VIEW",
+    }
 )
-"""Variables of the prefix that are not settings: where the file is, what `./run` starts, and what
-the keeper tells the core."""
+"""Variables of the prefix that are not settings: where the file is, what `./run` starts, what the
+keeper tells the core, and whom the command line acts as."""
 MAX_CONFIG_BYTES = 1024 * 1024
 
 _Tree = dict[str, dict[str, Any]]
@@ -193,13 +199,21 @@ def _complete(settings: Settings, env: Mapping[str, str], uid: int) -> Settings:
                 f"paths.{name} is {str(getattr(done, name))!r}, which is relative.",
                 hint="Write a path that begins with / or ~/.",
             )
+    roots = tuple(_expand(root, env) for root in settings.gateway.mount_roots)
+    for root in roots:
+        if not root.is_absolute() or ".." in root.parts:
+            raise _invalid(
+                f"gateway.mount_roots has {str(root)!r}, which is not an absolute path.",
+                hint="Write paths that begin with / or ~/, without `..`.",
+            )
     if len(os.fsencode(done.runtime_dir)) > _MAX_RUNTIME_CHARS:
         raise _invalid(
             f"paths.runtime_dir has over {_MAX_RUNTIME_CHARS} bytes.",
             hint="Names of unix sockets must fit in 107 bytes: choose a shorter directory.",
         )
     _check_host(settings)
-    return msgspec.structs.replace(settings, paths=done)
+    gateway = msgspec.structs.replace(settings.gateway, mount_roots=roots)
+    return msgspec.structs.replace(settings, paths=done, gateway=gateway)
 
 
 _MAX_RUNTIME_CHARS = 64

@@ -72,6 +72,14 @@ class SandboxSettings(_Section, frozen=True):
     """Files and directories that each of the two may hold."""
 
 
+class GatewaySettings(_Section, frozen=True):
+    """What no approval can go beyond. Who approves what is the policy: `ironclaw policy`."""
+
+    mount_roots: Annotated[tuple[Path, ...], msgspec.Meta(max_length=64)] = ()
+    """Directories of this machine below which an agent may be shown one; none: nothing is shared
+    this way, whoever approves it."""
+
+
 class LogSettings(_Section, frozen=True):
     """What the daemon writes down. Never message content."""
 
@@ -89,6 +97,7 @@ class Settings(_Section, frozen=True):
     paths: PathSettings = PathSettings()
     api: ApiSettings = ApiSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    gateway: GatewaySettings = GatewaySettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -146,5 +155,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "paths": PathSettings,
     "api": ApiSettings,
     "sandbox": SandboxSettings,
+    "gateway": GatewaySettings,
     "log": LogSettings,
 }

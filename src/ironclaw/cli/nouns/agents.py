@@ -7,18 +7,21 @@ from typing import Annotated, Any, Final
 import typer
 
 from ironclaw.cli import render
+from ironclaw.cli.nouns import agent_changes
+from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, show, when
-from ironclaw.cli.options import AgentArgument, Json
+from ironclaw.cli.options import AgentArgument, Json, Reason, Yes
 from ironclaw.domain.tools import TOOLS
 
 _TOOL: Final = f"A tool it may use: {', '.join(TOOLS)}; repeat for more than one."
 
 agent_app = typer.Typer(
-    help="Agents: create, list, show, archive.",
+    help="Agents: create, list, show, change, archive, restore.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
+agent_changes.add_to(agent_app)
 
 
 @agent_app.command("list")
@@ -47,20 +50,21 @@ def agent_create(
         str, typer.Option(help="Which model answers; only `scripted`, offline, for now.")
     ] = "scripted",
     tool: Annotated[list[str] | None, typer.Option(help=_TOOL)] = None,
-    pool_size: Annotated[int | None, typer.Option(help="Blank slots kept ready.")] = None,
+    pool_size: Annotated[int, typer.Option(help="Blank slots kept ready.")] = 1,
+    reason: Reason = "",
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Create an agent."""
-    body = {
+    """Ask for a new agent."""
+    spec = {
+        "kind": "agent.create",
         "name": name,
         "persona": persona,
         "model": model,
         "tools": tool or [],
         "pool_size": pool_size,
     }
-    with daemon() as client:
-        made = client.call("POST", "v1", "agents", body=body)
-    _show(made, as_json=as_json)
+    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
 
 
 @agent_app.command("show")
@@ -71,10 +75,23 @@ def agentshow(agent: AgentArgument, *, as_json: Json = False) -> None:
 
 
 @agent_app.command("archive")
-def agent_archive(agent: AgentArgument, *, as_json: Json = False) -> None:
-    """End an agent: its boxes stop, its sessions stay readable."""
-    with daemon() as client:
-        _show(client.call("POST", "v1", "agents", agent, "archive"), as_json=as_json)
+def agent_archive(
+    agent: AgentArgument, *, reason: Reason = "", yes: Yes = False, as_json: Json = False
+) -> None:
+    """Ask for an agent's end: its boxes stop, its sessions stay readable."""
+    ask_for({"kind": "agent.archive", "agent": agent}, reason=reason, yes=yes, as_json=as_json)
+
+
+@agent_app.command("restore")
+def agent_restore(
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Id of an archived agent.")],
+    *,
+    reason: Reason = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for an archived agent back."""
+    ask_for({"kind": "agent.restore", "agent": agent}, reason=reason, yes=yes, as_json=as_json)
 
 
 def _show(agent: dict[str, Any], *, as_json: bool) -> None:

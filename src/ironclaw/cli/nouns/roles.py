@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from ironclaw.cli import render
-from ironclaw.cli.nouns.daemon import daemon, done, show
-from ironclaw.cli.options import Json
+from ironclaw.cli.nouns.changing import ask_for
+from ironclaw.cli.nouns.daemon import daemon
+from ironclaw.cli.options import For, Json, Reason, Yes
 from ironclaw.domain.model import Role
 
 role_app = typer.Typer(
@@ -42,12 +43,14 @@ def role_give(
     role: RoleArgument,
     *,
     agent: RoleAgent = None,
+    reason: Reason = "",
+    lasts: For = None,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Give a role."""
-    body = {"principal": principal, "role": role.value, "agent": agent}
-    with daemon() as client:
-        show(client.call("POST", "v1", "standings", body=body), as_json=as_json)
+    """Ask for a role for somebody."""
+    spec = {"kind": "role.give", "principal": principal, "role": role.value, "agent": agent}
+    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
 
 
 @role_app.command("take")
@@ -56,10 +59,10 @@ def role_take(
     role: RoleArgument,
     *,
     agent: RoleAgent = None,
+    reason: Reason = "",
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Take a role away."""
-    body = {"principal": principal, "role": role.value, "agent": agent}
-    with daemon() as client:
-        client.call("DELETE", "v1", "standings", body=body)
-    done("taken", principal, as_json=as_json)
+    """Ask that a role is taken away."""
+    spec = {"kind": "role.take", "principal": principal, "role": role.value, "agent": agent}
+    ask_for(spec, reason=reason, yes=yes, as_json=as_json)

@@ -9,13 +9,14 @@ from urllib.parse import quote
 import typer
 
 from ironclaw.cli import render
+from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, done, readable, when
-from ironclaw.cli.options import Json, SessionArgument, settings
+from ironclaw.cli.options import Json, Reason, SessionArgument, Yes, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
 session_app = typer.Typer(
-    help="Sessions: list, show, stop, receipt, transcript.",
+    help="Sessions: list, show, stop, forget, receipt, transcript.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -71,6 +72,17 @@ def session_stop(session: SessionArgument, *, as_json: Json = False) -> None:
     with daemon() as client:
         client.call("POST", "v1", "sessions", session, "stop")
     done("stopped", session, as_json=as_json)
+
+
+@session_app.command("forget")
+def session_forget(
+    session: SessionArgument, *, reason: Reason = "", yes: Yes = False, as_json: Json = False
+) -> None:
+    """Ask that a conversation is forgotten for good: its key is destroyed."""
+    with daemon() as client:
+        agent = client.get("v1", "sessions", session)["session"]["agent"]
+    spec = {"kind": "session.forget", "agent": agent, "session": session}
+    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
 
 
 @session_app.command("receipt")

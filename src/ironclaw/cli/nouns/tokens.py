@@ -28,10 +28,11 @@ def token_list(*, as_json: Json = False) -> None:
         render.data(found)
         return
     render.table(
-        ("NAME", "SCOPES", "ACTIVE", "CREATED", "EXPIRES", "LAST USED", "ID"),
+        ("NAME", "PRINCIPAL", "SCOPES", "ACTIVE", "CREATED", "EXPIRES", "LAST USED", "ID"),
         [
             (
                 one["name"],
+                one["principal"],
                 ",".join(one["scopes"]),
                 "yes" if one["active"] else "no",
                 when(one["created_ms"]),
@@ -50,13 +51,22 @@ def token_mint(
     *,
     scope: Annotated[
         list[Scope] | None,
-        typer.Option(help="admin, operate, chat or read; repeat. `chat` unless told."),
+        typer.Option(help="admin, operate, approve, chat or read; repeat. `chat` unless told."),
+    ] = None,
+    principal: Annotated[
+        str | None,
+        typer.Option(help="Whose it is: only your own, for a second token of yours."),
     ] = None,
     ttl_s: Annotated[int | None, typer.Option(min=1, help="Seconds until it expires.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Mint a token; its secret is shown once."""
-    body = {"name": name, "scopes": [one.value for one in scope or [Scope.CHAT]], "ttl_s": ttl_s}
+    """Mint a token; its secret is shown once. It may nothing until its principal has a role."""
+    body = {
+        "name": name,
+        "scopes": [one.value for one in scope or [Scope.CHAT]],
+        "ttl_s": ttl_s,
+        "principal": principal,
+    }
     with daemon() as client:
         made = client.call("POST", "v1", "tokens", body=body)
     if as_json:

@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from ironclaw.cli import render
-from ironclaw.cli.nouns.daemon import daemon, done, show
-from ironclaw.cli.options import AgentArgument, Json
+from ironclaw.cli.nouns.changing import ask_for
+from ironclaw.cli.nouns.daemon import daemon
+from ironclaw.cli.options import AgentArgument, Json, Reason, Yes
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.domain.model import Engage, Ignored, Partition, SenderScope, UnknownSender
 
 wiring_app = typer.Typer(
@@ -66,13 +69,16 @@ def wiring_create(
         Partition.SHARED
     ),
     priority: Annotated[int, typer.Option(help="Higher goes first.")] = 0,
-    unknown_sender: Annotated[UnknownSender, typer.Option(help="Senders nobody let in.")] = (
-        UnknownSender.DROP
-    ),
+    unknown_sender: Annotated[
+        UnknownSender | None, typer.Option(help="Senders nobody let in; as it is if not told.")
+    ] = None,
+    reason: Reason = "",
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Wire a chat to an agent."""
-    body = {
+    """Ask that a chat reaches an agent."""
+    spec = {
+        "kind": "wiring.add",
         "channel": channel,
         "platform_id": place,
         "agent": agent,
@@ -82,17 +88,48 @@ def wiring_create(
         "ignored": ignored.value,
         "partition": partition.value,
         "priority": priority,
-        "unknown_sender": unknown_sender.value,
+        "strangers": None if unknown_sender is None else unknown_sender.value,
     }
-    with daemon() as client:
-        show(client.call("POST", "v1", "wirings", body=body), as_json=as_json)
+    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
 
 
 @wiring_app.command("delete")
 def wiring_delete(
-    wiring: Annotated[str, typer.Argument(help="Id of a wiring.")], *, as_json: Json = False
+    wiring: Annotated[str, typer.Argument(help="Id of a wiring.")],
+    *,
+    reason: Reason = "",
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
-    """Remove a wiring."""
+    """Ask that a chat reaches an agent no more."""
     with daemon() as client:
-        client.call("DELETE", "v1", "wirings", wiring)
-    done("deleted", wiring, as_json=as_json)
+        found = client.get("v1", "wirings")["wirings"]
+    agent = next((one["agent"] for one in found if one["wiring"]["id"] == wiring), None)
+    if agent is None:
+        raise UserError(
+            Code.NOT_FOUND,
+            f"There is no wiring {wiring[:80]!r}.",
+            hint="`ironclaw wiring list` shows those there are.",
+        )
+    spec = {"kind": "wiring.remove", "agent": agent, "wiring": wiring}
+    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+
+
+@wiring_app.command("strangers")
+def wiring_strangers(
+    channel: Annotated[str, typer.Argument(help="Channel.")],
+    place: Annotated[str, typer.Argument(help="The chat's id on its platform.")],
+    policy: Annotated[UnknownSender, typer.Argument(help="What happens to them.")],
+    *,
+    reason: Reason = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for another way with unknown senders of a chat."""
+    spec = {
+        "kind": "strangers",
+        "channel": channel,
+        "platform_id": place,
+        "policy": policy.value,
+    }
+    ask_for(spec, reason=reason, yes=yes, as_json=as_json)

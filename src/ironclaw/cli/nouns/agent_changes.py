@@ -1,0 +1,188 @@
+"""The verbs of `ironclaw agent` that ask for a change of one that is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from ironclaw.cli.nouns.changing import ask_for
+from ironclaw.cli.options import AgentArgument, For, Json, Reason, Yes
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+
+_UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_BYTES: Final = ("memory_bytes", "file_bytes", "disk_bytes")
+LIMITS: Final = (
+    *_BYTES,
+    "cpu_millis",
+    "pids",
+    "files",
+    "disk_files",
+    "pool_size",
+    "max_steps",
+    "turn_s",
+    "calls_per_day",
+    "tokens_per_day",
+)
+"""Names of limits, as `agent limits NAME=VALUE` takes them."""
+_NameArgument = Annotated[str, typer.Argument(help="a-z, 0-9 and '-'.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these verbs into `ironclaw agent`."""
+    app.command("persona")(agent_persona)
+    app.command("model")(agent_model)
+    app.command("tools")(agent_tools)
+    app.command("limits")(agent_limits)
+    app.command("share")(agent_share)
+    app.command("unshare")(agent_unshare)
+    app.command("destination")(agent_destination)
+
+
+def agent_persona(
+    agent: AgentArgument,
+    persona: Annotated[str, typer.Argument(help="Who it is, in words; `@FILE` reads a file.")],
+    *,
+    reason: Reason = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for another persona."""
+    spec = {"kind": "persona", "agent": agent, "persona": _text(persona)}
+    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+
+
+def agent_model(
+    agent: AgentArgument,
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    *,
+    reason: Reason = "",
+    lasts: For = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for another model."""
+    spec = {"kind": "model", "agent": agent, "model": model}
+    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+
+
+def agent_tools(
+    agent: AgentArgument,
+    *,
+    add: Annotated[list[str] | None, typer.Option(help="A tool to give; repeat.")] = None,
+    remove: Annotated[list[str] | None, typer.Option(help="A tool to take away; repeat.")] = None,
+    reason: Reason = "",
+    lasts: For = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for tools to be given or taken away."""
+    spec = {"kind": "tools", "agent": agent, "add": add or [], "remove": remove or []}
+    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+
+
+def agent_limits(
+    agent: AgentArgument,
+    limits: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME=VALUE...",
+            help=f"{', '.join(LIMITS)}; bytes as 512M; `none` for the house's own or none.",
+        ),
+    ],
+    *,
+    reason: Reason = "",
+    lasts: For = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for other limits."""
+    named = [_limit(text) for text in limits]
+    spec = {
+        "kind": "limits",
+        "agent": agent,
+        "unlimited": [name for name, value in named if value is None],
+    } | {name: value for name, value in named if value is not None}
+    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+
+
+def agent_share(
+    agent: AgentArgument,
+    path: Annotated[Path, typer.Argument(help="A directory of this machine.")],
+    *,
+    name: Annotated[str, typer.Option(help="It is seen as /shared/NAME.")],
+    reason: Reason = "",
+    lasts: For = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask that an agent sees a directory, read-only."""
+    spec = {"kind": "mount.add", "agent": agent, "name": name, "path": str(path.absolute())}
+    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+
+
+def agent_unshare(
+    agent: AgentArgument,
+    name: _NameArgument,
+    *,
+    reason: Reason = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask that an agent sees a directory no more."""
+    spec = {"kind": "mount.remove", "agent": agent, "name": name}
+    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+
+
+def agent_destination(
+    agent: AgentArgument,
+    name: _NameArgument,
+    *,
+    channel: Annotated[str, typer.Option(help="Channel of the chat.")] = "",
+    chat: Annotated[str, typer.Option(help="The chat's id on its platform.")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="Take it away instead.")] = False,
+    reason: Reason = "",
+    lasts: For = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Ask that an agent may send to another chat, or no more."""
+    spec = {"kind": "destination.remove", "agent": agent, "name": name}
+    if not remove:
+        if not channel or not chat:
+            raise UserError(
+                Code.INVALID,
+                "A destination is a chat.",
+                hint="Name it with --channel and --chat; --remove takes one away.",
+            )
+        spec = spec | {"kind": "destination.add", "channel": channel, "platform_id": chat}
+    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+
+
+def _limit(text: str) -> tuple[str, int | None]:
+    """`NAME=VALUE` as name and number; None for `none`. Raises UserError (`INVALID`)."""
+    name, _, value = text.partition("=")
+    found = re.fullmatch(r"(\d{1,15})([kKmMgG]?)", value)
+    if name not in LIMITS or (found is None and value != "none"):
+        raise UserError(
+            Code.INVALID,
+            f"{text[:80]!r} is no limit.",
+            hint=f"Write NAME=NUMBER or NAME=none; names: {', '.join(LIMITS)}.",
+        )
+    if found is None:
+        return name, None
+    return name, int(found[1]) * (_UNITS[found[2].lower()] if name in _BYTES else 1)
+
+
+def _text(argument: str) -> str:
+    if not argument.startswith("@"):
+        return argument
+    try:
+        return Path(argument[1:]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            Code.INVALID, f"{argument[1:]} cannot be read.", hint="Name a text file in UTF-8."
+        ) from error

@@ -1,0 +1,139 @@
+"""What the verbs that change something share: ask, show the card, decide where one may."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from ironclaw.cli import cards, render
+from ironclaw.cli.nouns.daemon import daemon
+from ironclaw.cli.options import seconds
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, UserError
+from ironclaw.domain.cards import Card
+
+if TYPE_CHECKING:
+    from ironclaw.cli.client import Client
+
+_WORDS: Final = {
+    "pending": "waits for a decision",
+    "approved": "approved; about to be applied",
+    "applied": "applied; running boxes are being told",
+    "done": "done, and in force",
+    "failed": "approved, but could not be applied",
+    "denied": "denied",
+    "expired": "expired: nobody decided on it",
+    "withdrawn": "withdrawn",
+}
+
+
+def ask_for(
+    spec: dict[str, Any],
+    *,
+    reason: str = "",
+    lasts: str | None = None,
+    despite: str | None = None,
+    yes: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Ask for a change; show its card; approve it where the caller may and says so.
+
+    Args:
+        spec: What shall be; `kind` names the sort of change, `agent` may be a name.
+        reason: Why.
+        lasts: How long, as people write it; None: for good.
+        despite: A denial to be set aside.
+        yes: Approve without asking.
+        as_json: Print the change as it is in the end, and nothing else.
+    """
+    body = {"change": spec, "reason": reason, "grant_s": seconds(lasts), "despite": despite}
+    with daemon() as client:
+        view = client.call("POST", "v1", "changes", body=body)
+        if not as_json:
+            show_card(view)
+        if view["row"]["status"] == "pending" and view["may_decide"]:
+            view = _settle(client, view, yes=yes, as_json=as_json)
+    tell(view, as_json=as_json)
+
+
+def _settle(client: Client, view: dict[str, Any], *, yes: bool, as_json: bool) -> dict[str, Any]:
+    """Decide on one's own request, where that is allowed; it stays pending otherwise."""
+    if not yes and (as_json or not sys.stdin.isatty()):
+        return view
+    if not yes and not agreed("Approve this? [y/N] "):
+        return view
+    return decide(client, view, approve=True, words="")
+
+
+def agreed(question: str) -> bool:
+    """Whether a person types yes."""
+    return (render.ask(question) or "").strip().lower() in {"y", "yes"}
+
+
+def decide(client: Client, view: dict[str, Any], *, approve: bool, words: str) -> dict[str, Any]:
+    """Send a decision on exactly what `view` has shown."""
+    card = view["card"]
+    body = {
+        "approve": approve,
+        "hash": card["hash"],
+        "state": card["state"],
+        "card": card["version"],
+        "words": words,
+    }
+    decided: dict[str, Any] = client.call(
+        "POST", "v1", "changes", view["row"]["change"]["id"], "decision", body=body
+    )
+    return decided
+
+
+def show_card(view: dict[str, Any]) -> None:
+    """Show the card of a change to a person."""
+    try:
+        card = msgspec.convert(view["card"], Card)
+    except msgspec.ValidationError as error:
+        raise HostError(
+            Code.UNAVAILABLE,
+            "The daemon shows its changes in a form that this command does not know.",
+            hint="Command and daemon are of different versions: restart the daemon.",
+        ) from error
+    cards.show(card)
+    render.line()
+
+
+def tell(view: dict[str, Any], *, as_json: bool) -> None:
+    """Say where a change is, and what comes next.
+
+    Raises:
+        UserError: It could not be applied.
+    """
+    if as_json:
+        render.data(view)
+        return
+    row = view["row"]
+    name, status = row["change"]["id"], row["status"]
+    if status == "failed":
+        raise UserError(
+            _code(row["code"]),
+            f"{name} was approved, but could not be applied: {row['problem']}",
+            hint=f"`ironclaw change retry {name}` tries again; nothing was changed.",
+        )
+    tone: render.Tone = {"done": "good", "denied": "bad"}.get(status, "plain")  # type: ignore[assignment] # two of its words
+    render.line(f"{name}: {_WORDS.get(status, status)}", tone=tone)
+    if status == "pending":
+        _say_who(view)
+
+
+def _say_who(view: dict[str, Any]) -> None:
+    name = view["row"]["change"]["id"]
+    if view["may_decide"]:
+        render.note(f"Yours to decide: `ironclaw approve {name}` or `ironclaw reject {name}`.")
+        return
+    roles = " or ".join(view["deciders"]) or "nobody"
+    people = "" if view["people"] == 1 else f", {view['people']} different people"
+    render.note(f"{view['why_not'] or 'It is not yours to decide.'} It needs: {roles}{people}.")
+
+
+def _code(text: str) -> Code:
+    return Code(text) if text in set(Code) else Code.UNAVAILABLE
