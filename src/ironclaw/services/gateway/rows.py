@@ -121,7 +121,20 @@ class ChangeStore(Protocol):
         ...
 
     async def unfinished(self) -> list[ChangeId]:
-        """Changes that a former core left approved or applied, oldest first."""
+        """Changes that a former core left approved or applied, and those of which `unreached` has
+        something, oldest first."""
+        ...
+
+    async def unreached(self, change: ChangeId) -> tuple[Op, ...]:
+        """What `act` or `end_grant` has written last for a change and `reached` was not said of.
+
+        Kept in the transaction that wrote it, so that a crash before the running system was told,
+        of an effect or of its end, is made good at the next start. Empty when there is nothing.
+        """
+        ...
+
+    async def reached(self, change: ChangeId) -> None:
+        """The running system is as `unreached` says: forget that. Idempotent."""
         ...
 
     async def grants(
