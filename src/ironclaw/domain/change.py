@@ -102,7 +102,8 @@ class Decision(_Value, frozen=True):
     """Version of the live state that was shown beside it."""
     card: int
     """`CARD_VERSION` of how it was shown."""
-    proof: Proof
+    proof: Proof | None
+    """None for the policy's own."""
     at_ms: int
     is_own: bool = False
     """Whether somebody decided on what they asked for themselves, under solo mode."""

@@ -8,15 +8,16 @@ A role is held for all agents (None) or for one. A token never adds a right, it 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.domain.model import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ironclaw.core.ids import AgentId
+    from ironclaw.core.ids import AgentId, PrincipalId
     from ironclaw.domain.model import Standing
+    from ironclaw.domain.policy import Proof
 
 
 class Right(enum.StrEnum):
@@ -49,6 +50,16 @@ RIGHTS: Final[dict[Role, frozenset[Right]]] = {
 """What each role brings."""
 
 NOBODY: Final[frozenset[Right]] = frozenset()
+
+
+class Actor(NamedTuple):
+    """A person who acts, as the edge has made sure of: never a name that a client sent."""
+
+    principal: PrincipalId
+    limit: frozenset[Right] = frozenset(Right)
+    """What the token lets through of the principal's rights."""
+    proof: Proof | None = None
+    """How they have shown who they are; None: in no way that may decide."""
 
 
 def rights(standings: Iterable[Standing], agent: AgentId | None) -> frozenset[Right]:

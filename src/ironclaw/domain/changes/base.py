@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Wiring,
     )
     from ironclaw.domain.policy import Policy
+    from ironclaw.domain.rights import Right
 
 State = dict[str, "str | int | list[str] | None"]
 """The part of the live state that a change is about: names as people read them, plain values."""
@@ -137,7 +138,9 @@ class Live(NamedTuple):
     standings: tuple[Standing, ...] = ()
     """Of `principal`."""
     owners: tuple[PrincipalId, ...] = ()
-    """Everybody who is an owner."""
+    """Everybody who is an owner; always there, whatever was asked for."""
+    owner_persons: tuple[PrincipalId, ...] = ()
+    """The persons that they are, each once; always there."""
     person: PrincipalId | None = None
     """Who `principal` is: itself, unless it was linked."""
     other_person: PrincipalId | None = None
@@ -326,9 +329,29 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """
         raise NotImplementedError
 
-    def inverse(self, live: Live) -> Spec | None:
-        """What takes it back, from the state before it; None when nothing can."""
+    def inverse(self, live: Live, change: ChangeId) -> Spec | None:
+        """What takes it back, from the state before it; None when nothing can.
+
+        `change` is the id that `ops` makes new ids of.
+        """
         raise NotImplementedError
+
+    def deciders_for(self) -> frozenset[Role]:
+        """Roles that may decide on this very one: `deciders`, or fewer."""
+        return self.deciders
+
+    def demands(self) -> frozenset[Right]:
+        """Rights that whoever decides must hold over its agent: nobody gives what they have not."""
+        return frozenset()
+
+    def way_back(self, live: Live, inverse: Spec) -> Spec | None:
+        """What of the inverse still takes back what this made; None when all is otherwise by now.
+
+        Args:
+            live: The state of now, as `needs` asks for it.
+            inverse: What `inverse` said when it was applied.
+        """
+        return inverse if self.before(live) == self.after(live) else None
 
 
 def derived_id(prefix: str, change: ChangeId) -> str:

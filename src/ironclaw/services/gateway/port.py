@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
@@ -13,25 +13,15 @@ from ironclaw.core.ids import ChangeId
 from ironclaw.domain.cards import Card
 from ironclaw.domain.change import Grant, Row
 from ironclaw.domain.model import Role
-from ironclaw.domain.rights import Right
+from ironclaw.domain.rights import Actor, Right
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ironclaw.core.ids import AgentId, GrantId, PrincipalId
+    from ironclaw.core.ids import AgentId, GrantId
     from ironclaw.domain.change import Asker, Seen
     from ironclaw.domain.changes.base import Spec
-    from ironclaw.domain.policy import Policy, Proof
-
-
-class Actor(NamedTuple):
-    """A person who acts, as the edge has made sure of: never a name that a client sent."""
-
-    principal: PrincipalId
-    limit: frozenset[Right] = frozenset(Right)
-    """What the token lets through of the principal's rights."""
-    proof: Proof | None = None
-    """How they have shown who they are; None: in no way that may decide."""
+    from ironclaw.domain.policy import Policy
 
 
 class Button(msgspec.Struct, frozen=True, kw_only=True):
