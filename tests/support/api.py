@@ -62,11 +62,37 @@ class Api:
         """GET."""
         return self.call("GET", target)
 
-    def make_agent(self, name: str, **settings: object) -> Any:
-        """Make an agent and return it."""
-        answer = self.call("POST", "/v1/agents", {"name": name, "pool_size": 0} | settings)
+    def ask_for(self, reason: str = "", **spec: object) -> Any:
+        """Ask for a change and return it as it is then."""
+        answer = self.call("POST", "/v1/changes", {"change": spec, "reason": reason})
         assert answer.status == 201, answer
         return answer.body
+
+    def decide(self, view: Any, *, approve: bool = True) -> Answer:
+        """Decide on a change exactly as `view` shows it."""
+        card = view["card"]
+        seen = {"hash": card["hash"], "state": card["state"], "card": card["version"]}
+        target = f"/v1/changes/{view['row']['change']['id']}/decision"
+        return self.call("POST", target, {"approve": approve} | seen)
+
+    def change(self, **spec: object) -> Any:
+        """Ask for a change, approve it oneself (solo mode), and return it: it is in force."""
+        answer = self.decide(self.ask_for(**spec))
+        assert answer.status == 200, answer
+        assert answer.body["row"]["status"] == "done", answer
+        return answer.body
+
+    def be_solo(self) -> None:
+        """Let the only owner approve what they ask for themselves."""
+        policy = self.get("/v1/policy").body
+        if not policy["solo"]:
+            self.change(kind="policy", policy=policy | {"solo": True})
+
+    def make_agent(self, name: str, **settings: object) -> Any:
+        """Make an agent and return it."""
+        self.be_solo()
+        self.change(kind="agent.create", **({"name": name, "pool_size": 0} | settings))
+        return self.get(f"/v1/agents/{name}").body
 
     def say(self, agent: str, text: str, *, chat: str = "main", wait: float = 45) -> Any:
         """Say something; with `wait` the reply is in what is returned."""

@@ -29,15 +29,7 @@ from ironclaw.config.load import load_settings
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.ids import PrincipalId
 from ironclaw.daemon import open_core, say_ready
-from ironclaw.domain.model import (
-    Engage,
-    Event,
-    Ignored,
-    Partition,
-    Role,
-    SenderScope,
-    UnknownSender,
-)
+from ironclaw.domain.model import Engage, Event, Ignored, Role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -236,22 +228,14 @@ class Bench:
             await self._core.house.hear(_event(name, "(context)", mentioned=False))
 
     async def _agent(self, name: str, *, pool_size: int) -> Agent:
-        return await self._core.house.create_agent(
-            name=name, persona="", model="scripted", tools=(), pool_size=pool_size
-        )
+        agent = await self._core.registry.create_agent(name=name, pool_size=pool_size)
+        self._core.slots.keep(agent)
+        return agent
 
     async def _wire(self, agent: Agent, name: str) -> None:
-        await self._core.house.create_wiring(
-            channel=CHANNEL,
-            platform_id=name,
-            agent=agent.id,
-            engage=Engage.MENTION,
-            pattern=".",
-            sender_scope=SenderScope.KNOWN,
-            ignored=Ignored.ACCUMULATE,
-            partition=Partition.SHARED,
-            priority=0,
-            unknown_sender=UnknownSender.DROP,
+        chat = await self._core.registry.ensure_chat(channel=CHANNEL, platform_id=name)
+        await self._core.registry.create_wiring(
+            chat=chat.id, agent=agent.id, engage=Engage.MENTION, ignored=Ignored.ACCUMULATE
         )
 
     async def _timed(self, name: str) -> float:

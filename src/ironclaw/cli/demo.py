@@ -12,10 +12,11 @@ from typing import Any, Final, NamedTuple
 
 from ironclaw.cli import launch, render
 from ironclaw.cli.client import Client
+from ironclaw.cli.nouns.changing import decide
 from ironclaw.cli.options import Json, chosen
 from ironclaw.cli.private_house import private_house
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import HostError, PeerError, UserError
+from ironclaw.core.errors import HostError, PeerError
 
 AGENT: Final = "guide"
 FIRST: Final = "Hello! Who are you, and where do you run?"
@@ -58,12 +59,19 @@ def demo(*, as_json: Json = False) -> None:
 
 
 def _have_agent(client: Client) -> None:
-    body = {"name": AGENT, "persona": "You show visitors around.", "pool_size": 0}
-    try:
-        client.call("POST", "v1", "agents", body=body)
-    except UserError as error:
-        if error.code is not Code.CONFLICT:
-            raise
+    """Make the agent, as the only person of this house: its owner."""
+    policy = client.get("v1", "policy") | {"solo": True}
+    for spec in (
+        {"kind": "policy", "policy": policy},
+        {
+            "kind": "agent.create",
+            "name": AGENT,
+            "persona": "You show visitors around.",
+            "pool_size": 0,
+        },
+    ):
+        view = client.call("POST", "v1", "changes", body={"change": spec})
+        decide(client, view, approve=True, words="")
 
 
 def _ask(client: Client, text: str) -> _Heard:

@@ -22,16 +22,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import PrincipalId
 from ironclaw.daemon import open_core
-from ironclaw.domain.model import (
-    BoxLimits,
-    Engage,
-    Event,
-    Ignored,
-    Partition,
-    Role,
-    SenderScope,
-    UnknownSender,
-)
+from ironclaw.domain.model import BoxLimits, Event, Role
 from ironclaw.prove.lab.tree import program
 from ironclaw.sandbox.isolator import RunscIsolator
 from ironclaw.sandbox.runsc import KIND_PREFIX
@@ -194,18 +185,8 @@ class House:
 
     async def wire(self, chat: str, agent: Agent) -> None:
         """Give an agent one chat more."""
-        await self.core.house.create_wiring(
-            channel=CHANNEL,
-            platform_id=chat,
-            agent=agent.id,
-            engage=Engage.PATTERN,
-            pattern=".",
-            sender_scope=SenderScope.KNOWN,
-            ignored=Ignored.DROP,
-            partition=Partition.SHARED,
-            priority=0,
-            unknown_sender=UnknownSender.DROP,
-        )
+        made = await self.core.registry.ensure_chat(channel=CHANNEL, platform_id=chat)
+        await self.core.registry.create_wiring(chat=made.id, agent=agent.id)
 
     async def send(self, chat: str, text: str) -> Sent:
         """Say something in a chat. Raises HostError if nobody takes it."""
