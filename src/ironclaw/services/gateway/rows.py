@@ -121,8 +121,10 @@ class ChangeStore(Protocol):
         ...
 
     async def unfinished(self) -> list[ChangeId]:
-        """Changes that a former core left approved or applied, and those of which `unreached` has
-        something, oldest first."""
+        """Changes that a former core left approved or applied, oldest first.
+
+        Also those of which `unreached` has something.
+        """
         ...
 
     async def unreached(self, change: ChangeId) -> tuple[Op, ...]:
