@@ -44,6 +44,7 @@ class Script(NamedTuple):
     """Called in every answer, without end."""
     say: str | None = None
     recalls: bool = False
+    shows_setup: bool = False
     chars: int = 0
     """Length of the answer; 0 for what it comes to."""
     pieces: int = 1
@@ -91,6 +92,10 @@ def _say(script: Script, rest: str) -> Script | None:
 
 def _recall(script: Script, rest: str) -> Script | None:
     return None if rest else script._replace(recalls=True)
+
+
+def _setup(script: Script, rest: str) -> Script | None:
+    return None if rest else script._replace(shows_setup=True)
 
 
 def _empty(script: Script, rest: str) -> Script | None:
@@ -164,6 +169,7 @@ _DIRECTIVES: Final[dict[str, Callable[[Script, str], Script | None]]] = {
     "loop": _loop,
     "say": _say,
     "recall": _recall,
+    "setup": _setup,
     "long": _long,
     "stream": _stream,
     "slow": _slow,

@@ -63,6 +63,8 @@ class Scripted:
             )
             return
         text = "" if script.is_empty else _text(agent, script, former, turn)
+        if script.shows_setup:
+            text = _setup(agent, request)
         length = max(1, -(-len(text) // script.pieces))
         for start in range(0, len(text), length):
             if start and script.piece_ms:
@@ -149,6 +151,13 @@ def _default(agent: Agent, script: Script, heard: list[str], turn: Sequence[Entr
         f"{words} I remember {len(heard)} earlier message{'s' if len(heard) > 1 else ''}: "
         f"the first was {_quote(heard[0])}, the last was {_quote(heard[-1])}."
     )
+
+
+def _setup(agent: Agent, request: Generate) -> str:
+    """Which model was asked, and what the box told it: the persona and the tools on offer."""
+    persona = request.system.rpartition("\n\n")[2]
+    tools = ", ".join(tool.name for tool in request.tools) or "none"
+    return f"model: {agent.model}\ntools: {tools}\npersona: {persona}"[:_RECALL_CHARS]
 
 
 def _recall(heard: list[str]) -> str:

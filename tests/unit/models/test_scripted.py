@@ -126,3 +126,7 @@ async def test_the_longest_answer_that_can_be_asked_for_passes_the_wall():
     assert len(text) == MAX_CHARS
     assert decode_tell(pack(told)[4:]) == told
     assert decode_outbound(encode_body(end)) == end
+
+
+async def test_setup_tells_the_model_the_tools_and_the_persona_of_the_request():
+    assert await answer(said("!setup")) == "model: scripted\ntools: none\npersona: "

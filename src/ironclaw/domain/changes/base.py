@@ -117,7 +117,7 @@ class House(NamedTuple):
 
     now_ms: int
     models: tuple[str, ...]
-    """Providers that there are: the part of a model's name before `:`."""
+    """Providers that there are: the part of a model's name before `/`."""
     tools: tuple[str, ...]
     mount_roots: tuple[str, ...]
     """Directories below which shared mounts may be; empty: none may."""
