@@ -26,5 +26,7 @@ class WireCode(enum.StrEnum):
     """The conversation does not fit the model's window."""
     TOO_MANY_STEPS = "too_many_steps"
     """The turn used all the model calls it may make."""
+    BUDGET_SPENT = "budget_spent"
+    """The agent's calls or tokens of this day are used up."""
     INTERNAL = "internal"
     """A fault of ours, on the side that says it."""

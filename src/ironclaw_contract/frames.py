@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.limits import MAX_FRAME_BYTES, MAX_HELLO_BYTES
+from ironclaw_contract.limits import MAX_FRAME_BYTES, MAX_HELLO_BYTES, MAX_TOOL_FRAME_BYTES
 from ironclaw_contract.records import ContractError
-from ironclaw_contract.rpc import ClaimFile, Hello, ModelAsk, ModelTell
+from ironclaw_contract.rpc import ClaimFile, Hello, ModelAsk, ModelTell, Use, Used
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +26,13 @@ _hello: msgspec.msgpack.Decoder[Hello] = msgspec.msgpack.Decoder(Hello)
 _claim: msgspec.msgpack.Decoder[ClaimFile] = msgspec.msgpack.Decoder(ClaimFile)
 _ask: msgspec.msgpack.Decoder[ModelAsk] = msgspec.msgpack.Decoder(ModelAsk)
 _tell: msgspec.msgpack.Decoder[ModelTell] = msgspec.msgpack.Decoder(ModelTell)
+_use: msgspec.msgpack.Decoder[Use] = msgspec.msgpack.Decoder(Use)
+_used: msgspec.msgpack.Decoder[Used] = msgspec.msgpack.Decoder(Used)
 
 
-def pack(value: Hello | ModelAsk | ModelTell, *, limit: int = MAX_FRAME_BYTES) -> bytes:
+def pack(
+    value: Hello | ModelAsk | ModelTell | Use | Used, *, limit: int = MAX_FRAME_BYTES
+) -> bytes:
     """Encode one frame with its length in front.
 
     Raises:
@@ -91,6 +95,16 @@ def decode_tell(body: bytes) -> ModelTell:
     return _decode(_tell, body)
 
 
+def decode_use(body: bytes) -> Use:
+    """Decode a use of a host tool that a box wrote. Raises ContractError."""
+    return _decode_tool(_use, body)
+
+
+def decode_used(body: bytes) -> Used:
+    """Decode the host's answer to one. Raises ContractError."""
+    return _decode_tool(_used, body)
+
+
 def encode_claim(claim: ClaimFile) -> bytes:
     """Encode the key file."""
     return _encoder.encode(claim)
@@ -99,6 +113,12 @@ def encode_claim(claim: ClaimFile) -> bytes:
 def decode_claim(raw: bytes) -> ClaimFile:
     """Decode the key file. Raises ContractError."""
     return _decode(_claim, raw)
+
+
+def _decode_tool(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:
+    if len(body) > MAX_TOOL_FRAME_BYTES:
+        raise ContractError(WireCode.TOO_LARGE, f"tool frame has {len(body)} bytes")
+    return _decode(decoder, body)
 
 
 def _decode(decoder: msgspec.msgpack.Decoder[_T], body: bytes) -> _T:

@@ -32,6 +32,15 @@ OUT_DIR_BYTES: Final = 32 * 1024 * 1024
 OUT_DIR_INODES: Final = 512
 """What `/queue/out` may hold at once: the size and nr_inodes of its tmpfs."""
 
+MAX_ARGUMENTS_CHARS: Final = 32 * 1024
+"""The arguments of one use of a host tool."""
+
+MAX_USED_CHARS: Final = 64 * 1024
+"""The answer to it."""
+
+MAX_TOOL_FRAME_BYTES: Final = 4 * MAX_USED_CHARS + 4096
+"""One frame on `tools.sock`: holds the longest answer, whatever its characters are."""
+
 MAX_ENTRIES: Final = 4096
 """Conversation entries in one model call or one history record."""
 

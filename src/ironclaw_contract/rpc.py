@@ -1,9 +1,11 @@
-"""What the box and the airlock say on sockets: the bell's hello and the model protocol.
+"""What the box and the airlock say on sockets: the bell's hello, model calls and host tools.
 
 `bell.sock`: the box sends one `Hello` frame, then single bytes go both ways (`Bell`).
 `model.sock`: `ModelAsk` frames to the host, `ModelTell` frames back. Calls are told apart by a
 number that the box chooses; events of one call come in order and end with exactly one of
 `Generated` and `Failed`.
+`tools.sock`, there only while the agent may use a host tool: `Use` frames to the host, one `Used`
+back for each.
 """
 
 from __future__ import annotations
@@ -15,7 +17,12 @@ import msgspec
 
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Ident, Name, Text
-from ironclaw_contract.limits import MAX_ENTRIES, MAX_TOOLS
+from ironclaw_contract.limits import (
+    MAX_ARGUMENTS_CHARS,
+    MAX_ENTRIES,
+    MAX_TOOLS,
+    MAX_USED_CHARS,
+)
 
 
 class Bell(bytes, enum.Enum):
@@ -152,3 +159,31 @@ class Failed(_Frame, tag="failed", frozen=True):
 
 
 ModelTell = Delta | Generated | Failed
+
+
+class Use(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Do something on the host for the agent.
+
+    Trust:
+        A box can say anything here: the name, whose turn it is, and that it is the first time.
+    """
+
+    call: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    """Of the box's choosing; its `Used` repeats it."""
+    turn: Ident
+    """The turn it is done in."""
+    key: Ident
+    """The same when the same use of the same turn is put again: after a lost connection, or by a
+    fresh box. It may then have been done already."""
+    tool: Name
+    arguments: Annotated[str, msgspec.Meta(max_length=MAX_ARGUMENTS_CHARS)]
+    """JSON text, as the model wrote it: neither side of the wall has parsed it."""
+
+
+class Used(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What came of it."""
+
+    call: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    text: Annotated[str, msgspec.Meta(max_length=MAX_USED_CHARS)]
+    """For the model. Safe for the agent: no host path, key or other session's id."""
+    is_error: bool = False

@@ -25,6 +25,7 @@ REMOVE_DIR: Final = 1 << 4
 REMOVE_FILE: Final = 1 << 5
 MAKE_DIR: Final = 1 << 7
 MAKE_REG: Final = 1 << 8
+MAKE_SOCK: Final = 1 << 9
 REFER: Final = 1 << 13
 TRUNCATE: Final = 1 << 14
 

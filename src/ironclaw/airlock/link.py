@@ -25,11 +25,14 @@ from ironclaw.airlock.messages import (
     Here,
     Hung,
     KeyTaken,
+    Offer,
     Publish,
     Ready,
     Refused,
     Tell,
     ToAirlock,
+    UseAsked,
+    UseTold,
     Verified,
     decode_from_airlock,
     pack,
@@ -40,6 +43,7 @@ from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
 from ironclaw.domain.ports import (
     Asked,
+    AskedTool,
     BoxArrived,
     BoxGone,
     BoxHung,
@@ -57,9 +61,9 @@ if TYPE_CHECKING:
     from ironclaw.airlock.messages import FromAirlock
     from ironclaw.domain.ports import Claim, LinkEvent
     from ironclaw_contract.records import InboundBody
-    from ironclaw_contract.rpc import ModelTell
+    from ironclaw_contract.rpc import ModelTell, Used
 
-_Event = Arrived | KeyTaken | Verified | Ask | Gone | Hung | Refused
+_Event = Arrived | KeyTaken | Verified | Ask | UseAsked | Gone | Hung | Refused
 _log = get_logger(__name__)
 _LENGTH: Final = struct.Struct(">I")
 _MAX_PUBLISH: Final = 3 * 1024 * 1024
@@ -171,6 +175,14 @@ class Link:
     async def tell(self, event: ModelTell) -> None:
         """Send a model event to the box, if it is still there to hear it."""
         await self._say(Tell(event=event))
+
+    async def offer_tools(self, offered: bool) -> None:  # noqa: FBT001 - one word, one meaning
+        """Let the box have `tools.sock`, or take it away with every connection on it."""
+        await self._say(Offer(tools=offered))
+
+    async def tell_tool(self, used: Used) -> None:
+        """Answer an `AskedTool`, if whoever asked is still there to hear it."""
+        await self._say(UseTold(used=used))
 
     async def receive(self) -> LinkEvent | None:
         """Wait for the next event; None when the airlock has ended. May be cancelled safely."""
@@ -289,6 +301,8 @@ def _event(message: _Event) -> LinkEvent:  # noqa: PLR0911 - one return for each
             return Outbound(first, bodies, last_hash)
         case Ask(ask=ask):
             return Asked(ask)
+        case UseAsked(use=use):
+            return AskedTool(use)
         case Gone():
             return BoxGone()
         case Hung():

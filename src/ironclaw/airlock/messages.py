@@ -16,7 +16,7 @@ from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Ident
 from ironclaw_contract.limits import MAX_RECORDS
 from ironclaw_contract.records import ContractError, InboundBody, OutboundBody
-from ironclaw_contract.rpc import Hello, ModelAsk, ModelTell
+from ironclaw_contract.rpc import Hello, ModelAsk, ModelTell, Use, Used
 
 MAX_LINK_BYTES: Final = 6 * 1024 * 1024
 """One frame of the link: more than any segment's bodies or any model frame."""
@@ -59,11 +59,23 @@ class Tell(_Told, tag="tell", frozen=True):
     event: ModelTell
 
 
+class Offer(_Told, tag="offer", frozen=True):
+    """Core: let the box have `tools.sock`, or have it no more."""
+
+    tools: bool
+
+
+class UseTold(_Told, tag="use_told", frozen=True):
+    """Core: what came of a use."""
+
+    used: Used
+
+
 class Check(_Told, tag="check", frozen=True):
     """Core: say that you are there."""
 
 
-ToAirlock = Bind | Publish | Ack | Tell | Check
+ToAirlock = Bind | Publish | Ack | Tell | Offer | UseTold | Check
 
 
 class Ready(_Told, tag="ready", frozen=True):
@@ -99,6 +111,12 @@ class Ask(_Told, tag="ask", frozen=True):
     ask: ModelAsk
 
 
+class UseAsked(_Told, tag="use_asked", frozen=True):
+    """Airlock: the box wants a host tool."""
+
+    use: Use
+
+
 class Gone(_Told, tag="gone", frozen=True):
     """Airlock: the bell connection closed."""
 
@@ -123,7 +141,9 @@ class Fault(_Told, tag="fault", frozen=True):
     text: _Word
 
 
-FromAirlock = Ready | Arrived | KeyTaken | Verified | Ask | Gone | Hung | Refused | Here | Fault
+FromAirlock = (
+    Ready | Arrived | KeyTaken | Verified | Ask | UseAsked | Gone | Hung | Refused | Here | Fault
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _to: msgspec.msgpack.Decoder[ToAirlock] = msgspec.msgpack.Decoder(ToAirlock)

@@ -7,12 +7,10 @@ does wrong ends the serving (`Refused`), never the core.
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 import time
-from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
-from ironclaw.airlock import confine, landlock
 from ironclaw.airlock.bell import BellSocket
 from ironclaw.airlock.messages import (
     MAX_LINK_BYTES,
@@ -27,29 +25,37 @@ from ironclaw.airlock.messages import (
     Here,
     Hung,
     KeyTaken,
+    Offer,
     Publish,
     Ready,
     Refused,
     StartAirlock,
     Tell,
     ToAirlock,
+    UseAsked,
+    UseTold,
     Verified,
     decode_to_airlock,
     pack,
 )
 from ironclaw.airlock.model import ModelSocket
+from ironclaw.airlock.opened import confined
 from ironclaw.airlock.pace import Pace
 from ironclaw.airlock.queue import InQueue, OutQueue
-from ironclaw.airlock.sockets import Connection, listen
+from ironclaw.airlock.sockets import Connection, remove
+from ironclaw.airlock.tools import ToolSocket
 from ironclaw.core.clock import SystemClock
 from ironclaw_contract.chain import Refusal, SegmentError
 from ironclaw_contract.frames import encode_claim
 from ironclaw_contract.queue_dir import publish
 from ironclaw_contract.records import ContractError
-from ironclaw_contract.rpc import ClaimFile, Hello, ModelAsk
+from ironclaw_contract.rpc import ClaimFile, Hello, ModelAsk, Use
 
 if TYPE_CHECKING:
     import socket
+
+    from ironclaw.airlock.confine import Controls
+    from ironclaw.airlock.opened import Opened
 
 _KEY: Final = "key"
 _KEY_MODE: Final = 0o440
@@ -59,49 +65,8 @@ _CONGESTED: Final = 2 * 1024 * 1024
 """Bytes that wait for the core before the box is no longer read."""
 _MAX_UNSENT: Final = 64 * 1024 * 1024
 
-_IN_RIGHTS: Final = (
-    landlock.READ_DIR
-    | landlock.READ_FILE
-    | landlock.WRITE_FILE
-    | landlock.MAKE_REG
-    | landlock.REMOVE_FILE
-    | landlock.TRUNCATE
-)
-_OUT_RIGHTS: Final = (
-    landlock.READ_DIR | landlock.READ_FILE | landlock.REMOVE_FILE | landlock.REMOVE_DIR
-)
 
-
-class Opened(NamedTuple):
-    """All that a confined airlock has of the machine, beside its link."""
-
-    dirs: dict[str, int]
-    bell: socket.socket
-    model: socket.socket
-
-
-def confined(request: StartAirlock, controls: confine.Controls) -> Opened:
-    """Open what the slot's airlock needs, and give up everything else for good.
-
-    Raises:
-        OSError: The slot is not there, or the file system could not be shut off in any way.
-    """
-    dirs = confine.enter(controls, request.path, ("in", "out", "run"))
-    confine.take_ids(controls, request.uid, request.gid)
-    # Without an id of its own to share with the box, the 0700 directory above is what keeps out.
-    mode = 0o660 if confine.UID in controls.held else 0o666
-    bell = listen(dirs["run"], "bell.sock", mode=mode)
-    model = listen(dirs["run"], "model.sock", mode=mode)
-    rights = {
-        dirs["in"]: _IN_RIGHTS,
-        dirs["out"]: _OUT_RIGHTS,
-        dirs["run"]: _IN_RIGHTS,
-    }
-    confine.seal(controls, rights)
-    return Opened(dirs, bell, model)
-
-
-def run(request: StartAirlock, link: socket.socket, controls: confine.Controls) -> None:
+def run(request: StartAirlock, link: socket.socket, controls: Controls) -> None:
     """Be the airlock of one slot until the core closes the link.
 
     Args:
@@ -114,7 +79,7 @@ def run(request: StartAirlock, link: socket.socket, controls: confine.Controls) 
     airlock.remove_key()  # a former airlock was killed while it was out
     with contextlib.suppress(_End):  # the core may be gone already
         airlock.say(Ready(controls=tuple(controls.held), missing=tuple(controls.missing)))
-        airlock.serve(opened.bell, opened.model)
+        airlock.serve(opened)
 
 
 class _End(Exception):  # noqa: N818 - not an error
@@ -146,6 +111,7 @@ class _Airlock:
         self._is_key_out = False
         self._bell: BellSocket | None = None
         self._model: ModelSocket | None = None
+        self._tools: ToolSocket | None = None
         self._wants_look = False
         self._clock = SystemClock()
         self._pace = Pace(self._clock.monotonic_s())
@@ -156,19 +122,22 @@ class _Airlock:
         if not self._link.send(pack(message)):
             raise _End
 
-    def serve(self, bell: socket.socket, model: socket.socket) -> None:
+    def serve(self, opened: Opened) -> None:
         """Serve until the end. The loop waits; it never polls."""
         request = self._request
         self._selector.register(self._link.sock, selectors.EVENT_READ, self._from_core)
         self._bell = BellSocket(
-            bell,
+            opened.bell,
             self._selector,
             self,
             self._clock,
             ping_s=request.ping_s,
             pong_s=request.pong_s,
         )
-        self._model = ModelSocket(model, self._selector, self._asked)
+        self._model = ModelSocket(opened.model, self._selector, self._asked)
+        self._tools = ToolSocket(
+            opened.spares, self._dirs["run"], opened.mode, self._selector, self._used
+        )
         try:
             while True:
                 self._turn()
@@ -222,6 +191,8 @@ class _Airlock:
             self._bell.pause(is_congested or is_pausing, reading=not is_pausing)
         if self._model is not None:
             self._model.pause(is_congested or is_pausing or self._is_too_early())
+        if self._tools is not None:
+            self._tools.pause(is_congested or is_pausing or self._is_too_early())
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.unsent else 0)
         if self._selector.get_key(self._link.sock).events != wanted:
             self._selector.modify(self._link.sock, wanted, self._from_core)
@@ -252,11 +223,23 @@ class _Airlock:
             case Ack(seq=seq):
                 if self._out is not None:
                     self._out.acked(seq)
-            case Tell(event=event):
-                if self._model is not None:
-                    self._model.tell(event)
+            case Tell() | Offer() | UseTold():
+                self._pass_on(message)
             case Check():
                 self.say(Here())
+            case _:
+                assert_never(message)
+
+    def _pass_on(self, message: Tell | Offer | UseTold) -> None:
+        if self._model is None or self._tools is None:
+            return  # the box was refused
+        match message:
+            case Tell(event=event):
+                self._model.tell(event)
+            case Offer(tools=tools):
+                self._tools.offer(tools)
+            case UseTold(used=used):
+                self._tools.tell(used)
             case _:
                 assert_never(message)
 
@@ -319,6 +302,11 @@ class _Airlock:
             raise SegmentError(Refusal.FRAME, "a blank box has nothing to ask")
         self.say(Ask(ask=ask))
 
+    def _used(self, use: Use) -> None:
+        if self._bound is None:
+            raise SegmentError(Refusal.FRAME, "a blank box has nothing to do")
+        self.say(UseAsked(use=use))
+
     def _welcome(self) -> None:
         bind, hello = self._bound, self._hello
         if bind is None or hello is None or self._in is None:
@@ -375,18 +363,17 @@ class _Airlock:
         self.say(Refused(reason=reason))
 
     def _close_box(self) -> None:
-        for part in (self._bell, self._model):
+        for part in (self._bell, self._model, self._tools):
             if part is not None:
                 part.close()
-        self._bell = self._model = self._out = None
+        self._bell = self._model = self._tools = self._out = None
         self._wants_look = False
         self.remove_key()
 
     def remove_key(self) -> None:
         """Remove the key file, and one that was being written."""
         for name in (_KEY, "." + _KEY):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=self._dirs["run"])
+            remove(self._dirs["run"], name)
 
     def _drain(self) -> None:
         self._link.sock.setblocking(True)

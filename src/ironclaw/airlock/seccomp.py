@@ -1,7 +1,8 @@
 """The airlock's seccomp filter: an allow-list; what an attacker would try kills the process.
 
 Anything else answers EPERM, so that a libc that tries something harmless and new gets an error
-that it can live with. The filter is installed after sockets are bound: there is no `socket`.
+that it can live with. The filter is installed after sockets are made: there is no `socket`, and
+no `connect`. A socket that was left unbound may be bound and listened on; Landlock says where.
 
 Source:
     linux/seccomp.h, linux/filter.h; numbers from the kernel's tables for both machines.
@@ -67,6 +68,8 @@ _ALLOWED: Final = {
     "epoll_pwait": (281, 22),
     "poll": (7, -1),
     "ppoll": (271, 73),
+    "bind": (49, 200),
+    "listen": (50, 201),
     "accept4": (288, 242),
     "recvfrom": (45, 207),
     "sendto": (44, 206),
@@ -103,7 +106,6 @@ _KILLED: Final = {
     "socket": (41, 198),
     "socketpair": (53, 199),
     "connect": (42, 203),
-    "bind": (49, 200),
     "mount": (165, 40),
     "umount2": (166, 39),
     "pivot_root": (155, 41),

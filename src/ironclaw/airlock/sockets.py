@@ -24,14 +24,34 @@ def listen(run_fd: int, name: str, *, mode: int) -> socket.socket:
     Raises:
         OSError: The directory cannot be written.
     """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=run_fd)
+    remove(run_fd, name)
     os.fchdir(run_fd)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    return bind_spare(spare(), run_fd, name, mode=mode)
+
+
+def spare() -> socket.socket:
+    """A socket that can be bound once, later."""
+    return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+
+
+def bind_spare(listener: socket.socket, run_fd: int, name: str, *, mode: int) -> socket.socket:
+    """Bind `name` in the working directory, which is the open one as well, and listen.
+
+    A confined airlock can do this.
+
+    Raises:
+        OSError: The directory cannot be written, or the name is taken.
+    """
     listener.bind(name)
-    os.chmod(name, mode)  # noqa: PTH101 - relative to the directory that is open
+    os.chmod(name, mode, dir_fd=run_fd)
     listener.listen(_BACKLOG)
     return listener
+
+
+def remove(run_fd: int, name: str) -> None:
+    """Remove a name, if it is there."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=run_fd)
 
 
 class Connection:

@@ -9,7 +9,7 @@ import enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ironclaw_contract.records import InboundBody, OutboundBody
-from ironclaw_contract.rpc import Facts, Hello, ModelAsk, ModelTell
+from ironclaw_contract.rpc import Facts, Hello, ModelAsk, ModelTell, Use
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -19,10 +19,17 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, DeliveryId, MessageId, SessionId, SlotId
     from ironclaw.domain.audit import AuditEntry, AuditRecord
     from ironclaw.domain.disk import Holding
-    from ironclaw.domain.model import Agent, BoxLimits, Delivery, Message, Session
+    from ironclaw.domain.model import (
+        Agent,
+        BoxLimits,
+        Delivery,
+        Message,
+        Session,
+        SharedMount,
+    )
     from ironclaw.domain.statement import Receipt
     from ironclaw_contract.entries import Entry
-    from ironclaw_contract.rpc import Generate
+    from ironclaw_contract.rpc import Generate, Used
 
 
 # --- the wall -------------------------------------------------------------------------------------
@@ -67,6 +74,8 @@ class LaunchSpec(NamedTuple):
     memory: Path
     shared: Path
     limits: BoxLimits
+    mounts: tuple[SharedMount, ...] = ()
+    """Directories of the host, shown read-only below `/shared`."""
     grants: frozenset[str] = frozenset()
     """Extra sockets: `egress`, `tools`."""
 
@@ -122,7 +131,16 @@ class Isolator(Protocol):
 
         Raises:
             PolicyError: The spec is weaker than the wall (`SPEC_TOO_WEAK`).
-            HostError: runsc is missing, failed or timed out.
+            HostError: runsc is missing, failed or timed out; a shared mount is not the directory
+                that was approved (`HOST_UNSUITED`).
+        """
+        ...
+
+    async def digest_for(self, spec: LaunchSpec) -> str:
+        """The `Box.spec_digest` that a launch of this would have now. Raises as `launch`.
+
+        Args:
+            spec: Its slot was prepared, and may be running another spec.
         """
         ...
 
@@ -211,6 +229,12 @@ class Asked(NamedTuple):
     ask: ModelAsk
 
 
+class AskedTool(NamedTuple):
+    """The box wants a host tool. Answer each with exactly one `tell_tool`, whatever happens."""
+
+    use: Use
+
+
 class BoxGone(NamedTuple):
     """The bell connection closed."""
 
@@ -226,7 +250,7 @@ class Tampered(NamedTuple):
     """One of a closed set of words: `gap`, `mac`, `format`, `size`, `file`, `frame`, …"""
 
 
-LinkEvent = BoxArrived | KeyRead | Outbound | Asked | BoxGone | BoxHung | Tampered
+LinkEvent = BoxArrived | KeyRead | Outbound | Asked | AskedTool | BoxGone | BoxHung | Tampered
 
 
 class AirlockLink(Protocol):
@@ -255,6 +279,18 @@ class AirlockLink(Protocol):
         """Send a model event to the box. Dropped when the box's model socket is gone."""
         ...
 
+    async def offer_tools(self, offered: bool) -> None:  # noqa: FBT001 - one word, one meaning
+        """Let the box have `tools.sock`, or take it away with every connection on it.
+
+        Idempotent, and good at any time from the start on. A fresh airlock offers nothing, so it
+        has to be told again. One that was told too often ends: the next one goes on.
+        """
+        ...
+
+    async def tell_tool(self, used: Used) -> None:
+        """Answer an `AskedTool`, which frees its place; dropped when whoever asked is gone."""
+        ...
+
     async def receive(self) -> LinkEvent | None:
         """Wait for the next event; None when the airlock has ended."""
         ...
@@ -273,6 +309,14 @@ class Airlocks(Protocol):
 
     async def sweep(self, directory: SlotDir) -> None:
         """Empty directories that a box could write, in a confined process of their own."""
+        ...
+
+    async def sweep_path(self, path: Path, *, uid: int, gid: int) -> None:
+        """Empty any directory that a box of that uid and gid could write; it stays itself.
+
+        Raises:
+            HostError: `AIRLOCK_FAILED`, when something in it does not go.
+        """
         ...
 
     async def count(
@@ -381,6 +425,10 @@ class Custodian(Protocol):
 
     def key(self, session: SessionId) -> bytes:
         """The session's 32-byte key. Raises HostError (`KEY_UNUSABLE`), never makes a new one."""
+        ...
+
+    async def forget(self, session: SessionId) -> None:
+        """Destroy the session's keys: its content can never be read again. Idempotent."""
         ...
 
 

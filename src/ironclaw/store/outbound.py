@@ -48,6 +48,7 @@ CODES: Final[dict[WireCode, Code]] = {
     WireCode.MODEL_UNAVAILABLE: Code.MODEL_FAILED,
     WireCode.CONTEXT_TOO_LONG: Code.TOO_LARGE,
     WireCode.TOO_MANY_STEPS: Code.TOO_MANY_STEPS,
+    WireCode.BUDGET_SPENT: Code.UNAVAILABLE,
     WireCode.INTERNAL: Code.BOX_BROKEN,
 }
 """The code of a failed turn on every surface of the host."""
@@ -63,6 +64,8 @@ WORDS: Final[dict[WireCode, str]] = {
     WireCode.CONTEXT_TOO_LONG: "This conversation has become too long for the model.",
     WireCode.TOO_MANY_STEPS: "The agent used all the steps it may take without coming to an end. "
     "Ask for less at once.",
+    WireCode.BUDGET_SPENT: "The agent has used up what it may use in a day. "
+    "Please try again tomorrow.",
     WireCode.INTERNAL: "Something went wrong on our side. Please try again.",
 }
 """What a person is told when a turn failed: the host's own words, never the box's."""

@@ -9,11 +9,13 @@ replaced.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from typing import TYPE_CHECKING
 
 from ironclaw.domain.disk import Holding, Usage
 from ironclaw.domain.ports import (
     Asked,
+    AskedTool,
     BoxArrived,
     BoxGone,
     KeyRead,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.ports import Box, Claim, LinkEvent, SlotDir
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import InboundBody, OutboundBody
-    from ironclaw_contract.rpc import ModelTell
+    from ironclaw_contract.rpc import ModelTell, Use, Used
 
 
 class FakeBox:
@@ -99,6 +101,10 @@ class FakeLink:
         self._hangs = airlocks.hang
         self.acked = 0
         self.told: list[ModelTell] = []
+        self.offers: list[bool] = []
+        """Every word on `tools.sock`, in order."""
+        self.used: list[Used] = []
+        """Answers to uses of host tools."""
         self._events: asyncio.Queue[LinkEvent | None] = asyncio.Queue()
         self._asking: dict[int, Message] = {}
         self._dead = False
@@ -155,6 +161,14 @@ class FakeLink:
         if not self._asking:
             self._ask()
 
+    async def offer_tools(self, offered: bool) -> None:  # noqa: FBT001 - as the port has it
+        """Note it; `use` is refused where there is no socket."""
+        self.offers.append(offered)
+
+    async def tell_tool(self, used: Used) -> None:
+        """Note the answer."""
+        self.used.append(used)
+
     async def receive(self) -> LinkEvent | None:
         """Next event; None once the airlock is dead."""
         return None if self._dead else await self._events.get()
@@ -206,6 +220,17 @@ class FakeLink:
         ask = Generate(call, message.message, "be kind", entries, (), 1024)
         self._events.put_nowait(Asked(ask))
 
+    @property
+    def has_tools(self) -> bool:
+        """Whether the box sees `tools.sock`."""
+        return not self._dead and self.offers[-1:] == [True]
+
+    def use(self, use: Use) -> None:
+        """Use a host tool. Raises FileNotFoundError where no socket is offered."""
+        if not self.has_tools:
+            raise FileNotFoundError("tools.sock")
+        self._events.put_nowait(AskedTool(use))
+
     def cancel(self, call: int) -> None:
         """Want the answer no more."""
         self._events.put_nowait(Asked(Cancel(call)))
@@ -245,6 +270,8 @@ class FakeAirlocks:
         """Slots in the order in which they were counted."""
         self.count_error: HostError | None = None
         """Raised by counting, if set."""
+        self.swept: list[Path] = []
+        """Directories that were emptied, in order."""
         self.links: list[FakeLink] = []
         self.are_silent = False
         """When true boxes say no hello by themselves."""
@@ -270,6 +297,12 @@ class FakeAirlocks:
     async def sweep(self, directory: SlotDir) -> None:
         """Nothing to sweep."""
 
+    async def sweep_path(self, path: Path, *, uid: int, gid: int) -> None:
+        """Empty a directory; there is nothing hostile in it."""
+        del uid, gid
+        self.swept.append(path)
+        await asyncio.to_thread(_empty, path)
+
     async def count(
         self,
         directory: SlotDir,
@@ -285,6 +318,14 @@ class FakeAirlocks:
         if self.count_error is not None:
             raise self.count_error
         return self.holdings.get(directory.slot, Holding(Usage(0, 0), Usage(0, 0)))
+
+
+def _empty(path: Path) -> None:
+    for entry in list(path.iterdir()):
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _said(message: Message) -> Said:

@@ -19,6 +19,7 @@ import msgspec
 
 from ironclaw.airlock import process, zygote
 from ironclaw.airlock.messages import Ready, pack
+from ironclaw.airlock.opened import confined
 from ironclaw.prove.airlock.hostile_attempts import ATTEMPTS
 from ironclaw.prove.airlock.hostile_frames import FRAMES
 from ironclaw.prove.airlock.hostile_prey import Order, Prey
@@ -79,13 +80,13 @@ def ending(status: int) -> str:
 
 def run(request: StartAirlock, link: socket.socket, controls: confine.Controls) -> None:
     """Take the place of `process.run`: be confined by it, then attack."""
-    opened = process.confined(request, controls)
+    opened = confined(request, controls)
     link.sendall(pack(Ready(controls=tuple(controls.held), missing=tuple(controls.missing))))
     order = msgspec.json.decode(_line(link), type=Order)
     if order.attack in FRAMES:
         link.sendall(FRAMES[order.attack])
     elif order.attack != WAIT:
-        prey = Prey(order, opened.dirs)
+        prey = Prey(order, opened.dirs, opened.spares)
         said = outcome(lambda _context: ATTEMPTS[order.attack](prey), {})
         link.sendall(said.encode() + b"\n")
     while link.recv(_CHUNK):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    import socket
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,7 +42,9 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Prey(NamedTuple):
-    """An order, and the directories that the attacker holds open."""
+    """An order, and what the attacker holds open."""
 
     order: Order
     dirs: dict[str, int]
+    spares: list[socket.socket]
+    """Sockets that are not bound."""

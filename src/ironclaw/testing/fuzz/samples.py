@@ -35,6 +35,8 @@ from ironclaw_contract.rpc import (
     ModelTell,
     Stop,
     ToolSpec,
+    Use,
+    Used,
 )
 
 SESSION: Final = "ses_a"
@@ -86,6 +88,14 @@ TELLS: Final[tuple[ModelTell, ...]] = (
     Generated(call=1, entries=(Answered(text="Hello"),), stop=Stop.END, input_tokens=5),
     Failed(call=1, code=WireCode.BUSY, text="later"),
 )
+USES: Final = (
+    Use(call=1, turn="msg_1", key="k1", tool="my_rights", arguments="{}"),
+    Use(call=2**53, turn="msg_1", key="k2", tool="request_change", arguments='{"reason": "grüße"}'),
+)
+USEDS: Final = (
+    Used(call=1, text="tools: clock"),
+    Used(call=2, text="refused", is_error=True),
+)
 CLAIM: Final = ClaimFile(session=SESSION, epoch=EPOCH, key=KEY)
 FROM_AIRLOCK: Final[tuple[link.FromAirlock, ...]] = (
     link.Ready(controls=("seccomp",), missing=("landlock",)),
@@ -94,6 +104,7 @@ FROM_AIRLOCK: Final[tuple[link.FromAirlock, ...]] = (
     link.Verified(first_seq=1, bodies=OUTBOUND, last_hash=bytes(32)),
     link.Ask(ask=ASKS[0]),
     link.Ask(ask=ASKS[1]),
+    link.UseAsked(use=USES[1]),
     link.Gone(),
     link.Hung(),
     link.Here(),
@@ -105,6 +116,8 @@ TO_AIRLOCK: Final[tuple[link.ToAirlock, ...]] = (
     link.Publish(bodies=INBOUND),
     link.Ack(seq=1),
     link.Tell(event=TELLS[0]),
+    link.Offer(tools=True),
+    link.UseTold(used=USEDS[1]),
     link.Check(),
 )
 STARTS: Final[tuple[link.Start, ...]] = (

@@ -266,6 +266,8 @@ TARGETS: Final[dict[str, Target]] = {
     "hello": Value(frames.decode_hello, samples.HELLOS),
     "ask": Value(frames.decode_ask, samples.ASKS),
     "tell": Value(frames.decode_tell, samples.TELLS),
+    "use": Value(frames.decode_use, samples.USES),
+    "used": Value(frames.decode_used, samples.USEDS),
     "claim": Value(frames.decode_claim, (samples.CLAIM,)),
     "from-airlock": Value(link.decode_from_airlock, samples.FROM_AIRLOCK),
     "to-airlock": Value(link.decode_to_airlock, samples.TO_AIRLOCK),
