@@ -40,6 +40,25 @@ class Plan(NamedTuple):
     """When it is due after that; None: never."""
 
 
+class DueTask(NamedTuple):
+    """A task whose time has come."""
+
+    task: Task
+    due_ms: int
+    is_archived: bool
+    """Whether its agent is."""
+
+
+class KeptTask(NamedTuple):
+    """A task as it is kept."""
+
+    task: Task
+    next_ms: int | None
+    """When it is due next; None: never again."""
+    ran_ms: int | None
+    """When it was told last."""
+
+
 def check_cron(cron: str, zone: str, now_ms: int) -> None:
     """Refuse what is no schedule, or one that never comes.
 

@@ -1,6 +1,7 @@
 """The router: from what a channel heard to a durable message of a session.
 
 hear: check -> place (chat, wirings) -> decide each wiring -> session -> accept -> wake
+tell: place -> the agent's own wiring -> session -> accept -> wake
 
 Durable on return. A refusal is recorded with its reason; a chat that nobody wired leaves no more
 than one row of a bounded table.
@@ -25,7 +26,7 @@ from ironclaw_contract.limits import MAX_TEXT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ironclaw.core.ids import ChatId, WiringId
+    from ironclaw.core.ids import AgentId, ChatId, WiringId
     from ironclaw.domain.model import Event, Message, Standing, Wiring
     from ironclaw.domain.routing import Accepted, Place, Seat
     from ironclaw.services.hub import Hub
@@ -150,12 +151,54 @@ class Router:
             return Routed(wiring.agent, None, None, False, False, verdict.reason)
         engaged = verdict.action is Action.ENGAGE
         session = await self._session(seat_of(wiring, event))
-        accepted = await self._intake.accept(
+        accepted = await self._take(
             event,
-            session=session,
-            chat=place.chat.id,
+            session,
+            place.chat.id,
             engage=engaged,
             sticky=wiring.id if sticky and engaged and not stuck else None,
+        )
+        message = accepted.message
+        return Routed(
+            wiring.agent, session, message.id, message.engage, not accepted.new, verdict.reason
+        )
+
+    async def tell(self, event: Event, agent: AgentId) -> Routed:
+        """Have an agent act in one of its chats, in the host's name; durable on return, once.
+
+        Args:
+            event: The core's own. Its external id begins with a newline, which nobody outside can
+                send, so nobody can say first what the host is about to say.
+            agent: Who is told. Rules of engagement are for people and do not matter here.
+
+        Returns:
+            With no session, and the reason `not_wired`, when the chat does not lead to that agent.
+
+        Raises:
+            PolicyError: `RATE_LIMITED`; nothing of it was kept.
+            HostError: The store failed; the same event may be given again.
+        """
+        place = await self._directory.place(event.channel, event.platform_id)
+        wirings = () if place is None else place.wirings
+        wiring = next((one for one in wirings if one.agent == agent), None)
+        if place is None or wiring is None:
+            await self._refuse(event, "not_wired")
+            return Routed(agent, None, None, False, False, "not_wired")
+        session = await self._session(seat_of(wiring, event))
+        accepted = await self._take(event, session, place.chat.id, engage=True, sticky=None)
+        return Routed(agent, session, accepted.message.id, True, not accepted.new, "engaged")
+
+    async def _take(
+        self,
+        event: Event,
+        session: SessionId,
+        chat: ChatId,
+        *,
+        engage: bool,
+        sticky: WiringId | None,
+    ) -> Accepted:
+        accepted = await self._intake.accept(
+            event, session=session, chat=chat, engage=engage, sticky=sticky
         )
         message = accepted.message
         if accepted.new:
@@ -174,9 +217,7 @@ class Router:
             )
         # A repeat wakes too: the first time may have been cut off before the wake.
         self._wake(session, message if accepted.new else None)
-        return Routed(
-            wiring.agent, session, message.id, message.engage, not accepted.new, verdict.reason
-        )
+        return accepted
 
     async def _session(self, seat: Seat) -> SessionId:
         known = await self._directory.seated(seat)

@@ -1,0 +1,185 @@
+"""Schedules: tells agents of their tasks when these are due. No polling: it sleeps until the first.
+
+look: due tasks -> plan (fire, or too late) -> the router's `tell`, once for each time -> settle
+
+A time is told under an id made of task and time, which the ledger takes once. So a core that ends
+between telling and settling tells nothing twice, and nothing is settled that was not told.
+
+* What became due while nobody looked is told once, late, for its latest time; what is a day late
+  is left out.
+* A task that happens once stays, with no next time, until it is removed: it was approved, and
+  people can see that it ran.
+* While its agent is archived a task is not told, and is not made up for later.
+* While its chat does not lead to the agent it is not told either; the refusal is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Final, Protocol
+
+from ironclaw.core.errors import HostError, IronClawError, UserError
+from ironclaw.core.log import get_logger
+from ironclaw.domain.model import Event
+from ironclaw.domain.schedules import next_time, plan
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.core.ids import AgentId, TaskId
+    from ironclaw.domain.model import Task
+    from ironclaw.domain.schedules import DueTask, KeptTask
+    from ironclaw.services.house import Routed
+
+LONGEST_MS: Final = 300_000
+"""Longest sleep: clocks get set, and machines are suspended."""
+RETRY_MS: Final = 30_000
+"""After a task could not be told, or the store failed."""
+
+_log = get_logger("schedules")
+
+
+class TaskBook(Protocol):
+    """Where tasks are kept: `ironclaw.store.task_rows.TaskRows`. All methods raise HostError."""
+
+    async def tasks(self, *, agent: AgentId | None = None) -> Sequence[KeptTask]:
+        """Tasks, of one agent or of all."""
+        ...
+
+    async def next_ms(self, *, after_ms: int) -> int | None:
+        """When the first task is due of those that are due later than `after_ms`."""
+        ...
+
+    async def due(self, *, now_ms: int) -> Sequence[DueTask]:
+        """Tasks whose time has come, longest ago first."""
+        ...
+
+    async def settle(
+        self, task: TaskId, *, due_ms: int, fired_ms: int | None, next_ms: int | None, at_ms: int
+    ) -> None:
+        """What became of a task that was due."""
+        ...
+
+    async def set_next(self, task: TaskId, *, next_ms: int) -> None:
+        """Let a task that has stopped be due again."""
+        ...
+
+
+class Teller(Protocol):
+    """Who tells agents: `ironclaw.services.router.Router`."""
+
+    async def tell(self, event: Event, agent: AgentId) -> Routed:
+        """Have an agent act in one of its chats, once; durable on return."""
+        ...
+
+
+class Schedules:
+    """Tells tasks. `run` is its one task.
+
+    Args:
+        book: Where tasks are kept.
+        teller: Who tells the agents.
+        clock: What time it is.
+    """
+
+    def __init__(self, *, book: TaskBook, teller: Teller, clock: Clock) -> None:
+        self._book = book
+        self._teller = teller
+        self._clock = clock
+        self._bell = asyncio.Event()
+        self._telling = asyncio.Lock()
+        self._put_off: dict[TaskId, int] = {}
+
+    async def rearm(self) -> None:
+        """Tasks, agents or wirings have changed: look again.
+
+        On return no telling is under way that began before: a task that was taken away and is not
+        in a chat yet will never be.
+        """
+        async with self._telling:
+            self._bell.set()
+
+    async def run(self) -> None:
+        """Tell tasks until cancelled. A failing store is waited for."""
+        is_revived = False
+        while True:
+            self._bell.clear()
+            try:
+                if not is_revived:
+                    await self._revive()
+                    is_revived = True
+                wait_s = await self._look()
+            except HostError as error:
+                _log.error("tasks_unreadable", code=error.code, detail=error.detail)
+                wait_s = RETRY_MS / 1000
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._bell.wait()
+
+    async def _look(self) -> float:
+        """Tell what is due; return how long there is nothing to do, in seconds."""
+        now = self._clock.now_ms()
+        async with self._telling:
+            self._put_off = {task: at for task, at in self._put_off.items() if at > now}
+            for due in await self._book.due(now_ms=now):
+                if due.task.id not in self._put_off:
+                    await self._try(due, now)
+        coming = list(self._put_off.values())
+        if (first := await self._book.next_ms(after_ms=now)) is not None:
+            coming.append(first)
+        left_ms = min(coming, default=now + LONGEST_MS) - self._clock.now_ms()
+        return min(max(0, left_ms), LONGEST_MS) / 1000
+
+    async def _try(self, due: DueTask, now: int) -> None:
+        try:
+            await self._tell(due, now)
+        except IronClawError as error:
+            # One task that cannot be told must not hold the others up.
+            self._put_off[due.task.id] = now + RETRY_MS
+            _log.error("task_put_off", task=due.task.id, code=error.code, detail=error.detail)
+
+    async def _tell(self, due: DueTask, now: int) -> None:
+        task = due.task
+        try:
+            fire_ms, next_ms = plan(task, due_ms=due.due_ms, now_ms=now)
+        except UserError as error:
+            # Its zone is not known any more: `_revive` tries again at the next start.
+            _log.error("task_stopped", task=task.id, agent=task.agent, problem=error.message)
+            fire_ms = next_ms = None
+        if due.is_archived:
+            fire_ms = None
+        if fire_ms is not None:
+            routed = await self._teller.tell(_event(task, fire_ms), task.agent)
+            fire_ms = None if routed.session is None else fire_ms
+        if fire_ms is None:
+            _log.warning("task_left_out", task=task.id, agent=task.agent, due_ms=due.due_ms)
+        await self._book.settle(
+            task.id, due_ms=due.due_ms, fired_ms=fire_ms, next_ms=next_ms, at_ms=now
+        )
+
+    async def _revive(self) -> None:
+        """Give those a next time that were stopped for want of their time zone."""
+        for kept in await self._book.tasks():
+            if kept.task.cron is None or kept.next_ms is not None:
+                continue
+            try:
+                next_ms = next_time(kept.task, after_ms=self._clock.now_ms())
+            except UserError as error:
+                _log.error("task_stopped", task=kept.task.id, problem=error.message)
+                continue
+            if next_ms is not None:
+                await self._book.set_next(kept.task.id, next_ms=next_ms)
+
+
+def _event(task: Task, fire_ms: int) -> Event:
+    return Event(
+        channel=task.channel,
+        platform_id=task.platform_id,
+        handle=f"task:{task.id}",
+        sender=task.name,
+        text=task.prompt,
+        # No channel and no client can send this id: see `Router.tell`.
+        external_id=f"\ntask:{task.id}:{fire_ms}",
+    )
