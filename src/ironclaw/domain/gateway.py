@@ -1,18 +1,22 @@
-"""What the gateway decides: steps from what was loaded to what is to be written. Pure.
+"""What a step of the gateway is told, and what it wants written. Pure.
 
 Each step is a function `(Loaded) -> Write`, run by the store inside one transaction, so that what
-it looked at is what it changes. A step that raises leaves nothing behind.
+it looked at is what it changes. A step that raises leaves nothing behind; an empty `Write` writes
+nothing. They are in the order of a change's life:
+
+    asking.asked -> deciding.decided -> applying.applied, done -> revoking.revoked, ended
+                    deciding.withdrawn, expired, escalated    applying.failed, retried
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ironclaw.domain.audit import CORE
+from ironclaw.domain.audit import CORE, AuditEntry
 
 if TYPE_CHECKING:
-    from ironclaw.core.ids import GrantId, PrincipalId
-    from ironclaw.domain.audit import AuditEntry, By
+    from ironclaw.core.ids import GrantId, PrincipalId, SessionId
+    from ironclaw.domain.audit import AuditEvent, By
     from ironclaw.domain.change import Change, Decision, Grant, Row, Status
     from ironclaw.domain.changes.base import Live, Op, Spec, State
     from ironclaw.domain.model import Standing
@@ -82,3 +86,41 @@ class Write(NamedTuple):
     by: By = CORE
     event: str | None = None
     """Kind of the `ChangeEvent` that this is."""
+
+
+def row_of(loaded: Loaded) -> Row:
+    """The change of a step that is about a kept one; without it the caller is wrong."""
+    if loaded.row is None:
+        raise ValueError("a step for a kept change was run without one")
+    return loaded.row
+
+
+def tag_of(spec: Spec) -> str:
+    """The name of a spec's kind."""
+    return str(spec.__struct_config__.tag)
+
+
+def entry(
+    event: AuditEvent,
+    change: Change,
+    *,
+    session: SessionId | None = None,
+    digest: str | None = None,
+    reason: str | None = None,
+    grant: GrantId | None = None,
+    code: str = "",
+    words: tuple[str, ...] = (),
+) -> AuditEntry:
+    """What the audit is told of a change: ids and words of closed sets, nothing of its texts."""
+    return AuditEntry(
+        event=event,
+        change=change.id,
+        kind=tag_of(change.spec),
+        agent=change.spec.agent_id,
+        session=session,
+        digest=digest,
+        reason=reason,
+        grant=grant,
+        code=code,
+        words=words,
+    )

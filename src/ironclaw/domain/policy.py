@@ -7,12 +7,15 @@ says, some things stay: what widens a right needs a person, and a spec's own `de
 from __future__ import annotations
 
 import enum
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
 
 from ironclaw.domain.changes.base import Bearing, Topic
 from ironclaw.domain.model import Role
+
+if TYPE_CHECKING:
+    from ironclaw.domain.changes.base import Live, Spec
 
 _DAY_S: Final = 86_400
 Ttl = Annotated[int, msgspec.Meta(ge=60, le=366 * _DAY_S)]
@@ -92,3 +95,55 @@ class Policy(_Rule, frozen=True):
 
 
 DEFAULT: Final = Policy()
+
+
+# --- what it says ---------------------------------------------------------------------------------
+
+
+class Needed(NamedTuple):
+    """Whose word a change needs."""
+
+    roles: frozenset[Role]
+    people: int
+    """How many different persons."""
+    proofs: frozenset[Proof]
+
+
+def verdict(policy: Policy, spec: Spec, live: Live, *, lasts: bool = True) -> Verdict:
+    """Say what becomes of a request before any person sees it.
+
+    The floor, whatever the rules are: only what narrows, for good, and is not `always_human` is
+    allowed without a person. What ends by itself gives something back at its end.
+
+    Args:
+        policy: The one in force.
+        spec: What is asked for; `check` has passed.
+        live: The state that it asked for.
+        lasts: Whether it has no end.
+    """
+    bearing = spec.bearing(live)
+    for rule in policy.automatic:
+        if (
+            rule.topic is spec.topic
+            and rule.bearing in {None, bearing}
+            and rule.agent in {None, spec.agent_id}
+        ):
+            if rule.verdict is not Verdict.ALLOW:
+                return rule.verdict
+            is_harmless = bearing is Bearing.NARROWS and not spec.always_human and lasts
+            return Verdict.ALLOW if is_harmless else Verdict.ASK
+    return Verdict.ASK
+
+
+def needed(policy: Policy, spec: Spec) -> Needed:
+    """Say whose word a change needs: the rule of its kind within what the spec says itself.
+
+    A rule that leaves nobody (approvers alone, for what only owners may decide) is as none in that.
+    """
+    floor = spec.deciders_for()
+    for rule in policy.approvers:
+        if rule.topic is spec.topic:
+            return Needed(
+                floor.intersection(rule.roles) or floor, rule.people, frozenset(rule.proofs)
+            )
+    return Needed(floor, 1, frozenset(Proof))

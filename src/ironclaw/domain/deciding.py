@@ -1,0 +1,257 @@
+"""Who may decide on a change, and when it has been decided. Pure.
+
+    hindrance -> decided -> (approvals of enough different persons) -> approved
+                 withdrawn, expired, escalated
+
+Nobody decides on what they asked for themselves, through however many principals, unless the policy
+is solo. One exception keeps a fresh house usable: its only owner may decide on the policy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import PolicyError, UserError
+from ironclaw.domain.audit import CORE, AuditEvent
+from ironclaw.domain.change import (
+    CARD_VERSION,
+    MAX_REASON_CHARS,
+    Decision,
+    Status,
+    hash_of,
+    state_version,
+)
+from ironclaw.domain.changes.base import Topic
+from ironclaw.domain.gateway import Write, entry, row_of
+from ironclaw.domain.model import Role
+from ironclaw.domain.policy import needed
+from ironclaw.domain.principals import channel_of
+from ironclaw.domain.rights import Right, rights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ironclaw.core.ids import AgentId, PrincipalId
+    from ironclaw.domain.audit import By
+    from ironclaw.domain.change import Asker, Row, Seen
+    from ironclaw.domain.changes.base import Live, Spec
+    from ironclaw.domain.gateway import Loaded
+    from ironclaw.domain.model import Standing
+    from ironclaw.domain.rights import Actor
+
+
+def hindrance(loaded: Loaded, row: Row, actor: Actor) -> str:
+    """Say why somebody may not decide on a change now; empty when they may.
+
+    Args:
+        loaded: With `standings` and `person` of the actor, and `asker_person`.
+        row: The change.
+        actor: Who would decide.
+    """
+    if row.status is not Status.PENDING:
+        return f"It is {row.status.value} already."
+    if missing := lacks(loaded, row.change.spec, actor):
+        return missing
+    if is_own(loaded) and not may_decide_own(loaded, row.change.spec):
+        return "You asked for it yourself: somebody else has to decide."
+    state = state_version(row.change.spec.before(loaded.live))
+    if loaded.person in approvals(row, state):
+        return "You have approved it already: it needs somebody else's word too."
+    return ""
+
+
+def lacks(loaded: Loaded, spec: Spec, actor: Actor) -> str:
+    """Say what somebody lacks to decide on such a change, whoever asked for it; empty: nothing."""
+    wanted = needed(loaded.live.policy, spec)
+    agent = spec.agent_id
+    held = rights(loaded.standings, agent)
+    names = ", ".join(role.value for role in Role if role in wanted.roles)
+    channels = loaded.live.policy.approver_channels
+    walls = (
+        (
+            loaded.person is not None and Right.DECIDE in held & actor.limit,
+            "You have no right to decide on changes here.",
+        ),
+        (wanted.roles & roles_over(loaded.standings, agent), f"It needs the word of: {names}."),
+        (
+            wanted.roles != {Role.OWNER} or Right.OWN in held & actor.limit,
+            "It needs an owner, with a token that lets an owner's rights through.",
+        ),
+        (spec.demands() <= held, "Nobody gives rights that they do not hold themselves."),
+        (actor.proof in wanted.proofs, "It needs another proof of who you are."),
+        (
+            not channels or channel_of(actor.principal) in channels,
+            f"Decisions are taken on: {', '.join(channels)}.",
+        ),
+    )
+    return next((words for holds, words in walls if not holds), "")
+
+
+def roles_over(standings: Iterable[Standing], agent: AgentId | None) -> frozenset[Role]:
+    """The roles that somebody holds globally, or for that agent."""
+    return frozenset(
+        one.role
+        for one in standings
+        if one.agent is None or (one.agent == agent and one.role is not Role.OWNER)
+    )
+
+
+def is_own(loaded: Loaded) -> bool:
+    """Whether the one who acts is the person who asked; never for what an agent asked."""
+    return loaded.asker_person is not None and loaded.person == loaded.asker_person
+
+
+def may_decide_own(loaded: Loaded, spec: Spec) -> bool:
+    """Whether a person may decide on such a change of their own."""
+    return loaded.live.policy.solo or (
+        spec.topic is Topic.POLICY and is_only_owner(loaded.live, loaded.person)
+    )
+
+
+def is_only_owner(live: Live, person: PrincipalId | None) -> bool:
+    """Whether a person is the only owner that there is."""
+    return person is not None and set(live.owner_persons) == {person}
+
+
+def approvals(row: Row, state: str) -> frozenset[PrincipalId]:
+    """The persons who approved just this: that change, beside that state, in this form."""
+    return frozenset(
+        one.person
+        for one in row.decisions
+        if one.approved and one.hash == row.hash and one.state == state and one.card == CARD_VERSION
+    )
+
+
+# --- steps ----------------------------------------------------------------------------------------
+
+
+def decided(
+    loaded: Loaded, *, actor: Actor, approve: bool, seen: Seen, words: str = "", by: By = CORE
+) -> Write:
+    """Keep somebody's word; it is approved when enough persons said yes to the same thing.
+
+    Raises:
+        UserError: `CONFLICT`: decided already, or what was seen is not what is; `INVALID`.
+        PolicyError: `FORBIDDEN`: not theirs to decide.
+    """
+    row = row_of(loaded)
+    spec, live = row.change.spec, loaded.live
+    # 1. It waits, and has not expired between two looks of the clock.
+    if row.status is not Status.PENDING or live.house.now_ms >= row.change.expires_ms:
+        word = row.status.value if row.status is not Status.PENDING else Status.EXPIRED.value
+        raise UserError(
+            Code.CONFLICT, f"It is {word} already.", hint=f"`ironclaw change show {row.change.id}`"
+        )
+    # 2. It is theirs to decide.
+    if reason := hindrance(loaded, row, actor):
+        raise PolicyError(
+            Code.FORBIDDEN, reason, hint=f"`ironclaw change show {row.change.id}` says who can."
+        )
+    # 3. What they saw is what is, and what was asked for.
+    state = state_version(spec.before(live))
+    if row.hash != hash_of(row.change) or tuple(seen) != (row.hash, state, CARD_VERSION):
+        raise UserError(
+            Code.CONFLICT,
+            "What you saw is not what it would change now.",
+            hint=f"Look again: `ironclaw change show {row.change.id}`.",
+        )
+    if len(words) > MAX_REASON_CHARS:
+        raise UserError(
+            Code.INVALID,
+            f"The words beside a decision have at most {MAX_REASON_CHARS} characters.",
+            hint="Say it shorter.",
+        )
+    decision = Decision(
+        principal=actor.principal,
+        person=loaded.person or actor.principal,
+        approved=approve,
+        hash=row.hash,
+        state=state,
+        card=CARD_VERSION,
+        proof=actor.proof,
+        at_ms=live.house.now_ms,
+        is_own=is_own(loaded),
+        words=words,
+    )
+    record = entry(
+        AuditEvent.CHANGE_DECIDED,
+        row.change,
+        digest=row.hash,
+        reason="approved" if approve else "denied",
+        words=("own-request",) if decision.is_own else (),
+    )
+    kept = Write(decision=decision, audit=(record,), by=by, event="decided")
+    if not approve:
+        return kept._replace(status=Status.DENIED, is_denied=True, event="denied")
+    persons = approvals(row, state) | {decision.person}
+    if len(persons) < needed(live.policy, spec).people:
+        return kept
+    return kept._replace(status=Status.APPROVED)
+
+
+def withdrawn(
+    loaded: Loaded, *, actor: Actor | None, asker: Asker | None = None, by: By = CORE
+) -> Write:
+    """Take a request back: its asker may, and whoever may decide on it.
+
+    Args:
+        loaded: With `standings` and `person` of the actor.
+        actor: The person who does; None when an agent does.
+        asker: The agent, then.
+        by: For the record.
+
+    Raises:
+        UserError: `CONFLICT`: it has been decided, or is over.
+        PolicyError: `FORBIDDEN`.
+    """
+    row = row_of(loaded)
+    if row.status not in {Status.PENDING, Status.FAILED}:
+        raise UserError(
+            Code.CONFLICT,
+            f"It is {row.status.value} already.",
+            hint="What an applied change gave is taken back with `ironclaw grant revoke`.",
+        )
+    if actor is None:
+        is_theirs = asker is not None and asker.is_agent and asker.agent == row.change.asker.agent
+    else:
+        is_theirs = (is_own(loaded) and Right.REQUEST in actor.limit) or not lacks(
+            loaded, row.change.spec, actor
+        )
+    if not is_theirs:
+        raise PolicyError(
+            Code.FORBIDDEN,
+            "Only its asker, and who may decide on it, can withdraw a request.",
+            hint=f"`ironclaw change show {row.change.id}` says who that is.",
+        )
+    return Write(
+        status=Status.WITHDRAWN,
+        audit=(entry(AuditEvent.CHANGE_WITHDRAWN, row.change),),
+        by=by,
+        event="withdrawn",
+    )
+
+
+def expired(loaded: Loaded) -> Write:
+    """End a request that nobody decided on in time; nothing when it is not due."""
+    row = row_of(loaded)
+    if row.status is not Status.PENDING or loaded.live.house.now_ms < row.change.expires_ms:
+        return Write()
+    return Write(
+        status=Status.EXPIRED,
+        audit=(entry(AuditEvent.CHANGE_EXPIRED, row.change),),
+        event="expired",
+    )
+
+
+def escalated(loaded: Loaded) -> Write:
+    """Tell the owners of a request that waits; once, and nothing when it is not due."""
+    row = row_of(loaded)
+    due_ms = row.change.created_ms + loaded.live.policy.escalate_s * 1000
+    if row.status is not Status.PENDING or row.escalated or loaded.live.house.now_ms < due_ms:
+        return Write()
+    return Write(
+        escalated=True,
+        audit=(entry(AuditEvent.CHANGE_ESCALATED, row.change),),
+        event="escalated",
+    )

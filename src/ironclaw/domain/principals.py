@@ -1,0 +1,47 @@
+"""Principals: `<channel>:<handle>`, one account of somebody on one channel. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+
+if TYPE_CHECKING:
+    from ironclaw.core.ids import PrincipalId
+
+MAX_PRINCIPAL: Final = 256
+"""Characters of one."""
+AGENT_CHANNEL: Final = "agent"
+"""What stands before the colon where an agent asks: no person has such a principal."""
+_FIRST_PRINTABLE: Final = " "
+
+
+def check_principal(principal: PrincipalId) -> None:
+    """Refuse what cannot be a person's principal.
+
+    Raises:
+        UserError: `INVALID`.
+
+    Trust:
+        Whatever a client sent.
+    """
+    channel, colon, handle = principal.partition(":")
+    is_clean = all(one >= _FIRST_PRINTABLE and one != "\x7f" for one in principal)
+    if not (channel and colon and handle) or len(principal) > MAX_PRINCIPAL or not is_clean:
+        raise UserError(
+            Code.INVALID,
+            f"A principal is `<channel>:<handle>`, at most {MAX_PRINCIPAL} characters.",
+            hint="For example `api:desk`.",
+        )
+    if channel == AGENT_CHANNEL:
+        raise UserError(
+            Code.INVALID,
+            "An agent is nobody: it holds no role.",
+            hint="Name a person's principal, for example `api:desk`.",
+        )
+
+
+def channel_of(principal: PrincipalId) -> str:
+    """The channel that vouches for it."""
+    return principal.partition(":")[0]

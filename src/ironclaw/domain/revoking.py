@@ -1,0 +1,110 @@
+"""Taking back what a change gave: on somebody's word, or when its time is over. Pure.
+
+Only what it gave is taken; a way back that would give something has to be asked for as a change, or
+one person's word could do what the change itself needed others for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import PolicyError, UserError
+from ironclaw.core.ids import PrincipalId
+from ironclaw.domain.audit import CORE, AuditEvent
+from ironclaw.domain.changes.base import Bearing
+from ironclaw.domain.deciding import lacks
+from ironclaw.domain.gateway import GrantEnd, Write, entry, row_of
+from ironclaw.domain.model import Role
+from ironclaw.domain.policy import needed
+
+if TYPE_CHECKING:
+    from ironclaw.domain.audit import By
+    from ironclaw.domain.changes.base import Live, Spec
+    from ironclaw.domain.gateway import Loaded
+    from ironclaw.domain.rights import Actor
+
+
+def revoked(loaded: Loaded, *, actor: Actor, by: By = CORE) -> Write:
+    """Take back what a change gave, on one word of somebody who could have decided on it.
+
+    Raises:
+        UserError: `CONFLICT`: it has ended, the way back has to be asked for, or all is otherwise.
+        PolicyError: `FORBIDDEN`.
+    """
+    row = row_of(loaded)
+    spec, grant = row.change.spec, row.grant
+    if missing := lacks(loaded, spec, actor):
+        raise PolicyError(
+            Code.FORBIDDEN, missing, hint=f"`ironclaw change show {row.change.id}` says who can."
+        )
+    if grant is None or grant.ended_ms is not None:
+        raise UserError(
+            Code.CONFLICT, "That grant has ended already.", hint="`ironclaw grant list`"
+        )
+    way = _way_back(loaded)
+    if way is None or loaded.inverse_live is None:
+        later = "" if loaded.later is None else f" by {loaded.later.change.id}"
+        raise UserError(
+            Code.CONFLICT,
+            f"What it gave has been changed since{later}.",
+            hint="Ask for what shall be now, as a change.",
+        )
+    if not is_free(way, loaded.inverse_live):
+        raise UserError(
+            Code.CONFLICT,
+            "The way back gives something too: it needs a decision of its own.",
+            hint="Ask for it as a change.",
+        )
+    return Write(
+        ops=way.ops(loaded.inverse_live, row.change.id),
+        end=GrantEnd(grant.id, "revoked", actor.principal),
+        audit=(entry(AuditEvent.GRANT_REVOKED, row.change, grant=grant.id, reason="revoked"),),
+        by=by,
+        event="revoked",
+    )
+
+
+def ended(loaded: Loaded) -> Write:
+    """End a grant whose time is over; nothing when it is not due.
+
+    What of it was changed since stays as that made it; when all was, the grant was replaced.
+    """
+    row = row_of(loaded)
+    grant = row.grant
+    if (
+        grant is None
+        or grant.ended_ms is not None
+        or grant.expires_ms is None
+        or loaded.live.house.now_ms < grant.expires_ms
+    ):
+        return Write()
+    way = _way_back(loaded)
+    if way is None or loaded.inverse_live is None:
+        record = entry(AuditEvent.GRANT_REVOKED, row.change, grant=grant.id, reason="replaced")
+        return Write(
+            end=GrantEnd(grant.id, "replaced", PrincipalId("")), audit=(record,), event="revoked"
+        )
+    return Write(
+        ops=way.ops(loaded.inverse_live, row.change.id),
+        end=GrantEnd(grant.id, "expired", PrincipalId("")),
+        audit=(entry(AuditEvent.GRANT_EXPIRED, row.change, grant=grant.id),),
+        event="revoked",
+    )
+
+
+def _way_back(loaded: Loaded) -> Spec | None:
+    if loaded.inverse is None:
+        return None
+    return row_of(loaded).change.spec.way_back(loaded.live, loaded.inverse)
+
+
+def is_free(way: Spec, live: Live) -> bool:
+    """Whether one word is enough for a way back: it gives nothing that would need more."""
+    match way.bearing(live):
+        case Bearing.NARROWS:
+            return True
+        case Bearing.ALTERS:
+            return way.deciders_for() != {Role.OWNER} and needed(live.policy, way).people == 1
+        case Bearing.WIDENS:
+            return False
