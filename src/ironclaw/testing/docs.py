@@ -23,7 +23,7 @@ from ironclaw.config.load import type_name, variable_names
 from ironclaw.config.settings import SECTIONS
 from ironclaw.core.codes import CODES
 from ironclaw.domain.model import Partition
-from ironclaw.testing import docs_audit
+from ironclaw.testing import docs_audit, docs_gateway
 from ironclaw.testing.claims import claims
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -196,6 +196,8 @@ WORDS: Final = (
     ("audit", "The record of what must not be forgotten: a chain that grows and never changes."),
     ("bell", "The socket on which box and airlock say `look`; nothing polls."),
     ("box", "One gVisor sandbox that runs `/sandbox` for exactly one session."),
+    ("card", "How a change is shown to whoever decides: from all of its fields, nothing else."),
+    ("change", "A request to alter what an agent is or may do, and what becomes of it."),
     ("channel", "A chat platform, as IronClaw reaches it; the HTTP API is one (`api`)."),
     ("chat", "One conversation place on one channel."),
     ("check", "One attack of the proof, and the outcomes that mean that it was stopped."),
@@ -207,21 +209,29 @@ WORDS: Final = (
     ("digest", "`sha256:…` of an image's manifest: what a box is made of."),
     ("disk guard", "What counts the disk that boxes use, and ends one that goes over its cap."),
     ("epoch", "One life of a session's box; each has record chains of its own."),
+    ("gateway", "The one way in which anything about an agent changes."),
+    ("grant", "What an applied change gave; may end by itself, can be revoked."),
     ("house", "All that one state directory holds and one daemon runs."),
     ("keeper", "The process that owns the nest, starts the core and restarts it."),
     ("ledger", "The durable record of every message, sealed for each session."),
     ("nest", "The namespaces in which a house's mounts and, for ordinary users, ids live."),
     ("partition", f"Which messages share a session: {', '.join(f'`{one}`' for one in Partition)}."),
+    ("person", "Who a principal is; several principals can be one person, who counts once."),
+    ("policy", "What the gateway holds for whom, what decides by itself, how long things wait."),
     ("posture", "What is measured of a launched box, from inside and outside."),
     ("principal", "Who speaks: `<channel>:<handle>`, for the API `api:<token name>`."),
     ("proof", "All checks carried out on real boxes: `ironclaw prove`."),
     ("receipt", "The signed proof of one launch: what was asked for and what was measured."),
+    ("right", "One thing that somebody may do, with one agent or with all."),
+    ("role", "What a principal is to agents: owner, admin, approver, operator, viewer, member."),
     ("rootfs", "An image, verified and unpacked once, read-only, shared by every box."),
-    ("scope", "What a token may do: `admin`, `operate`, `chat`, `read`."),
+    ("scope", "What a token lets through of the rights of its principal."),
     ("segment", "One sealed, immutable queue file."),
     ("session", "One conversation of one agent, with a key, a box and a workspace of its own."),
     ("slot", "A launched blank box with its airlock, not yet bound to a session."),
+    ("spec", "The part of a change that says what shall be; each kind has one of its own."),
     ("standing", "One role that a principal holds, for all agents or for one."),
+    ("task", "Something an agent is told to do at a time, for people of one of its chats."),
     ("transcript", "What was said and done in a session."),
     ("turn", "One run of the agent's loop over one or more messages."),
     ("twin", "A weakened copy that goes without a control; there its check must fail."),
@@ -232,6 +242,11 @@ WORDS: Final = (
 def audit() -> str:
     """docs/reference/audit.md."""
     return f"# The audit\n\n{_GENERATED}{docs_audit.audit()}"
+
+
+def changes() -> str:
+    """docs/reference/changes.md."""
+    return f"# Changes\n\n{_GENERATED}{docs_gateway.changes()}"
 
 
 def security_claims() -> str:
@@ -246,6 +261,7 @@ PAGES: Final = {
     "reference/http-api.md": http_api,
     "reference/glossary.md": glossary,
     "reference/audit.md": audit,
+    "reference/changes.md": changes,
     "security/claims.md": security_claims,
 }
 
