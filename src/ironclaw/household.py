@@ -15,33 +15,32 @@ import ironclaw
 from ironclaw.bench.stats import rss_bytes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, UserError
+from ironclaw.core.ids import AgentId, PrincipalId
 from ironclaw.core.log import get_logger
-from ironclaw.domain.access import Rank, rank
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditEntry, AuditEvent
-from ironclaw.domain.model import Engage, Partition, Role, SenderScope
-from ironclaw.domain.tools import check_tools
-from ironclaw.services.house import ChatEvent, Health, SessionView
+from ironclaw.domain.model import Engage, Partition, SenderScope
+from ironclaw.services.house import (
+    ChatEvent,
+    ChatPlace,
+    Health,
+    PrincipalView,
+    SessionView,
+    TaskView,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator
 
-    from ironclaw.core.ids import AgentId, ChatId, PrincipalId, SessionId, WiringId
-    from ironclaw.domain.model import (
-        Agent,
-        Chat,
-        Event,
-        Ignored,
-        Session,
-        Standing,
-        UnknownSender,
-        Wiring,
-    )
+    from ironclaw.core.ids import ChatId, SessionId
+    from ironclaw.domain.model import Agent, Chat, Event, Session, Standing, Wiring
     from ironclaw.domain.ports import Rootfs
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
     from ironclaw.services.router import Router
+    from ironclaw.services.schedules import TaskBook
     from ironclaw.services.sessions import Sessions
     from ironclaw.services.slots import Slots
     from ironclaw.services.trail import Trail
@@ -80,7 +79,8 @@ class Household:
         audit: Trail,
         hub: Hub,
         machine: Machine,
-        check_model: Callable[[str], None],
+        gateway: Gateway,
+        tasks: TaskBook,
     ) -> None:
         self._registry = registry
         self._ledger = ledger
@@ -91,7 +91,8 @@ class Household:
         self._audit = audit
         self._hub = hub
         self._machine = machine
-        self._check_model = check_model
+        self._gateway = gateway
+        self._tasks = tasks
         self._wiring = asyncio.Lock()
 
     # --- talking ----------------------------------------------------------------------------------
@@ -117,9 +118,6 @@ class Household:
                 chat = await self._wired(found.id, platform_id, title=name)
         else:
             chat = place.chat
-        standings = await self._registry.standings_of(principal)
-        if rank(standings, found.id) is Rank.UNKNOWN:
-            await self._registry.give(principal, Role.MEMBER, found.id)
         return chat
 
     async def _wired(self, agent: AgentId, platform_id: str, *, title: str) -> Chat:
@@ -140,18 +138,15 @@ class Household:
         )
         return chat
 
-    async def check_follow(self, chat: ChatId, *, principal: PrincipalId | None) -> None:
-        """Whether there is such a chat, and the principal may follow it."""
+    async def place_of(self, chat: ChatId) -> ChatPlace:
+        """Whose chat it is."""
         found = await self._registry.chat(chat)
-        if principal is not None:
-            _, _, rest = found.platform_id.partition("/")
-            if found.channel != API_CHANNEL or not rest.startswith(f"{principal}/"):
-                # The same words as for one that does not exist: ids of others tell nothing.
-                raise UserError(
-                    Code.NOT_FOUND,
-                    f"There is no chat {chat[:80]!r} of this token.",
-                    hint="Follow the chat that sending a message names.",
-                )
+        # An id has no slash; a principal may have, so the chat's name is cut off from behind.
+        agent, _, rest = found.platform_id.partition("/")
+        principal, slash, _ = rest.rpartition("/")
+        if found.channel != API_CHANNEL or not slash:
+            return ChatPlace(None, None)
+        return ChatPlace(AgentId(agent), PrincipalId(principal))
 
     def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
         """Events of a chat: kept ones after `after`, then live ones without a gap."""
@@ -173,79 +168,46 @@ class Household:
         """One agent by id or name."""
         return await self._registry.agent(ref)
 
-    async def create_agent(
-        self, *, name: str, persona: str, model: str, tools: Sequence[str], pool_size: int
-    ) -> Agent:
-        """Make an agent and begin to keep blank slots for it."""
-        check_tools(tools)
-        self._check_model(model)
-        agent = await self._registry.create_agent(
-            name=name, persona=persona, model=model, tools=tools, pool_size=pool_size
-        )
-        self._slots.keep(agent)
-        return agent
-
-    async def archive_agent(self, ref: str) -> Agent:
-        """End an agent: its boxes stop, its sessions stay readable."""
-        agent = await self._registry.archive_agent(ref)
-        await self._slots.drop(agent.id)
-        await self._sessions.stop_agent(agent)
-        return agent
-
     async def wirings(self) -> list[tuple[Wiring, Chat, Agent]]:
         """All wirings with what they join."""
         return await self._registry.wirings()
-
-    async def create_wiring(
-        self,
-        *,
-        channel: str,
-        platform_id: str,
-        agent: str,
-        engage: Engage,
-        pattern: str,
-        sender_scope: SenderScope,
-        ignored: Ignored,
-        partition: Partition,
-        priority: int,
-        unknown_sender: UnknownSender,
-    ) -> Wiring:
-        """Wire a chat (made if new) to an agent."""
-        found = await self._registry.agent(agent)
-        chat = await self._registry.ensure_chat(
-            channel=channel, platform_id=platform_id, unknown_sender=unknown_sender
-        )
-        wiring = await self._registry.create_wiring(
-            chat=chat.id,
-            agent=found.id,
-            engage=engage,
-            pattern=pattern,
-            sender_scope=sender_scope,
-            ignored=ignored,
-            partition=partition,
-            priority=priority,
-        )
-        if chat.unknown_sender is not unknown_sender:
-            await self._registry.set_unknown_sender(chat.id, unknown_sender)
-        return wiring
-
-    async def delete_wiring(self, wiring: WiringId) -> None:
-        """Remove a wiring."""
-        await self._registry.delete_wiring(wiring)
 
     async def standings(self) -> list[Standing]:
         """Who holds which role."""
         return await self._registry.standings()
 
-    async def give(self, principal: PrincipalId, role: Role, agent: str | None) -> Standing:
-        """Give a principal a role, globally or for one agent."""
-        found = None if agent is None else (await self._registry.agent(agent)).id
-        return await self._registry.give(principal, role, found)
+    async def person_of(self, principal: PrincipalId) -> PrincipalId:
+        """Who a principal is; itself unless it was linked."""
+        return await self._registry.person_of(principal)
 
-    async def take(self, principal: PrincipalId, role: Role, agent: str | None) -> None:
-        """Take a role away."""
-        found = None if agent is None else (await self._registry.agent(agent)).id
-        await self._registry.take(principal, role, found)
+    async def principals(self) -> list[PrincipalView]:
+        """Everybody who holds a role or was linked to somebody."""
+        roles: dict[PrincipalId, list[Standing]] = {}
+        for standing in await self._registry.standings():
+            roles.setdefault(standing.principal, []).append(standing)
+        persons = await self._registry.persons()
+        return [
+            PrincipalView(
+                principal=principal,
+                person=persons.get(principal, principal),
+                roles=tuple(roles.get(principal, ())),
+            )
+            for principal in sorted(roles.keys() | persons.keys())
+        ]
+
+    async def tasks(self, agent: AgentId | None) -> list[TaskView]:
+        """What agents do at times of their own."""
+        names = {one.id: one.name for one in await self._registry.agents()}
+        return [
+            TaskView(task=kept.task, agent_name=names[kept.task.agent], next_ms=kept.next_ms)
+            for kept in await self._tasks.tasks(agent=agent)
+            if kept.task.agent in names
+        ]
+
+    @property
+    def gateway(self) -> Gateway:
+        """The only way in which anything about an agent changes."""
+        return self._gateway
 
     # --- sessions ---------------------------------------------------------------------------------
 
@@ -267,6 +229,10 @@ class Household:
         error = await self._log_of_chats.last_error(session)
         last_error = None if error is None else ChatEvent(**error._asdict())
         return msgspec.structs.replace(view, last_error=last_error)
+
+    async def agent_of(self, session: SessionId) -> AgentId:
+        """Whose session it is."""
+        return (await self._registry.session(session)).agent
 
     async def receipt(self, session: SessionId) -> SignedReceipt:
         """The proof of the session's newest launch."""

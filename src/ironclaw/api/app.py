@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.routing import Route, Router
 
-from ironclaw.api import audit, messages, openapi, registry, sessions, system, token_routes
+from ironclaw.api import (
+    audit,
+    changes,
+    messages,
+    openapi,
+    people,
+    registry,
+    sessions,
+    system,
+    token_routes,
+)
 from ironclaw.api.arrivals import Arrivals
 from ironclaw.api.endpoint import Endpoint, Parts
 from ironclaw.api.gate import Door, Gate, Throttle
@@ -19,8 +29,8 @@ from ironclaw.core.clock import Clock, SystemClock
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from ironclaw.api.tokens import TokenStore
     from ironclaw.config.settings import Settings
+    from ironclaw.domain.tokens import TokenStore
     from ironclaw.services.house import House
 
 
@@ -33,6 +43,8 @@ def document() -> bytes:
 ENDPOINTS: tuple[Endpoint, ...] = (
     *messages.ENDPOINTS,
     *registry.ENDPOINTS,
+    *people.ENDPOINTS,
+    *changes.ENDPOINTS,
     *sessions.ENDPOINTS,
     *audit.ENDPOINTS,
     *token_routes.ENDPOINTS,

@@ -11,8 +11,8 @@ from ironclaw.domain.audit import AuditEntry, AuditEvent, By, Via
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from ironclaw.api.tokens import Token
     from ironclaw.core.ids import TokenId
+    from ironclaw.domain.tokens import Token
     from ironclaw.services.trail import Trail
 
 CLI_AGENT: Final = b"ironclaw-cli"

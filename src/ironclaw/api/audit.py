@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 from ironclaw.api.bodies import AuditList, AuditStory, RotateAudit, SignedAudit
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
-from ironclaw.api.scopes import Scope
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditRecord
 from ironclaw.domain.audit_kinds import in_words
+from ironclaw.domain.rights import Right
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-_READ = frozenset({Scope.READ})
 _MOST = 2**53
 _DIGITS = 16
 _MAX_REF = 1024
@@ -72,7 +71,8 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/v1/audit",
-        _READ,
+        Right.READ,
+        "house",
         "Show what the audit has, oldest first",
         list_audit,
         reply=AuditList,
@@ -81,11 +81,20 @@ ENDPOINTS = (
             Query("before", "Only records before this number."),
         ),
     ),
-    Endpoint("GET", "/v1/audit/{number}", _READ, "Show one record", show_audit, reply=AuditRecord),
+    Endpoint(
+        "GET",
+        "/v1/audit/{number}",
+        Right.READ,
+        "house",
+        "Show one record",
+        show_audit,
+        reply=AuditRecord,
+    ),
     Endpoint(
         "POST",
         "/v1/audit/checkpoint",
-        frozenset({Scope.OPERATE}),
+        Right.ADMINISTER,
+        "house",
         "Sign the newest record now",
         sign_audit,
         reply=SignedAudit,
@@ -93,7 +102,8 @@ ENDPOINTS = (
     Endpoint(
         "POST",
         "/v1/audit/rotate",
-        frozenset({Scope.ADMIN}),
+        Right.ADMINISTER,
+        "house",
         "Remove records that were exported, up to one that a checkpoint is over",
         rotate_audit,
         body=RotateAudit,
@@ -102,7 +112,8 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/v1/why",
-        _READ,
+        Right.READ,
+        "house",
         "Tell what the audit has of a message, session, receipt, agent or other id",
         tell_story,
         reply=AuditStory,

@@ -6,33 +6,26 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from ironclaw.api.scopes import Scope
 from ironclaw.domain.audit import AuditRecord
 from ironclaw.domain.audit_chain import Checkpoint
-from ironclaw.domain.model import (
-    Agent,
-    Chat,
-    Engage,
-    Ignored,
-    Partition,
-    Role,
-    SenderScope,
-    UnknownSender,
-    Wiring,
-)
-from ironclaw.services.house import ChatEvent, SessionView
+from ironclaw.domain.change import MAX_REASON_CHARS
+from ironclaw.domain.changes.base import NAME_RULE
+from ironclaw.domain.changes.table import AnySpec
+from ironclaw.domain.model import Agent, Chat, Role, Wiring
+from ironclaw.domain.rights import Right
+from ironclaw.domain.tokens import Scope
+from ironclaw.services.gateway.port import ChangeView, GrantView
+from ironclaw.services.house import ChatEvent, SessionView, TaskView
 
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-_NAME = r"\A[a-z0-9][a-z0-9\-]{0,62}\Z"
 _PRINCIPAL = r"\A[a-z0-9_\-]{1,63}:[^\x00-\x1f]{1,255}\Z"
 _SHA256 = r"\Asha256:[0-9a-f]{64}\Z"
 RULES: Final = {
     _SHA256: "`sha256:` and 64 hexadecimal digits",
-    _NAME: "a name of a-z, 0-9 and '-', not '-' first, at most 63 long",
+    NAME_RULE: "a name of a-z, 0-9 and '-', with no '-' at either end, at most 63 long",
     _PRINCIPAL: "`<channel>:<handle>`, for example api:ann",
 }
 """Patterns of bodies, in words: what an error says of text that does not match."""
-AgentName = Annotated[str, msgspec.Meta(pattern=_NAME)]
 ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
@@ -50,48 +43,49 @@ class SendMessage(_In, frozen=True):
     `Idempotency-Key`."""
 
 
-class CreateAgent(_In, frozen=True):
-    """Make an agent."""
+class SubmitChange(_In, frozen=True):
+    """Ask for a change."""
 
-    name: AgentName
-    persona: Annotated[str, msgspec.Meta(max_length=65_536)] = ""
-    model: Short = "scripted"
-    tools: Annotated[tuple[Short, ...], msgspec.Meta(max_length=128)] = ()
-    pool_size: Annotated[int, msgspec.Meta(ge=0, le=64)] | None = None
-    """Blank slots kept ready; null takes sandbox.pool_size of the configuration."""
-
-
-class CreateWiring(_In, frozen=True):
-    """Join a chat to an agent."""
-
-    channel: Short
-    platform_id: Short
-    agent: Short
-    engage: Engage = Engage.PATTERN
-    pattern: Annotated[str, msgspec.Meta(max_length=1000)] = "."
-    sender_scope: SenderScope = SenderScope.KNOWN
-    ignored: Ignored = Ignored.DROP
-    partition: Partition = Partition.SHARED
-    priority: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)] = 0
-    unknown_sender: UnknownSender = UnknownSender.DROP
+    change: AnySpec
+    """What shall be. `agent` is an id or a name."""
+    reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARS)] = ""
+    """Why, in the asker's own words."""
+    grant_s: Annotated[int, msgspec.Meta(ge=60, le=366 * 86_400)] | None = None
+    """Seconds for which what it gives lasts; null: until it is revoked."""
+    despite: Short | None = None
+    """A denied change that this asks to set aside."""
 
 
-class Standing(_In, frozen=True):
-    """A role to give or take."""
+class DecideChange(_In, frozen=True):
+    """Approve or deny what a card showed."""
 
-    principal: Annotated[str, msgspec.Meta(pattern=_PRINCIPAL)]
-    role: Role
-    agent: Short | None = None
-    """Name or id; null gives the role for all agents."""
+    approve: bool
+    hash: Annotated[str, msgspec.Meta(pattern=_SHA256)]
+    """`hash` of the card."""
+    state: Annotated[str, msgspec.Meta(pattern=_SHA256)]
+    """`state` of the card."""
+    card: Annotated[int, msgspec.Meta(ge=0, le=2**31)]
+    """`version` of the card."""
+    words: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARS)] = ""
+    """Why, for the asker."""
+
+
+class RevokeGrant(_In, frozen=True):
+    """Take back what a change gave."""
+
+    words: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARS)] = ""
+    """Why."""
 
 
 class MintToken(_In, frozen=True):
     """Make a token."""
 
     name: Short
-    scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=4)]
+    scopes: Annotated[tuple[Scope, ...], msgspec.Meta(min_length=1, max_length=len(Scope))]
     ttl_s: Annotated[int, msgspec.Meta(ge=1)] | None = None
     """Seconds until it expires; null means never."""
+    principal: Annotated[str, msgspec.Meta(pattern=_PRINCIPAL)] | None = None
+    """One's own, for a second token of one's own; null makes a fresh one, `api:<name>`."""
 
 
 class RotateAudit(_In, frozen=True):
@@ -124,7 +118,7 @@ class Sent(_Out, frozen=True):
 
 
 class AgentList(_Out, frozen=True):
-    """All agents."""
+    """The agents that the caller may look at."""
 
     agents: list[Agent]
 
@@ -139,7 +133,7 @@ class JoinedWiring(_Out, frozen=True):
 
 
 class WiringList(_Out, frozen=True):
-    """All wirings."""
+    """The wirings of such agents."""
 
     wirings: list[JoinedWiring]
 
@@ -156,6 +150,54 @@ class StandingList(_Out, frozen=True):
     """Who holds which role."""
 
     standings: list[StandingOut]
+
+
+class PrincipalOut(_Out, frozen=True):
+    """A principal, who that is, and what it holds."""
+
+    principal: str
+    person: str
+    """The principal that stands for the person; itself unless it was linked."""
+    roles: list[StandingOut]
+    tokens: list[TokenOut]
+
+
+class PrincipalList(_Out, frozen=True):
+    """Everybody who holds a role or a token."""
+
+    principals: list[PrincipalOut]
+
+
+class Me(_Out, frozen=True):
+    """Who the caller is, and what they may do with this token."""
+
+    principal: str
+    person: str
+    token: str
+    """Its name."""
+    scopes: list[Scope]
+    rights: list[Right]
+    """Over the whole house."""
+    agents: dict[str, list[Right]]
+    """By the agents' names; one that is missing does not exist for them."""
+
+
+class TaskList(_Out, frozen=True):
+    """What agents do at times of their own."""
+
+    tasks: list[TaskView]
+
+
+class ChangeList(_Out, frozen=True):
+    """Changes, newest first."""
+
+    changes: list[ChangeView]
+
+
+class GrantList(_Out, frozen=True):
+    """Grants, newest first."""
+
+    grants: list[GrantView]
 
 
 class HouseLimits(_Out, frozen=True):
@@ -222,7 +264,7 @@ class TokenOut(_Out, frozen=True):
 
 
 class TokenList(_Out, frozen=True):
-    """All tokens."""
+    """All tokens; without the right to administer, those of the caller."""
 
     tokens: list[TokenOut]
 

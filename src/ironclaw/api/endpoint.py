@@ -1,4 +1,4 @@
-"""An endpoint is a row: method, path, scopes, body, reply, handler.
+"""An endpoint is a row: method, path, right, body, reply, handler.
 
 The rows make everything else: routing, access, OpenAPI, the reference page and the access tests.
 """
@@ -14,19 +14,21 @@ from starlette.responses import Response
 from ironclaw.api.bodies import RULES
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.domain.changes.table import SPECS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.types import ASGIApp
 
+    from ironclaw.api.access import About
     from ironclaw.api.metrics import Metrics
-    from ironclaw.api.scopes import Scope
     from ironclaw.api.sse import Streams
-    from ironclaw.api.tokens import Token, TokenStore
     from ironclaw.config.settings import Settings
     from ironclaw.core.clock import Clock
+    from ironclaw.domain.rights import Actor, Right
+    from ironclaw.domain.tokens import Token, TokenStore
     from ironclaw.services.house import House
 
 MAX_PATH_CHARS: Final = 256
@@ -36,6 +38,13 @@ _LENGTH: Final = re.compile(
     r" - at `\$\.(?P<place>[a-z_.]+)`"
 )
 """What msgspec says of a text or list that is too short or too long."""
+
+_KIND: Final = re.compile(
+    r"Invalid value '.*' - at `\$\.change\.kind`"
+    r"|Object missing required field `kind` - at `\$\.change`",
+    re.DOTALL,
+)
+"""And of a change that is none of the kinds there are."""
 
 _T = TypeVar("_T")
 _encoder = msgspec.json.Encoder()
@@ -59,6 +68,8 @@ class Call(NamedTuple):
     request: Request
     token: Token | None
     """None on endpoints that are open to everybody."""
+    who: Actor | None
+    """Who acts; None where `token` is."""
     body: Any
     """An instance of the endpoint's body struct; None when it has none."""
 
@@ -69,14 +80,34 @@ class Call(NamedTuple):
             raise AssertionError("this endpoint is open")
         return self.token
 
+    @property
+    def actor(self) -> Actor:
+        """Who acts; only for endpoints that ask for a token."""
+        if self.who is None:
+            raise AssertionError("this endpoint is open")
+        return self.who
+
     def path(self, name: str) -> str:
         """A path parameter. Raises UserError (`INVALID`)."""
-        value = cast("str", self.request.path_params[name])
-        if len(value) > MAX_PATH_CHARS or not value.isprintable():
+        return path_text(self.request.path_params, name)
+
+    def text(self, name: str) -> str | None:
+        """A query parameter, None when it is not there. Raises UserError (`INVALID`)."""
+        value = self.request.query_params.get(name)
+        return None if value is None else _name(value, f"The query parameter {name!r}")
+
+    def choice(self, name: str, *choices: str) -> str:
+        """A query parameter that is one of some words, the first unless told.
+
+        Raises:
+            UserError: `INVALID`.
+        """
+        value = self.request.query_params.get(name, choices[0])
+        if value not in choices:
             raise UserError(
                 Code.INVALID,
-                f"{name!r} in the path is not a name or an id.",
-                hint="Names have printable characters only, at most 256.",
+                f"The query parameter {name!r} must be one of {', '.join(choices)}.",
+                hint=f"Leave it out for {choices[0]}.",
             )
         return value
 
@@ -110,8 +141,10 @@ class Endpoint(NamedTuple):
 
     method: str
     path: str
-    scopes: frozenset[Scope] | None
-    """Any of these lets a token in; None: open to everybody who reaches the port."""
+    right: Right | None
+    """What the caller must be allowed to do; None: whatever they may, or nothing at all."""
+    about: About | None
+    """What the right is asked for; None: open to everybody who reaches the port."""
     summary: str
     handler: Callable[[Call], Awaitable[ASGIApp]]
     body: type[msgspec.Struct] | None = None
@@ -119,6 +152,21 @@ class Endpoint(NamedTuple):
     status: int = 200
     query: tuple[Query, ...] = ()
     media_type: str = "application/json"
+
+
+def path_text(parameters: Mapping[str, Any], name: str) -> str:
+    """A parameter of a path. Raises UserError (`INVALID`)."""
+    return _name(cast("str", parameters[name]), f"{name!r} in the path")
+
+
+def _name(value: str, what: str) -> str:
+    if len(value) > MAX_PATH_CHARS or not value.isprintable():
+        raise UserError(
+            Code.INVALID,
+            f"{what} is not a name or an id.",
+            hint="Names have printable characters only, at most 256.",
+        )
+    return value
 
 
 def decode(body: type[_T], raw: bytes) -> _T:
@@ -152,7 +200,9 @@ def decode(body: type[_T], raw: bytes) -> _T:
 
 
 def in_words(text: str) -> str:
-    """What a decoder found wrong with a length, in plain words; anything else as it is."""
+    """What a decoder found wrong with a length or a kind, in plain words; else as it is."""
+    if _KIND.fullmatch(text):
+        return f"`change.kind` must be one of {', '.join(sorted(SPECS))}"
     found = _LENGTH.fullmatch(text)
     if found is None:
         return text

@@ -1,7 +1,7 @@
 """What every request passes, in this order, before a handler sees it.
 
 `Gate`: request id, security headers, `Host` and `Origin` (DNS rebinding), errors to problem+json.
-`Door`, one for each endpoint: (1) token, (2) scope, (3) size of the body before and while it is
+`Door`, one for each endpoint: (1) token, (2) right, (3) size of the body before and while it is
 read, (4) the body's shape, then the handler. Pure ASGI: a middleware stack would cost more than
 the handlers do.
 """
@@ -9,16 +9,17 @@ the handlers do.
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from ironclaw.api.access import actor_of, admit
 from ironclaw.api.arrivals import by_of, source_of
-from ironclaw.api.endpoint import Call, Endpoint, Parts, decode
+from ironclaw.api.endpoint import Call, Endpoint, Parts, decode, path_text
 from ironclaw.api.problems import bug, respond
-from ironclaw.api.scopes import allows
 from ironclaw.api.sizes import read_body, refuse_and_drain
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PolicyError, UserError
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ironclaw.api.arrivals import Arrivals
-    from ironclaw.api.tokens import Token
     from ironclaw.config.settings import ApiSettings
+    from ironclaw.domain.rights import Actor
+    from ironclaw.domain.tokens import Token
 
 SECURITY_HEADERS: Final = (
     ("x-content-type-options", "nosniff"),
@@ -174,24 +176,27 @@ class Door:
         """Check, read, decode, handle, answer."""
         endpoint = self._endpoint
         token: Token | None = None
+        actor: Actor | None = None
         by = CORE
-        if endpoint.scopes is not None:
+        request = Request(scope, receive)
+        if endpoint.about is not None:
             source = source_of(scope)
             token = self._authenticate(scope, source)  # (1)
             by = by_of(token, scope, source)
             await self._arrivals.came_in(token, by, source)
-            if not allows(token.scopes, endpoint.scopes):  # (2)
-                wanted = " or ".join(sorted(endpoint.scopes))
-                raise PolicyError(
-                    Code.FORBIDDEN,
-                    f"The token {token.name!r} does not have the scope {wanted}.",
-                    hint=f"`ironclaw token mint NAME --scope {min(endpoint.scopes)}` makes one.",
-                )
+            actor = actor_of(token)
+            await admit(  # (2)
+                self._parts.house,
+                actor,
+                endpoint.about,
+                endpoint.right,
+                partial(path_text, request.path_params),
+            )
         body: Any = None
         if endpoint.body is not None:
             limit = self._parts.settings.api.max_body_bytes
             body = decode(endpoint.body, await read_body(scope, receive, limit))  # (3), (4)
-        call = Call(self._parts, Request(scope, receive), token, body)
+        call = Call(self._parts, request, token, actor, body)
         with act_as(by):
             response = await endpoint.handler(call)
         await response(scope, receive, send)

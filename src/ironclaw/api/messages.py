@@ -1,25 +1,25 @@
 """Sending a message and following a chat.
 
 `send_message` -> `House.chat_for` -> `House.hear` -> 202, or with `?wait=` the reply. Who speaks is
-the token's name; nothing a client writes can change that.
+the token's principal; nothing a client writes can change that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 from ironclaw.api.bodies import SendMessage, Sent
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
-from ironclaw.api.scopes import Scope, allows
-from ironclaw.api.sse import EventStream, close
+from ironclaw.api.sse import close, follow, resume_point
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.core.ids import ChatId, new_id
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.model import Event
+from ironclaw.domain.rights import Right
 from ironclaw.services.house import ChatEvent
 from ironclaw_contract.limits import MAX_TEXT_BYTES
 
@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
+    from ironclaw.api.sse import EventStream
     from ironclaw.core.ids import MessageId
     from ironclaw.services.house import House, Routed
 
 MAX_WAIT_S: Final = 300.0
-_PROBE_S: Final = 0.02
-"""How long a stream is watched for an early refusal before it is answered with 200."""
 _REPLAY: Final = 200
 """Events of a session searched for the reply to a message that was sent before."""
 _NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}\Z")
@@ -59,14 +58,15 @@ async def send_message(call: Call) -> Response:
             f"The text has {size} bytes; a message has at most {MAX_TEXT_BYTES}.",
             hint="Send it in parts.",
         )
-    holder = call.holder
     house = call.parts.house
-    chat = await house.chat_for(call.path("agent"), name, principal=holder.principal)
+    principal = call.actor.principal
+    handle = principal.partition(":")[2]
+    chat = await house.chat_for(call.path("agent"), name, principal=principal)
     event = Event(
         channel=chat.channel,
         platform_id=chat.platform_id,
-        handle=holder.name,
-        sender=holder.name,
+        handle=handle,
+        sender=handle,
         text=body.text,
         external_id=_external_id(call, body),
         thread=body.thread,
@@ -178,62 +178,17 @@ def _note(name: str, error: BaseException) -> None:
 
 async def follow_chat(call: Call) -> EventStream:
     """Events of a chat as a stream."""
-    after = _resume_point(call)
-    settings = call.parts.settings
-    # An unknown chat is an error of its own, not a stream that breaks: look before answering. Who
-    # may only chat follows chats of their own.
-    chat = ChatId(call.path("chat"))
-    reads_all = allows(call.holder.scopes, frozenset({Scope.READ}))
-    principal = None if reads_all else call.holder.principal
-    await call.parts.house.check_follow(chat, principal=principal)
-    events = _started(call.parts.house.watch(chat, after=after))
-    first = await anext(events)
-    if first is not None:
-        raise AssertionError("the probe comes first")
-    return EventStream(
-        # The only None was the probe.
-        cast("AsyncIterator[ChatEvent]", events),
-        call.parts.streams,
-        heartbeat_s=settings.api.heartbeat_s,
-        request_id=call.request.scope["ironclaw.request_id"],
-    )
-
-
-def _resume_point(call: Call) -> int | None:
-    raw = call.request.headers.get("last-event-id") or call.request.query_params.get("after")
-    if raw is None:
-        return None
-    if not (raw.isascii() and raw.isdigit() and len(raw) <= 18):  # noqa: PLR2004 - fits 63 bits
-        raise UserError(
-            Code.INVALID,
-            "Last-Event-ID and `after` are the number of an event.",
-            hint="Use 0 for everything from the beginning, or leave it out for live events only.",
-        )
-    return int(raw)
-
-
-async def _started(events: AsyncIterator[ChatEvent]) -> AsyncIterator[ChatEvent | None]:
-    """`events`, with None in front once they had time to refuse. Raises what they raise."""
-    try:
-        async with Tasks("sse-probe", on_failure=_note) as tasks:
-            first = tasks.start(_next(events), name="first")
-            await asyncio.wait({first}, timeout=_PROBE_S)
-            if first.done() and first.exception() is not None:
-                first.result()
-            yield None
-            event = await first
-        while event is not None:
-            yield event
-            event = await anext(events, None)
-    finally:
-        await close(events)
+    after = resume_point(call)
+    # The door has looked whether there is such a chat and whether the caller may follow it.
+    return await follow(call, call.parts.house.watch(ChatId(call.path("chat")), after=after))
 
 
 ENDPOINTS = (
     Endpoint(
         "POST",
         "/v1/agents/{agent}/chats/{name}/messages",
-        frozenset({Scope.CHAT}),
+        Right.TALK,
+        "agent",
         "Send a message to an agent",
         send_message,
         body=SendMessage,
@@ -249,7 +204,8 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/v1/chats/{chat}/events",
-        frozenset({Scope.CHAT, Scope.READ}),
+        Right.TALK,
+        "chat",
         "Follow a chat: messages, progress, replies, errors (server-sent events)",
         follow_chat,
         reply=ChatEvent,

@@ -1,6 +1,7 @@
 """The OpenAPI document, made from the endpoint table and the body structs.
 
-Source: OpenAPI 3.1.1; msgspec's schemas are JSON Schema 2020-12, the dialect of 3.1.
+Source: OpenAPI 3.1.1; msgspec's schemas are JSON Schema 2020-12, the dialect of 3.1, whose patterns
+are those of ECMA-262.
 """
 
 from __future__ import annotations
@@ -46,7 +47,20 @@ def build(endpoints: Sequence[Endpoint]) -> bytes:
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
-    return msgspec.json.encode(document)
+    return msgspec.json.encode(_portable(document))
+
+
+def _portable(node: Any) -> Any:
+    """Patterns as JSON Schema has them: Python's own anchors mean nothing to others."""
+    match node:
+        case {"pattern": str(pattern), **rest}:
+            other = pattern.replace(r"\A", "^").replace(r"\Z", "$")
+            return {"pattern": other, **_portable(rest)}
+        case dict():
+            return {name: _portable(value) for name, value in node.items()}
+        case list():
+            return [_portable(value) for value in node]
+    return node
 
 
 def _operation(endpoint: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
@@ -75,9 +89,11 @@ def _operation(endpoint: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
         },
         "security": [],
     }
-    if endpoint.scopes is not None:
+    if endpoint.about is not None:
         operation["security"] = [{"token": []}]
-        operation["x-scopes"] = sorted(endpoint.scopes)
+        operation["x-about"] = endpoint.about
+    if endpoint.right is not None:
+        operation["x-right"] = endpoint.right
     if endpoint.body is not None:
         operation["requestBody"] = {
             "required": True,

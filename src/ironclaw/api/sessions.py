@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from starlette.responses import Response
 
 from ironclaw.api.bodies import SessionList, Transcript
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
-from ironclaw.api.scopes import Scope
+from ironclaw.api.registry import asked_agent, visible
 from ironclaw.core.ids import SessionId
+from ironclaw.domain.rights import Right
 from ironclaw.domain.statement import SignedReceipt
 from ironclaw.services.house import SessionView
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_READ = frozenset({Scope.READ})
-
 
 async def list_sessions(call: Call) -> Response:
-    """Sessions, newest activity first."""
-    query: Mapping[str, str] = call.request.query_params
-    found = await call.parts.house.sessions(agent=query.get("agent"))
-    return encode(SessionList(sessions=found))
+    """Sessions of agents that the caller may look at, newest activity first."""
+    agent = await asked_agent(call)
+    seen = await visible(call)
+    found = await call.parts.house.sessions(agent=agent)
+    shown = [view for view in found if seen is None or view.session.agent in seen]
+    return encode(SessionList(sessions=shown))
 
 
 async def show_session(call: Call) -> Response:
@@ -53,19 +49,27 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/v1/sessions",
-        _READ,
+        Right.READ,
+        "any",
         "List sessions",
         list_sessions,
         reply=SessionList,
         query=(Query("agent", "Only sessions of this agent (name or id)."),),
     ),
     Endpoint(
-        "GET", "/v1/sessions/{session}", _READ, "Show a session", show_session, reply=SessionView
+        "GET",
+        "/v1/sessions/{session}",
+        Right.READ,
+        "session",
+        "Show a session",
+        show_session,
+        reply=SessionView,
     ),
     Endpoint(
         "POST",
         "/v1/sessions/{session}/stop",
-        frozenset({Scope.OPERATE}),
+        Right.OPERATE,
+        "session",
         "Kill the session's box now; the next message starts a fresh one",
         stop_session,
         status=204,
@@ -73,7 +77,8 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/v1/sessions/{session}/receipt",
-        _READ,
+        Right.READ,
+        "session",
         "Show the signed proof of the session's newest launch",
         show_receipt,
         reply=SignedReceipt,
@@ -81,7 +86,8 @@ ENDPOINTS = (
     Endpoint(
         "GET",
         "/v1/sessions/{session}/transcript",
-        _READ,
+        Right.READ,
+        "session",
         "Show what was said, oldest first",
         show_transcript,
         reply=Transcript,

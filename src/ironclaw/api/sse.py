@@ -1,4 +1,4 @@
-"""Server-sent events: what happens in a chat, live, resumable, and bounded.
+"""Server-sent events: what happens in a chat or to changes, live, resumable, and bounded.
 
 Source: HTML standard, "Server-sent events". Every data line is one JSON object, so no text of an
 agent can forge a field or an event.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, cast, runtime_checkable
 
 import msgspec
 
 from ironclaw.api.problems import bug, problem_of
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import IronClawError, PolicyError
+from ironclaw.core.errors import IronClawError, PolicyError, UserError
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
 
@@ -23,16 +23,27 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from ironclaw.services.house import ChatEvent
+    from ironclaw.api.endpoint import Call
 
 SEND_TIMEOUT_S: Final = 20.0
 """A client that takes nothing for so long is cut off; it resumes with Last-Event-ID."""
 MAX_STREAM_S: Final = 3600.0
 """A stream ends after an hour, so that a revoked token does not listen for ever."""
+_PROBE_S: Final = 0.02
+"""How long a stream is watched for an early refusal before it is answered with 200."""
 _RETRY: Final = b"retry: 1000\n\n"
 
 _log = get_logger("api.sse")
 _encoder = msgspec.json.Encoder()
+
+
+class Happening(Protocol):
+    """Something that a stream tells of."""
+
+    @property
+    def id(self) -> int: ...  # noqa: D102 - 0 when it is not kept
+    @property
+    def kind(self) -> str: ...  # noqa: D102 - a word
 
 
 class Streams:
@@ -63,7 +74,53 @@ class Streams:
             self._open -= 1
 
 
-def frame(event: ChatEvent) -> bytes:
+def resume_point(call: Call) -> int | None:
+    """After which event a stream begins. Raises UserError (`INVALID`)."""
+    raw = call.request.headers.get("last-event-id") or call.request.query_params.get("after")
+    if raw is None:
+        return None
+    if not (raw.isascii() and raw.isdigit() and len(raw) <= 18):  # noqa: PLR2004 - fits 63 bits
+        raise UserError(
+            Code.INVALID,
+            "Last-Event-ID and `after` are the number of an event.",
+            hint="Use 0 for everything from the beginning, or leave it out for live events only.",
+        )
+    return int(raw)
+
+
+async def follow(call: Call, events: AsyncIterator[Happening]) -> EventStream:
+    """Play events to the caller; what they raise at once is an answer, not a stream that breaks."""
+    started = _started(events)
+    first = await anext(started)
+    if first is not None:
+        raise AssertionError("the probe comes first")
+    return EventStream(
+        # The only None was the probe.
+        cast("AsyncIterator[Happening]", started),
+        call.parts.streams,
+        heartbeat_s=call.parts.settings.api.heartbeat_s,
+        request_id=call.request.scope["ironclaw.request_id"],
+    )
+
+
+async def _started(events: AsyncIterator[Happening]) -> AsyncIterator[Happening | None]:
+    """`events`, with None in front once they had time to refuse. Raises what they raise."""
+    try:
+        async with Tasks("sse-probe", on_failure=_note) as tasks:
+            first = tasks.start(_next(events), name="first")
+            await asyncio.wait({first}, timeout=_PROBE_S)
+            if first.done() and first.exception() is not None:
+                first.result()
+            yield None
+            event = await first
+        while event is not None:
+            yield event
+            event = await anext(events, None)
+    finally:
+        await close(events)
+
+
+def frame(event: Happening) -> bytes:
     """One event on the wire; those that are not kept have no id, so resuming skips none."""
     data = _encoder.encode(event)
     head = f"id: {event.id}\n" if event.id else ""
@@ -75,7 +132,7 @@ class EventStream:
 
     def __init__(
         self,
-        events: AsyncIterator[ChatEvent],
+        events: AsyncIterator[Happening],
         streams: Streams,
         *,
         heartbeat_s: float,
@@ -159,7 +216,7 @@ async def close(events: AsyncIterator[object]) -> None:
         await events.aclose()
 
 
-async def _next(events: AsyncIterator[ChatEvent]) -> ChatEvent | None:
+async def _next(events: AsyncIterator[Happening]) -> Happening | None:
     return await anext(events, None)
 
 

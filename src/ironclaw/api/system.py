@@ -10,13 +10,11 @@ import ironclaw
 from ironclaw.api.bodies import Alive, Ready
 from ironclaw.api.endpoint import Call, Endpoint, encode
 from ironclaw.api.metrics import MEDIA_TYPE
-from ironclaw.api.scopes import Scope
+from ironclaw.domain.rights import Right
 from ironclaw.services.house import Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_READ = frozenset({Scope.READ})
 
 
 async def alive(_call: Call) -> Response:
@@ -52,16 +50,27 @@ def endpoints(document: Callable[[], bytes]) -> tuple[Endpoint, ...]:
         return Response(document(), media_type="application/json")
 
     return (
-        Endpoint("GET", "/healthz", None, "The process answers", alive, reply=Alive),
+        Endpoint("GET", "/healthz", None, None, "The process answers", alive, reply=Alive),
         Endpoint(
-            "GET", "/readyz", None, "Messages are taken (200) or not (503)", ready, reply=Ready
+            "GET",
+            "/readyz",
+            None,
+            None,
+            "Messages are taken (200) or not (503)",
+            ready,
+            reply=Ready,
         ),
-        Endpoint("GET", "/openapi.json", None, "This description", openapi, reply=dict[str, Any]),
-        Endpoint("GET", "/v1/status", _READ, "State of the whole", status, reply=Health),
+        Endpoint(
+            "GET", "/openapi.json", None, None, "This description", openapi, reply=dict[str, Any]
+        ),
+        Endpoint(
+            "GET", "/v1/status", Right.READ, "house", "State of the whole", status, reply=Health
+        ),
         Endpoint(
             "GET",
             "/metrics",
-            _READ,
+            Right.READ,
+            "house",
             "Prometheus metrics",
             metrics,
             reply=str,

@@ -1,41 +1,113 @@
-"""Tokens: mint, list, revoke."""
+"""Tokens: mint, list, revoke.
+
+Who may administer the house mints for fresh principals and ends any token. Everybody mints further
+tokens for themselves, none of which lets through more, or lives longer, than the one they use.
+Nobody mints for a principal that is somebody else: that would be speaking in their name.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ironclaw.api.access import require
 from ironclaw.api.bodies import MintedToken, MintToken, TokenList, TokenOut
 from ironclaw.api.endpoint import Call, Endpoint, encode
-from ironclaw.api.scopes import Scope
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import PolicyError, UserError
+from ironclaw.core.ids import PrincipalId
+from ironclaw.domain.rights import Right
+from ironclaw.domain.tokens import limit_of
 
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from ironclaw.api.tokens import Token
-
-_ADMIN = frozenset({Scope.ADMIN})
+    from ironclaw.domain.tokens import Token
 
 
 async def list_tokens(call: Call) -> Response:
-    """All tokens, without their secrets."""
-    found = [_out(call, token) for token in await call.parts.tokens.tokens()]
+    """Tokens, without their secrets: all of them, or one's own."""
+    sees_all = await _administers(call)
+    found = [
+        token_out(call, token)
+        for token in await call.parts.tokens.tokens()
+        if sees_all or token.principal == call.actor.principal
+    ]
     return encode(TokenList(tokens=found))
 
 
 async def mint_token(call: Call) -> Response:
     """Make a token; its secret is in this answer and nowhere else."""
     body: MintToken = call.body
-    minted = await call.parts.tokens.mint(name=body.name, scopes=body.scopes, ttl_s=body.ttl_s)
-    answer = MintedToken(token=_out(call, minted.token), secret=minted.secret)
+    own = call.actor.principal
+    principal = PrincipalId(body.principal or f"api:{body.name}")
+    if body.principal is not None and principal == own:
+        _check_own(call, body)
+    else:
+        await require(call.parts.house, call.actor, Right.ADMINISTER, None)
+        await _check_fresh(call, principal, body.name, is_named=body.principal is not None)
+    minted = await call.parts.tokens.mint(
+        name=body.name, scopes=body.scopes, ttl_s=body.ttl_s, principal=principal
+    )
+    answer = MintedToken(token=token_out(call, minted.token), secret=minted.secret)
     return encode(answer, status=201)
 
 
+def _check_own(call: Call, body: MintToken) -> None:
+    """A second token of one's own is no way to more rights, nor to longer ones."""
+    if not limit_of(body.scopes) <= call.actor.limit:
+        raise PolicyError(
+            Code.FORBIDDEN,
+            "The new token would let through more than the one in use.",
+            hint=f"Leave scopes out: this one has {', '.join(sorted(call.holder.scopes))}.",
+        )
+    end_ms = call.holder.expires_ms
+    if end_ms is None:
+        return
+    left_s = (end_ms - call.parts.clock.now_ms()) // 1000
+    if body.ttl_s is None or body.ttl_s > left_s:
+        raise PolicyError(
+            Code.FORBIDDEN,
+            "The new token would outlive the one in use.",
+            hint=f"Let it expire within {max(1, left_s)} s.",
+        )
+
+
+async def _check_fresh(call: Call, principal: PrincipalId, name: str, *, is_named: bool) -> None:
+    tokens = await call.parts.tokens.tokens()
+    held = {one.principal for one in await call.parts.house.principals()}
+    # A name that was used is a conflict, and the store says so: only others' tokens count here.
+    held |= {one.principal for one in tokens if one.name != name}
+    if principal not in held and not is_named:
+        return
+    raise PolicyError(
+        Code.FORBIDDEN,
+        f"A token for {principal} would speak in somebody else's name.",
+        hint="Leave `principal` out and choose a name that nobody has had; then give roles to "
+        "the new principal, or link it to the person.",
+    )
+
+
 async def revoke_token(call: Call) -> Response:
-    """End a token at once."""
-    return encode(_out(call, await call.parts.tokens.revoke(call.path("token"))))
+    """End a token at once: one's own, or anybody's."""
+    ref = call.path("token")
+    if not await _administers(call):
+        own = call.actor.principal
+        tokens = await call.parts.tokens.tokens()
+        if not any(one.principal == own and ref in {one.id, one.name} for one in tokens):
+            raise UserError(
+                Code.NOT_FOUND,
+                "There is no such token of yours.",
+                hint="`ironclaw token list` shows them.",
+            )
+    return encode(token_out(call, await call.parts.tokens.revoke(ref)))
 
 
-def _out(call: Call, token: Token) -> TokenOut:
+async def _administers(call: Call) -> bool:
+    return Right.ADMINISTER in await call.parts.house.gateway.rights(call.actor, None)
+
+
+def token_out(call: Call, token: Token) -> TokenOut:
+    """A token as it is shown."""
     return TokenOut(
         id=token.id,
         name=token.name,
@@ -50,12 +122,13 @@ def _out(call: Call, token: Token) -> TokenOut:
 
 
 ENDPOINTS = (
-    Endpoint("GET", "/v1/tokens", _ADMIN, "List tokens", list_tokens, reply=TokenList),
+    Endpoint("GET", "/v1/tokens", None, "own", "List tokens", list_tokens, reply=TokenList),
     Endpoint(
         "POST",
         "/v1/tokens",
-        _ADMIN,
-        "Mint a token",
+        None,
+        "own",
+        "Mint a token: for a new principal, or a further one of one's own",
         mint_token,
         body=MintToken,
         reply=MintedToken,
@@ -64,8 +137,9 @@ ENDPOINTS = (
     Endpoint(
         "DELETE",
         "/v1/tokens/{token}",
-        _ADMIN,
-        "Revoke a token",
+        None,
+        "own",
+        "Revoke a token: one's own, or with the right to administer anybody's",
         revoke_token,
         reply=TokenOut,
     ),

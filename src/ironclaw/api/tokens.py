@@ -1,92 +1,39 @@
-"""Bearer tokens: `icl_` and 160 random bits, shown once, kept as a SHA-256 hash.
-
-A token's name is its principal (`api:<name>`), so a name is never given out twice, not even after
-its token was revoked: the new holder would inherit the old one's standing.
-"""
+"""The first token and the first owner; tokens in a file, for tests of the edges."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import re
 import secrets
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ironclaw.api.scopes import Scope
 from ironclaw.api.secret_file import read_private, write_private
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
 from ironclaw.core.ids import PrincipalId, TokenId, new_id
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditEntry, AuditEvent
+from ironclaw.domain.tokens import (
+    MAX_TOKENS,
+    MAX_TTL_S,
+    NAME_RULE,
+    PREFIX,
+    Minted,
+    Scope,
+    Token,
+    hash_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
+    from pathlib import Path
 
     from ironclaw.core.clock import Clock
+    from ironclaw.domain.tokens import TokenStore
     from ironclaw.services.trail import Trail
-
-PREFIX: Final = "icl_"
-MAX_TOKENS: Final = 10_000
-MAX_TTL_S: Final = 10 * 366 * 86_400
-_NAME = re.compile(r"\A[a-z0-9][a-z0-9_.\-]{0,62}\Z")
-
-
-class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One token as it is kept: without its secret."""
-
-    id: TokenId
-    name: str
-    scopes: frozenset[Scope]
-    created_ms: int
-    expires_ms: int | None = None
-    revoked_ms: int | None = None
-    hash: str
-    """Hexadecimal SHA-256 of the secret text."""
-
-    @property
-    def principal(self) -> PrincipalId:
-        """Whom the core takes the bearer for."""
-        return PrincipalId(f"api:{self.name}")
-
-    def is_active(self, now_ms: int) -> bool:
-        """Neither revoked nor expired."""
-        return self.revoked_ms is None and (self.expires_ms is None or now_ms < self.expires_ms)
-
-
-class Minted(NamedTuple):
-    """A new token, with the one and only sight of its secret."""
-
-    token: Token
-    secret: str
-
-
-class TokenStore(Protocol):
-    """Where tokens are kept."""
-
-    def find(self, secret: str) -> Token | None:
-        """The active token with that secret; None for any other. Notes the time of use."""
-        ...
-
-    def last_used_ms(self, token: TokenId) -> int | None:
-        """When it was last used since the daemon started."""
-        ...
-
-    async def tokens(self) -> list[Token]:
-        """All tokens, revoked ones included, oldest first."""
-        ...
-
-    async def mint(self, *, name: str, scopes: Iterable[Scope], ttl_s: int | None) -> Minted:
-        """Make a token. Raises UserError (`INVALID`, `CONFLICT`), HostError."""
-        ...
-
-    async def revoke(self, ref: str) -> Token:
-        """End a token by id or name, at once. Raises UserError (`NOT_FOUND`), HostError."""
-        ...
 
 
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,10 +80,17 @@ class FileTokenStore:
         """All tokens, oldest first."""
         return list(self._tokens)
 
-    async def mint(self, *, name: str, scopes: Iterable[Scope], ttl_s: int | None) -> Minted:
+    async def mint(
+        self,
+        *,
+        name: str,
+        scopes: Iterable[Scope],
+        ttl_s: int | None,
+        principal: PrincipalId | None = None,
+    ) -> Minted:
         """Make a token."""
         granted = frozenset(scopes)
-        if not _NAME.match(name):
+        if not re.match(NAME_RULE, name):
             raise UserError(
                 Code.INVALID,
                 "A token's name has 1 to 63 of a-z, 0-9, '_', '.', '-' and starts with a letter "
@@ -173,6 +127,7 @@ class FileTokenStore:
             token = Token(
                 id=TokenId(new_id("tok")),
                 name=name,
+                principal=principal or PrincipalId(f"api:{name}"),
                 scopes=granted,
                 created_ms=now,
                 expires_ms=None if ttl_s is None else now + ttl_s * 1000,
@@ -220,32 +175,44 @@ class FileTokenStore:
         self._by_hash = {token.hash: token for token in tokens}
 
 
-async def ensure_first_token(tokens: TokenStore, path: Path) -> None:
+FIRST: Final = PrincipalId("api:cli")
+"""The principal of the command line on this machine: the first owner."""
+
+
+async def ensure_first_token(
+    tokens: TokenStore,
+    path: Path,
+    *,
+    ensure_owner: Callable[[PrincipalId], Awaitable[object]],
+) -> None:
     """Have a token with scope `admin` in `path`, for the command line on this machine.
 
-    The file stays when it holds an active token of the store; otherwise a fresh one is minted.
+    The file stays when it holds an active token of the store; otherwise a fresh one is minted, for
+    the same principal: whoever may read the file is whoever could before.
+
+    Args:
+        tokens: Where tokens are kept.
+        path: The file.
+        ensure_owner: Makes the token's principal an owner, unless there is one already.
 
     Raises:
         HostError: The file cannot be written.
     """
     present = await asyncio.to_thread(read_private, path)
-    if present is not None and tokens.find(present) is not None:
-        return
-    taken = {token.name for token in await tokens.tokens()}
-    name = next(name for name in _first_names() if name not in taken)
-    minted = await tokens.mint(name=name, scopes=[Scope.ADMIN], ttl_s=None)
-    await asyncio.to_thread(write_private, path, minted.secret.encode() + b"\n")
+    token = None if present is None else tokens.find(present)
+    if token is None:
+        taken = {token.name for token in await tokens.tokens()}
+        name = next(name for name in _first_names() if name not in taken)
+        minted = await tokens.mint(name=name, scopes=[Scope.ADMIN], ttl_s=None, principal=FIRST)
+        await asyncio.to_thread(write_private, path, minted.secret.encode() + b"\n")
+        token = minted.token
+    await ensure_owner(token.principal)
 
 
 def _first_names() -> Iterable[str]:
     yield "cli"
     for number in range(2, MAX_TOKENS + 2):
         yield f"cli-{number}"
-
-
-def hash_of(secret: str) -> str:
-    """Hash a token's secret. Its 160 random bits need no salt and no slow hash."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _read(path: Path) -> tuple[Token, ...]:

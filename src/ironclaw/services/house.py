@@ -9,26 +9,15 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 import msgspec
 
-from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId, WiringId
-from ironclaw.domain.model import (
-    Agent,
-    Chat,
-    Engage,
-    Ignored,
-    Partition,
-    Role,
-    SenderScope,
-    Session,
-    Standing,
-    UnknownSender,
-    Wiring,
-)
+from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId
+from ironclaw.domain.model import Agent, Chat, Session, Standing, Task, Wiring
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from ironclaw.domain.model import Event
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.trail import Trail
 
 
@@ -61,6 +50,32 @@ class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     code: str = ""
     """Why, for an `error`: one of the error codes."""
+
+
+class ChatPlace(NamedTuple):
+    """Whose chat it is."""
+
+    agent: AgentId | None
+    """The one agent of an `api` chat; None for a chat of another channel: it can have several."""
+    principal: PrincipalId | None
+    """Whose own `api` chat it is."""
+
+
+class PrincipalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A principal, and what it holds."""
+
+    principal: PrincipalId
+    person: PrincipalId
+    roles: tuple[Standing, ...]
+
+
+class TaskView(msgspec.Struct, frozen=True, kw_only=True):
+    """A task, and when it is due next."""
+
+    task: Task
+    agent_name: str
+    next_ms: int | None
+    """None when it will not happen again."""
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,22 +120,14 @@ class House(Protocol):
     async def chat_for(self, agent: str, name: str, *, principal: PrincipalId) -> Chat:
         """The principal's own `api` chat of that name, wired to that agent at first use.
 
-        Two tokens never share a chat by choosing the same name. The principal becomes a member of
-        the agent, so only tokens with scope `chat` get here.
+        Two principals never share a chat by choosing the same name. It gives no right: whether the
+        principal may talk to the agent is the caller's to check, and the router's.
         Raises UserError (`NOT_FOUND`) for an unknown agent.
         """
         ...
 
-    async def check_follow(self, chat: ChatId, *, principal: PrincipalId | None) -> None:
-        """Check that there is such a chat and that the principal may follow it.
-
-        Args:
-            chat: Which one.
-            principal: Only its own chats; None for somebody who may follow all.
-
-        Raises:
-            UserError: `NOT_FOUND`, in both cases.
-        """
+    async def place_of(self, chat: ChatId) -> ChatPlace:
+        """Whose chat it is. Raises UserError (`NOT_FOUND`)."""
         ...
 
     def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
@@ -142,51 +149,29 @@ class House(Protocol):
         """One agent by id or name. Raises UserError (`NOT_FOUND`)."""
         ...
 
-    async def create_agent(
-        self, *, name: str, persona: str, model: str, tools: Sequence[str], pool_size: int
-    ) -> Agent:
-        """Make an agent. Raises UserError (`INVALID`, `NOT_FOUND` for a model, `CONFLICT`)."""
-        ...
-
-    async def archive_agent(self, ref: str) -> Agent:
-        """End an agent: its boxes stop, its sessions stay readable."""
-        ...
-
     async def wirings(self) -> list[tuple[Wiring, Chat, Agent]]:
         """All wirings with what they join."""
-        ...
-
-    async def create_wiring(
-        self,
-        *,
-        channel: str,
-        platform_id: str,
-        agent: str,
-        engage: Engage,
-        pattern: str,
-        sender_scope: SenderScope,
-        ignored: Ignored,
-        partition: Partition,
-        priority: int,
-        unknown_sender: UnknownSender,
-    ) -> Wiring:
-        """Wire a chat (made if new) to an agent. Raises UserError (`INVALID`, `NOT_FOUND`)."""
-        ...
-
-    async def delete_wiring(self, wiring: WiringId) -> None:
-        """Remove a wiring. Raises UserError (`NOT_FOUND`)."""
         ...
 
     async def standings(self) -> list[Standing]:
         """Who holds which role."""
         ...
 
-    async def give(self, principal: PrincipalId, role: Role, agent: str | None) -> Standing:
-        """Give a principal a role, globally or for one agent."""
+    async def person_of(self, principal: PrincipalId) -> PrincipalId:
+        """Who a principal is; itself unless it was linked."""
         ...
 
-    async def take(self, principal: PrincipalId, role: Role, agent: str | None) -> None:
-        """Take a role away. Raises UserError (`NOT_FOUND`)."""
+    async def principals(self) -> list[PrincipalView]:
+        """Everybody who holds a role or was linked to somebody."""
+        ...
+
+    async def tasks(self, agent: AgentId | None) -> list[TaskView]:
+        """What agents do at times of their own; of one agent, or of all that are not archived."""
+        ...
+
+    @property
+    def gateway(self) -> Gateway:
+        """The only way in which anything about an agent changes; it knows everybody's rights."""
         ...
 
     async def sessions(self, *, agent: str | None) -> list[SessionView]:
@@ -195,6 +180,10 @@ class House(Protocol):
 
     async def session(self, session: SessionId) -> SessionView:
         """One session. Raises UserError (`NOT_FOUND`)."""
+        ...
+
+    async def agent_of(self, session: SessionId) -> AgentId:
+        """Whose session it is. Raises UserError (`NOT_FOUND`)."""
         ...
 
     async def receipt(self, session: SessionId) -> SignedReceipt:

@@ -12,19 +12,23 @@ import re
 import sys
 import textwrap
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, get_type_hints
 
 import msgspec
 
 from ironclaw.api.app import ENDPOINTS
-from ironclaw.api.scopes import IMPLIES, Scope
 from ironclaw.cli.main import COMMANDS, load
 from ironclaw.config.load import type_name, variable_names
 from ironclaw.config.settings import SECTIONS
 from ironclaw.core.codes import CODES
-from ironclaw.domain.model import Partition
+from ironclaw.domain.model import Partition, Role
+from ironclaw.domain.rights import RIGHTS, Right
+from ironclaw.domain.tokens import LIMITS, Scope
 from ironclaw.testing import docs_audit, docs_gateway
 from ironclaw.testing.claims import claims
+
+if TYPE_CHECKING:
+    from ironclaw.api.endpoint import Endpoint
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 DOCS: Final = ROOT / "docs"
@@ -136,7 +140,8 @@ def http_api() -> str:
     intro = """\
         The daemon serves HTTP/1.1 on `127.0.0.1:8787` and on the unix socket `api.sock` of its
         runtime directory. `/openapi.json` has every schema. Send `Authorization: Bearer icl_…`; the
-        first token, with scope `admin`, is in the file `api-token` of the state directory. As root:
+        first token, an owner's with scope `admin`, is in the file `api-token` of the state
+        directory. As root:
 
         ```sh
         curl -H "Authorization: Bearer $(cat /var/lib/ironclaw/api-token)" \\
@@ -144,40 +149,88 @@ def http_api() -> str:
           'http://127.0.0.1:8787/v1/agents/demo/chats/main/messages?wait=60'
         ```
 
-        - Who speaks is the token: its principal is `api:<token name>`. Nothing in a request can say
-          otherwise. A name is never given to a second token.
+        - Who speaks and decides is the token's principal, `api:<name>`. Nothing in a request can
+          say otherwise. The name of a token is never given to a second one.
         - Errors are `application/problem+json` with `code` ([errors.md](errors.md)), `detail`,
           `hint` (the next step) and `request_id`, which the log has too.
         - A body over `api.max_body_bytes` is refused with 413 before it is read.
         - `Idempotency-Key` (or `external_id`): the same message sent twice is taken once.
         - `?wait=SECONDS` on a message stays for the first reply. 200: it is there; 202: it is not
           yet, ask the chat's events.
-        - Events are server-sent events of the kinds `message`, `progress`, `reply`, `error`. Resume
+        - Everything about an agent is altered by a change: `POST /v1/changes` asks, its `card` is
+          shown to somebody else, `POST …/decision` with the card's `hash`, `state` and `version`
+          approves exactly that or denies it.
+        - Events of a chat are server-sent events of the kinds `message`, `progress`, `reply`,
+          `error`; those of changes are `requested`, `decided`, `applied`, `done`, `failed`,
+          `denied`, `expired`, `escalated`, `withdrawn`, `revoked`, each with the change, its card,
+          its buttons and its link. Resume
           with `Last-Event-ID`; `progress` has no id and is not kept. Without it a stream begins
           with what happens next, with `?after=0` at the beginning. A stream ends after an hour.
         - The `Host` header must name this machine or be in `api.allowed_hosts`; pages of other
           sites (`Origin`) are refused.
         """
     scopes = "\n".join(
-        f"| `{scope}` | {', '.join(f'`{one}`' for one in Scope if one in IMPLIES[scope])} |"
-        for scope in Scope
+        f"| `{scope}` | {_listed(LIMITS[scope])} | {_by_members(Scope)[scope]} |" for scope in Scope
     )
+    roles = "\n".join(f"| `{role}` | {_listed(RIGHTS[role])} |" for role in Role)
     rows = "\n".join(
-        f"| {row.method} | `{row.path}` | {_scopes(row.scopes)} | {row.summary}"
+        f"| {row.method} | `{row.path}` | {_need(row)} | {row.summary}"
         + "".join(f". `?{one.name}=`: {one.meaning.rstrip('.')}" for one in row.query)
         + " |"
         for row in ENDPOINTS
     )
     return (
         f"# HTTP API\n\n{_GENERATED}{textwrap.dedent(intro)}\n"
-        f"## Scopes\n\n| token with | may do what asks for |\n|---|---|\n{scopes}\n\n"
+        f"## Rights\n\n{textwrap.dedent(_RIGHTS)}\n"
+        f"| role | rights |\n|---|---|\n{roles}\n\n"
+        f"| token with | lets through of these | |\n|---|---|---|\n{scopes}\n\n"
         f"## Endpoints\n\n"
-        f"| method | path | any of these scopes | what |\n|---|---|---|---|\n{rows}\n"
+        f"| method | path | right, over what | what |\n|---|---|---|---|\n{rows}\n"
     )
 
 
-def _scopes(scopes: frozenset[Scope] | None) -> str:
-    return "open" if scopes is None else ", ".join(f"`{scope}`" for scope in sorted(scopes))
+_RIGHTS: Final = """\
+    What a request may do is what the roles of its principal give, less what its token does not
+    let through. A role is held for all agents or for one. An endpoint asks for a right over
+
+    - *house*: everything; a role for one agent does not count;
+    - *agent*, *session*: the agent that the path names, or whose session it names;
+    - *chat*: one's own chat, with the right to talk to its agent; any chat of an agent that one may
+      read; a chat of another channel with the right to read the house;
+    - *any*: one agent at least; lists show what is of agents that one may read;
+    - *change*: the same, and the gateway decides over the one change or grant;
+    - *own*: nothing but a valid token: the answer is about the caller.
+
+    An agent with which somebody has neither `read` nor `talk`, and all that is of it, does not
+    exist for them: 404, in the same words as for what is not there. Who may see it and may not do
+    what they ask gets 403, with the role or the scope that is missing. Who may only talk reads no
+    lists: `/v1/me` names their agents.
+
+    A token is minted for a principal of its own (`api:<name>`), which has no role until somebody
+    asks for one, by who may administer the house. Anybody mints further tokens of their own
+    (`principal`), which let through no more and live no longer than the one in use. Nobody mints
+    for a principal that is somebody else.
+    """
+
+
+def _need(row: Endpoint) -> str:
+    if row.about is None:
+        return "open"
+    return row.about if row.right is None else f"`{row.right}`, {row.about}"
+
+
+def _listed(rights: frozenset[Right]) -> str:
+    return ", ".join(f"`{right}`" for right in Right if right in rights)
+
+
+def _by_members(enumeration: type[Scope]) -> dict[Scope, str]:
+    """The text under each member of an enumeration."""
+    found = re.findall(
+        r'^    (\w+) = [^\n]*\n    """(.*?)"""',
+        inspect.getsource(enumeration),
+        re.MULTILINE | re.DOTALL,
+    )
+    return {enumeration[name]: " ".join(text.split()) for name, text in found}
 
 
 def glossary() -> str:

@@ -1,7 +1,8 @@
 """An in-memory house for tests of the edges: same rules at its surface, no boxes behind it.
 
-The agent says `echo: <text>`, after one `progress` event; a text that begins with `fail` ends in an
-error event, and one that begins with `silent` is never answered.
+Its gateway is the real one, over tables in memory. The agent says `echo: <text>`, after one
+`progress` event; a text that begins with `fail` ends in an error event, and one that begins with
+`silent` is never answered.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import (
@@ -19,36 +21,40 @@ from ironclaw.core.ids import (
     MessageId,
     PrincipalId,
     SessionId,
-    WiringId,
     new_id,
 )
 from ironclaw.domain.model import (
     Agent,
     Chat,
-    Engage,
     Event,
-    Ignored,
     Partition,
     Role,
-    SenderScope,
     Session,
     Standing,
-    UnknownSender,
     Wiring,
 )
 from ironclaw.domain.receipts import shown
-from ironclaw.domain.tools import check_tools
-from ironclaw.models.provider import Registry as Providers
-from ironclaw.models.scripted import Scripted
-from ironclaw.services.house import ChatEvent, Health, Routed, SessionView
+from ironclaw.services.gateway.service import GatewayService
+from ironclaw.services.house import (
+    ChatEvent,
+    ChatPlace,
+    Health,
+    PrincipalView,
+    Routed,
+    SessionView,
+    TaskView,
+)
 from ironclaw.testing.fake_trail import FakeTrail
+from ironclaw.testing.fakes_gateway import MemoryChanges, MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
     from typing import Literal
 
+    from ironclaw.core.clock import Clock
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.services.gateway.port import Gateway
 
 NOW_MS = 1_800_000_000_000
 
@@ -56,18 +62,24 @@ NOW_MS = 1_800_000_000_000
 class FakeHouse:
     """Implements `ironclaw.services.house.House`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        clock = clock or ManualClock()
         self.ready = True
         self.heard: list[Event] = []
         self.stopped: list[SessionId] = []
         self.trail = FakeTrail()
         self.boom: Exception | None = None
         """Raised by every method when set."""
-        self._agents: dict[AgentId, Agent] = {}
-        self._chats: dict[tuple[AgentId, str], Chat] = {}
-        self._wirings: dict[WiringId, Wiring] = {}
-        self._standings: list[Standing] = []
-        self._sessions: dict[ChatId, Session] = {}
+        self.kept = MemoryChanges(clock)
+        self.setting = self.kept.setting
+        self.reach = MemoryReach()
+        self.gateway: Gateway = GatewayService(
+            store=self.kept,
+            reach=self.reach,
+            tell=MemoryTell(),
+            looks=MemoryLooks(clock),
+            clock=clock,
+        )
         self._seen: dict[tuple[str, str], Routed] = {}
         self._events: dict[ChatId, list[ChatEvent]] = {}
         self._watchers: dict[ChatId, list[asyncio.Queue[ChatEvent]]] = {}
@@ -75,8 +87,16 @@ class FakeHouse:
     def add_agent(self, name: str) -> Agent:
         """Put an agent in."""
         agent = Agent(id=AgentId(new_id("agt")), name=name, created_ms=NOW_MS)
-        self._agents[agent.id] = agent
+        self.setting.agents[agent.id] = agent
         return agent
+
+    def give(self, principal: str, role: Role, agent: Agent | None = None) -> None:
+        """Let somebody hold a role."""
+        held = Standing(
+            principal=PrincipalId(principal), role=role, agent=None if agent is None else agent.id
+        )
+        if held not in self.setting.standings:
+            self.setting.standings.append(held)
 
     def say(
         self, chat: ChatId, message: MessageId, kind: Literal["progress", "reply"], text: str
@@ -97,25 +117,26 @@ class FakeHouse:
         """Take a message in and answer it on the next round of the loop."""
         self._check()
         self.heard.append(event)
-        for (agent, _name), chat in self._chats.items():
-            if chat.platform_id == event.platform_id:
-                return [self._accept(agent, chat, event)]
-        return []
+        chat = self.setting.chats.get((event.channel, event.platform_id))
+        if chat is None or event.channel != "api":
+            return []
+        agent = AgentId(event.platform_id.partition("/")[0])
+        return [self._accept(agent, chat, event)]
 
     def _accept(self, agent: AgentId, chat: Chat, event: Event) -> Routed:
         if before := self._seen.get((event.platform_id, event.external_id)):
             return before._replace(duplicate=True)
-        session = self._sessions.setdefault(
-            chat.id,
-            Session(
+        session = self._session_in(chat.id)
+        if session is None:
+            session = Session(
                 id=SessionId(new_id("ses")),
                 agent=agent,
                 chat=chat.id,
                 thread=None,
                 partition=Partition.SHARED,
                 created_ms=NOW_MS,
-            ),
-        )
+            )
+            self.setting.sessions[session.id] = session
         message = MessageId(new_id("msg"))
         routed = Routed(agent, session.id, message, engaged=True, duplicate=False, reason="engaged")
         self._seen[event.platform_id, event.external_id] = routed
@@ -123,6 +144,9 @@ class FakeHouse:
         if not event.text.startswith("silent"):
             asyncio.get_running_loop().call_soon(self._answer, chat.id, message, event.text)
         return routed
+
+    def _session_in(self, chat: ChatId) -> Session | None:
+        return next((one for one in self.setting.sessions.values() if one.chat == chat), None)
 
     def _answer(self, chat: ChatId, message: MessageId, text: str) -> None:
         if text.startswith("fail"):
@@ -142,12 +166,15 @@ class FakeHouse:
         text: str,
     ) -> None:
         kept = self._events.setdefault(chat, [])
+        session = self._session_in(chat)
+        if session is None:
+            raise AssertionError("nobody has spoken in this chat")
         event = ChatEvent(
             id=0 if kind == "progress" else len(kept) + 1,
             kind=kind,
             chat=chat,
             thread=None,
-            session=self._sessions[chat].id,
+            session=session.id,
             message=message,
             sender=sender,
             text=text,
@@ -160,28 +187,27 @@ class FakeHouse:
             queue.put_nowait(event)
 
     async def chat_for(self, agent: str, name: str, *, principal: PrincipalId) -> Chat:
-        """The chat of that name; the principal becomes a member."""
+        """The principal's own chat of that name."""
         found = await self.agent(agent)
-        standing = Standing(principal=principal, role=Role.MEMBER, agent=found.id)
-        if standing not in self._standings:
-            self._standings.append(standing)
-        name = f"{principal}/{name}"
-        chat = Chat(id=ChatId(new_id("cht")), channel="api", platform_id=f"{found.id}/{name}")
-        return self._chats.setdefault((found.id, name), chat)
+        place = ("api", f"{found.id}/{principal}/{name}")
+        chat = Chat(id=ChatId(new_id("cht")), channel="api", platform_id=place[1])
+        return self.setting.chats.setdefault(place, chat)
 
-    async def check_follow(self, chat: ChatId, *, principal: PrincipalId | None) -> None:
-        """Known chats; with a principal its own only."""
+    async def place_of(self, chat: ChatId) -> ChatPlace:
+        """Whose chat it is."""
         self._check()
-        for (_agent, name), known in self._chats.items():
-            if known.id == chat and (principal is None or name.startswith(f"{principal}/")):
-                return
+        for known in self.setting.chats.values():
+            if known.id == chat:
+                agent, _, rest = known.platform_id.partition("/")
+                principal, slash, _ = rest.rpartition("/")
+                if known.channel != "api" or not slash:
+                    return ChatPlace(None, None)
+                return ChatPlace(AgentId(agent), PrincipalId(principal))
         raise UserError(Code.NOT_FOUND, "There is no such chat.", hint="Send it a message.")
 
     async def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
         """Kept events, then live ones."""
         self._check()
-        if all(known.id != chat for known in self._chats.values()):
-            raise UserError(Code.NOT_FOUND, "There is no such chat.", hint="Send it a message.")
         queue: asyncio.Queue[ChatEvent] = asyncio.Queue()
         self._watchers.setdefault(chat, []).append(queue)
         try:
@@ -205,12 +231,12 @@ class FakeHouse:
     async def agents(self) -> list[Agent]:
         """All agents that are not archived."""
         self._check()
-        return [agent for agent in self._agents.values() if not agent.archived]
+        return [agent for agent in self.setting.agents.values() if not agent.archived]
 
     async def agent(self, ref: str) -> Agent:
         """One agent by id or name."""
         self._check()
-        for agent in self._agents.values():
+        for agent in self.setting.agents.values():
             if ref in (agent.id, agent.name):
                 return agent
         raise UserError(
@@ -219,104 +245,47 @@ class FakeHouse:
             hint="`ironclaw agent list` shows them.",
         )
 
-    async def create_agent(
-        self, *, name: str, persona: str, model: str, tools: Sequence[str], pool_size: int
-    ) -> Agent:
-        """Make an agent."""
-        self._check()
-        check_tools(tools)
-        Providers({"scripted": Scripted()}).check(model)
-        if any(agent.name == name for agent in self._agents.values()):
-            raise UserError(Code.CONFLICT, "There is such an agent.", hint="Choose another name.")
-        agent = Agent(
-            id=AgentId(new_id("agt")),
-            name=name,
-            persona=persona,
-            model=model,
-            tools=tuple(tools),
-            pool_size=pool_size,
-            created_ms=NOW_MS,
-        )
-        self._agents[agent.id] = agent
-        return agent
-
-    async def archive_agent(self, ref: str) -> Agent:
-        """End an agent."""
-        agent = msgspec.structs.replace(await self.agent(ref), archived=True)
-        self._agents[agent.id] = agent
-        return agent
-
     async def wirings(self) -> list[tuple[Wiring, Chat, Agent]]:
         """All wirings."""
         self._check()
+        chats = {chat.id: chat for chat in self.setting.chats.values()}
         return [
-            (
-                wiring,
-                Chat(id=wiring.chat, channel="test", platform_id="place"),
-                self._agents[wiring.agent],
-            )
-            for wiring in self._wirings.values()
+            (wiring, chats[wiring.chat], self.setting.agents[wiring.agent])
+            for wiring in self.setting.wirings.values()
         ]
-
-    async def create_wiring(
-        self,
-        *,
-        channel: str,
-        platform_id: str,
-        agent: str,
-        engage: Engage,
-        pattern: str,
-        sender_scope: SenderScope,
-        ignored: Ignored,
-        partition: Partition,
-        priority: int,
-        unknown_sender: UnknownSender,
-    ) -> Wiring:
-        """Join a chat to an agent."""
-        found = await self.agent(agent)
-        del channel, platform_id, unknown_sender
-        wiring = Wiring(
-            id=WiringId(new_id("wir")),
-            chat=ChatId(new_id("cht")),
-            agent=found.id,
-            engage=engage,
-            pattern=pattern,
-            sender_scope=sender_scope,
-            ignored=ignored,
-            partition=partition,
-            priority=priority,
-        )
-        self._wirings[wiring.id] = wiring
-        return wiring
-
-    async def delete_wiring(self, wiring: WiringId) -> None:
-        """Remove a wiring."""
-        self._check()
-        if self._wirings.pop(wiring, None) is None:
-            raise UserError(
-                Code.NOT_FOUND, "There is no such wiring.", hint="`ironclaw wiring list`."
-            )
 
     async def standings(self) -> list[Standing]:
         """Who holds which role."""
         self._check()
-        return list(self._standings)
+        return list(self.setting.standings)
 
-    async def give(self, principal: PrincipalId, role: Role, agent: str | None) -> Standing:
-        """Give a role."""
-        found = None if agent is None else (await self.agent(agent)).id
-        standing = Standing(principal=principal, role=role, agent=found)
-        if standing not in self._standings:
-            self._standings.append(standing)
-        return standing
+    async def person_of(self, principal: PrincipalId) -> PrincipalId:
+        """Who a principal is."""
+        return self.setting.person(principal)
 
-    async def take(self, principal: PrincipalId, role: Role, agent: str | None) -> None:
-        """Take a role away."""
-        found = None if agent is None else (await self.agent(agent)).id
-        standing = Standing(principal=principal, role=role, agent=found)
-        if standing not in self._standings:
-            raise UserError(Code.NOT_FOUND, "Nobody has that role.", hint="`ironclaw role list`.")
-        self._standings.remove(standing)
+    async def principals(self) -> list[PrincipalView]:
+        """Everybody who holds a role or was linked."""
+        self._check()
+        known = {one.principal for one in self.setting.standings} | set(self.setting.persons)
+        return [
+            PrincipalView(
+                principal=one, person=self.setting.person(one), roles=self.setting.of(one)
+            )
+            for one in sorted(known)
+        ]
+
+    async def tasks(self, agent: AgentId | None) -> list[TaskView]:
+        """What agents do at times of their own."""
+        self._check()
+        return [
+            TaskView(
+                task=task,
+                agent_name=self.setting.agents[task.agent].name,
+                next_ms=task.at_ms or NOW_MS,
+            )
+            for task in self.setting.tasks.values()
+            if agent in {None, task.agent}
+        ]
 
     async def sessions(self, *, agent: str | None) -> list[SessionView]:
         """Sessions."""
@@ -324,24 +293,32 @@ class FakeHouse:
         wanted = None if agent is None else (await self.agent(agent)).id
         return [
             self._view(session)
-            for session in self._sessions.values()
+            for session in self.setting.sessions.values()
             if wanted in (None, session.agent)
         ]
 
     async def session(self, session: SessionId) -> SessionView:
         """One session."""
         self._check()
-        for one in self._sessions.values():
-            if one.id == session:
-                errors = [e for e in await self._kept(one) if e.kind == "error"]
-                last_error = errors[-1] if errors else None
-                return msgspec.structs.replace(self._view(one), last_error=last_error)
-        raise UserError(
-            Code.NOT_FOUND, "There is no such session.", hint="`ironclaw session list`."
-        )
+        one = await self._session(session)
+        errors = [event for event in await self._kept(one) if event.kind == "error"]
+        last_error = errors[-1] if errors else None
+        return msgspec.structs.replace(self._view(one), last_error=last_error)
+
+    async def agent_of(self, session: SessionId) -> AgentId:
+        """Whose session it is."""
+        self._check()
+        return (await self._session(session)).agent
+
+    async def _session(self, session: SessionId) -> Session:
+        if session not in self.setting.sessions:
+            raise UserError(
+                Code.NOT_FOUND, "There is no such session.", hint="`ironclaw session list`."
+            )
+        return self.setting.sessions[session]
 
     def _view(self, session: Session) -> SessionView:
-        name = self._agents[session.agent].name
+        name = self.setting.agents[session.agent].name
         return SessionView(session=session, agent_name=name, box="ready", pending=0)
 
     async def receipt(self, session: SessionId) -> SignedReceipt:
@@ -364,8 +341,8 @@ class FakeHouse:
             runtime_version="fake",
             platform="systrap",
             image_digest="sha256:" + "0" * 64,
-            sessions=len(self._sessions),
-            boxes=len(self._sessions),
+            sessions=len(self.setting.sessions),
+            boxes=len(self.setting.sessions),
             blank_slots=1,
             pending_messages=0,
             dead_letters=0,

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ironclaw.api.scopes import Scope
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon, show, when
 from ironclaw.cli.options import Json
+from ironclaw.domain.tokens import Scope
 
 token_app = typer.Typer(
     help="API tokens: mint, list, revoke.",
