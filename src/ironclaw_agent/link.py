@@ -219,7 +219,9 @@ class Link:
                 if self._segments is not None and self._segments.put(command.body):
                     self._ring()
             elif isinstance(command, Run):
-                results = self._toolbox.run_all(command.calls, allowed=command.allowed)
+                results = self._toolbox.run_all(
+                    command.calls, allowed=command.allowed, turn=command.turn, step=command.step
+                )
                 todo += self._loop.returned(results)
             else:
                 todo += self._ask(command)

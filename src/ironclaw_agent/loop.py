@@ -45,6 +45,10 @@ class Run(NamedTuple):
 
     calls: tuple[Called, ...]
     allowed: frozenset[str]
+    """As the newest setup has it."""
+    turn: str
+    step: int
+    """Index of the record that their results will be part of."""
 
 
 Command = Publish | Generate | Run
@@ -103,7 +107,7 @@ class Loop:
             return []
         turn = self._turn = _Turn(beginning, room=self._intake.room)
         if waiting := _unreturned(turn.entries):
-            return [self._run(waiting)]
+            return [self._run(turn, waiting)]
         if turn.entries and isinstance(turn.entries[-1], Answered):
             return self._finish(turn, ())
         return self._ask(turn)
@@ -112,6 +116,8 @@ class Loop:
         setup = self._intake.setup
         if turn.steps >= setup.max_steps:
             return self._fail(turn, WireCode.TOO_MANY_STEPS)
+        # A setup that came within the turn may leave less room than the one it began with.
+        turn.room = min(turn.room, self._intake.room)
         entries = window(self._intake.past, turn.entries, room=turn.room)
         if entries is None:
             return self._fail(turn, WireCode.CONTEXT_TOO_LONG)
@@ -184,7 +190,7 @@ class Loop:
         if total(entries) + _BODY_SPARE > MAX_BODY_BYTES:
             return self._fail(turn, WireCode.TOO_LARGE)
         turn.draft = entries
-        return [self._run(calls)]
+        return [self._run(turn, calls)]
 
     def _failed(self, turn: _Turn, code: WireCode) -> list[Command]:
         if code is WireCode.CONTEXT_TOO_LONG:
@@ -219,8 +225,9 @@ class Loop:
         self._turn = None
         return [Publish(end), *self.settle()]
 
-    def _run(self, calls: Sequence[Called]) -> Run:
-        return Run(calls=tuple(calls), allowed=frozenset(self._intake.setup.tools))
+    def _run(self, turn: _Turn, calls: Sequence[Called]) -> Run:
+        allowed = frozenset(self._intake.setup.tools)
+        return Run(calls=tuple(calls), allowed=allowed, turn=turn.id, step=turn.index)
 
 
 def _unreturned(entries: Sequence[Entry]) -> list[Called]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from ironclaw_agent import facts
 from ironclaw_agent.link import Link
 from ironclaw_agent.places import places
+from ironclaw_agent.tools.host import HostTools
 from ironclaw_agent.tools.table import Toolbox
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.records import ContractError
@@ -39,7 +40,8 @@ def run(root: str = "") -> int:
     _keep_heap()
     where = places(root)
     try:
-        link = Link(where, Toolbox(where.workspace), facts.gather(where.queue_in))
+        toolbox = Toolbox(where.workspace, HostTools(where.tools))
+        link = Link(where, toolbox, facts.gather(where.queue_in))
     except OSError as error:
         facts.complain(f"a mount is not as it must be (errno {error.errno})")
         return EXIT_MOUNTS

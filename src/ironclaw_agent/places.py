@@ -11,6 +11,7 @@ class Places(NamedTuple):
     key: str
     bell: str
     model: str
+    tools: str
     queue_in: str
     queue_out: str
     workspace: str
@@ -22,6 +23,7 @@ def places(root: str = "") -> Places:
         key=f"{root}/run/ironclaw/key",
         bell=f"{root}/run/ironclaw/bell.sock",
         model=f"{root}/run/ironclaw/model.sock",
+        tools=f"{root}/run/ironclaw/tools.sock",
         queue_in=f"{root}/queue/in",
         queue_out=f"{root}/queue/out",
         workspace=f"{root}/workspace",

@@ -17,10 +17,17 @@ if TYPE_CHECKING:
 TOOLS: Final = {
     "clock": "Tell the time in UTC.",
     "list_files": "List one directory of the workspace.",
+    "my_rights": "Tell what this agent may do and use now, and which of its requests are open.",
     "read_file": "Read a text file of the workspace, up to 32 KiB at a time.",
+    "request_change": "Ask the people of this agent for a change of what it is or may do.",
+    "send_message": "Send a message to one of the destinations of this agent.",
+    "withdraw_change": "Take back a request of this agent that nobody has decided on.",
     "write_file": "Write a text file of the workspace: replace it, or append to it.",
 }
 """Every tool's name, and what it does."""
+
+HOST_TOOLS: Final = frozenset({"my_rights", "request_change", "send_message", "withdraw_change"})
+"""Those that the host carries out: a box that has one of them is offered `tools.sock`."""
 
 
 def check_tools(names: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from ironclaw_agent.tools.files import (
     read_file,
     write_file,
 )
+from ironclaw_agent.tools.host import SPECS, HostTools
 from ironclaw_contract.entries import Returned
 from ironclaw_contract.rpc import ToolSpec
 
@@ -63,9 +64,11 @@ class Toolbox:
 
     Args:
         workspace: Directory of the session's files.
+        host: What the host carries out.
     """
 
-    def __init__(self, workspace: str) -> None:
+    def __init__(self, workspace: str, host: HostTools) -> None:
+        self._host = host
         files = Beneath(workspace, "/workspace")
         to_read = msgspec.json.Decoder(ReadFile)
         to_write = msgspec.json.Decoder(WriteFile)
@@ -101,12 +104,23 @@ class Toolbox:
                 ToolSpec(name="clock", description="Tell the time in UTC.", parameters=_CLOCK),
                 lambda text: clock(to_clock.decode(text)),
             ),
+            *(_Tool(spec, self._by_host(spec.name)) for spec in SPECS),
         )
         self._tools = {tool.spec.name: tool for tool in tools}
         self.specs = {name: tool.spec for name, tool in self._tools.items()}
 
-    def run_all(self, calls: Sequence[Called], *, allowed: frozenset[str]) -> list[Returned]:
-        """Run the calls of one answer, in order; one result each."""
+    def run_all(
+        self, calls: Sequence[Called], *, allowed: frozenset[str], turn: str, step: int
+    ) -> list[Returned]:
+        """Run the calls of one answer, in order; one result each.
+
+        Args:
+            calls: What the model wants.
+            allowed: Names of the tools that the agent may use now.
+            turn: The turn that runs.
+            step: Index of the record that the results will be part of.
+        """
+        self._host.begin(turn, step)
         left = MAX_RESULTS_CHARS
         results = []
         for number, call in enumerate(calls):
@@ -118,6 +132,9 @@ class Toolbox:
             left = max(left - len(text), 1024)
             results.append(Returned(call=call.call, text=text, is_error=is_error))
         return results
+
+    def _by_host(self, name: str) -> Callable[[str], str]:
+        return lambda text: self._host.use(name, text)
 
     def _run(self, call: Called, allowed: frozenset[str]) -> tuple[str, bool]:
         tool = self._tools.get(call.name) if call.name in allowed else None

@@ -9,7 +9,10 @@ from tests.support.tree import ROOT
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.domain.tools import TOOLS, check_tools
+from ironclaw.domain.changes.table import SPECS
+from ironclaw.domain.tools import HOST_TOOLS, TOOLS, check_tools
+from ironclaw_agent.tools.host import SPECS as HOST_SPECS
+from ironclaw_agent.tools.host import HostTools
 from ironclaw_agent.tools.table import Toolbox
 
 if TYPE_CHECKING:
@@ -17,11 +20,26 @@ if TYPE_CHECKING:
 
 
 def test_the_host_knows_exactly_the_tools_that_the_program_has(tmp_path: Path) -> None:
-    specs = Toolbox(str(tmp_path)).specs
+    specs = Toolbox(str(tmp_path), HostTools("none.sock")).specs
 
     assert set(TOOLS) == set(specs)
     for name, words in TOOLS.items():
         assert specs[name].description.startswith(words), name
+
+
+def test_the_host_knows_which_tools_are_its_own_to_carry_out() -> None:
+    assert {spec.name for spec in HOST_SPECS} == HOST_TOOLS
+    assert set(TOOLS) >= HOST_TOOLS
+
+
+def test_an_agent_is_told_of_every_change_that_it_may_ask_for() -> None:
+    """Its program does not know the kinds, so their names stand in a text."""
+    (told,) = [spec.description for spec in HOST_SPECS if spec.name == "request_change"]
+    for kind, spec in SPECS.items():
+        if spec.by_agents:
+            assert kind in told, kind
+            for field in set(spec.__struct_fields__) - {"agent"}:
+                assert f"`{field}`" in told, (kind, field)
 
 
 def test_the_page_of_tools_has_each_of_them() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from ironclaw_agent.tools.clock import Clock
 from ironclaw_agent.tools.files import ListFiles, ReadFile, WriteFile
+from ironclaw_agent.tools.host import HostTools
 from ironclaw_agent.tools.table import MAX_CALLS, MAX_RESULT_CHARS, Toolbox
 from ironclaw_contract.entries import Called
 
 ALL = frozenset({"read_file", "write_file", "list_files", "clock"})
+PLACE: dict[str, Any] = {"turn": "msg_1", "step": 0}
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture
 def box(workspace: Path) -> Iterator[Toolbox]:
     before = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    yield Toolbox(str(workspace))
+    yield Toolbox(str(workspace), HostTools(str(workspace / "none.sock")))
     assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
 
 
@@ -40,7 +43,9 @@ def call(box: Toolbox, name: str, **arguments: object) -> tuple[str, bool]:
 
 
 def raw(box: Toolbox, name: str, arguments: str) -> tuple[str, bool]:
-    (result,) = box.run_all([Called(call="c", name=name, arguments=arguments)], allowed=ALL)
+    (result,) = box.run_all(
+        [Called(call="c", name=name, arguments=arguments)], allowed=ALL, **PLACE
+    )
     return result.text, result.is_error
 
 
@@ -143,7 +148,7 @@ def test_arguments_that_do_not_fit_are_answered_and_not_raised(box: Toolbox, arg
 def test_no_arguments_whatever_break_a_tool(
     tmp_path_factory: pytest.TempPathFactory, arguments: str
 ):
-    box = Toolbox(str(tmp_path_factory.getbasetemp()))
+    box = Toolbox(str(tmp_path_factory.getbasetemp()), HostTools("none.sock"))
     for name in ALL:
         raw(box, name, arguments)
 
@@ -153,6 +158,7 @@ def test_a_tool_that_is_unknown_or_not_allowed_does_not_exist(box: Toolbox):
         (result,) = box.run_all(
             [Called(call="c", name=name, arguments="{}")],
             allowed=frozenset({"rocket", "read_file"}),
+            **PLACE,
         )
         assert result.is_error
         assert result.text == "there is no tool of that name; the tools are: read_file"
@@ -163,7 +169,7 @@ def test_more_calls_than_one_answer_may_hold_are_not_run(box: Toolbox, workspace
         Called(call=f"c{n}", name="write_file", arguments=f'{{"path":"f{n}","text":""}}')
         for n in range(MAX_CALLS + 4)
     ]
-    results = box.run_all(calls, allowed=ALL)
+    results = box.run_all(calls, allowed=ALL, **PLACE)
     assert [result.call for result in results] == [each.call for each in calls]
     assert [result.is_error for result in results].count(True) == 4
     assert len(list(workspace.iterdir())) == MAX_CALLS
@@ -172,7 +178,7 @@ def test_more_calls_than_one_answer_may_hold_are_not_run(box: Toolbox, workspace
 def test_results_together_stay_under_their_limit(box: Toolbox, workspace: Path):
     (workspace / "big").write_text("é" * 100_000)
     calls = [Called(call=f"c{n}", name="read_file", arguments='{"path":"big"}') for n in range(16)]
-    texts = [result.text for result in box.run_all(calls, allowed=ALL)]
+    texts = [result.text for result in box.run_all(calls, allowed=ALL, **PLACE)]
     assert max(map(len, texts)) <= MAX_RESULT_CHARS + 100
     assert sum(len(text.encode()) for text in texts) < 700_000
 
