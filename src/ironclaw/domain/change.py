@@ -17,6 +17,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChangeId, GrantId, PrincipalId, SessionId
 from ironclaw.domain.changes.base import State, Topic
 from ironclaw.domain.changes.table import AnySpec
@@ -161,10 +163,37 @@ def canonical(change: Change) -> bytes:
 
 def hash_of(change: Change) -> str:
     """`sha256:…` of the canonical form."""
-    return "sha256:" + hashlib.sha256(_DOMAIN + canonical(change)).hexdigest()
+    return hash_of_bytes(canonical(change))
+
+
+def hash_of_bytes(body: bytes) -> str:
+    """The same of a canonical form as it is kept, whatever fields later kinds of it have."""
+    return "sha256:" + hashlib.sha256(_DOMAIN + body).hexdigest()
 
 
 def state_version(state: State) -> str:
     """`sha256:…` of a state: what an approval is bound to beside the change."""
     body = msgspec.json.encode(state, order="sorted")
     return "sha256:" + hashlib.sha256(b"ironclaw state v1\n" + body).hexdigest()
+
+
+def parse_change(raw: bytes) -> Change:
+    """Read the canonical form of a change, and nothing but that.
+
+    Raises:
+        UserError: `TOO_LARGE` over `MAX_CHANGE_BYTES`; `INVALID`: an unknown field or kind, a field
+            twice, a value out of its bounds, or any other form of the same.
+    """
+    if len(raw) > MAX_CHANGE_BYTES:
+        raise UserError(
+            Code.TOO_LARGE,
+            f"The change has {len(raw)} bytes, and at most {MAX_CHANGE_BYTES} are read.",
+            hint="Split it into several changes.",
+        )
+    try:
+        change = msgspec.json.decode(raw, type=Change)
+    except (ValueError, RecursionError) as error:
+        raise UserError(Code.INVALID, f"The change cannot be read: {error}") from None
+    if canonical(change) != raw:
+        raise UserError(Code.INVALID, "The change is not in its canonical form.")
+    return change

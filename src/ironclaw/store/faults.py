@@ -28,6 +28,16 @@ def corrupt(path: Path, detail: str) -> HostError:
     )
 
 
+def edited(detail: str) -> HostError:
+    """A row is not what was written there, whoever changed it."""
+    return HostError(
+        Code.STORE_CORRUPT,
+        "A row of the store is not what was written there.",
+        hint="Somebody or something changed the store. Put back a backup.",
+        detail=detail,
+    )
+
+
 def disk_full(path: Path, detail: str) -> HostError:
     """There is no room for the transaction; none of it was kept."""
     return HostError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.store.audit_migration import chain_the_audit
+from ironclaw.store.gateway_migration import GATEWAY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -213,7 +214,13 @@ UPDATE delivery SET code = 'box_broken' WHERE is_error = 1;
 Step = str | Callable[["apsw.Connection"], None]
 """Statements, or what runs them; in a transaction either way."""
 
-MIGRATIONS: Final[tuple[Step, ...]] = (_FIRST, _SIGNED_RECEIPTS, _FAILURE_CODES, chain_the_audit)
+MIGRATIONS: Final[tuple[Step, ...]] = (
+    _FIRST,
+    _SIGNED_RECEIPTS,
+    _FAILURE_CODES,
+    chain_the_audit,
+    GATEWAY,
+)
 """Step n brings the schema from version n to n + 1."""
 
 
