@@ -4,7 +4,7 @@
         every field of the change   a place on the card, or a refusal: nothing is left out
         before -> after             a diff with everything that differs in it
         what the host knows         notices, in the host's words
-        foreign texts               `visible`: escapes for what would mislead, and a warning for each
+        foreign texts               `visible`: escapes for what would mislead, and warnings
 
 A card is text in lines. No line of it has a line break or any other character without a look, and
 lines in foreign words are marked as such, so that no text can pass for another part of its card.
@@ -16,16 +16,50 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 import msgspec
 
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChangeId
+from ironclaw.domain.card_text import compared, flat, items, plain, span
+from ironclaw.domain.change import (
+    CARD_VERSION,
+    MAX_CHANGE_BYTES,
+    canonical,
+    hash_of,
+    state_version,
+)
+from ironclaw.domain.changes.base import Bearing
+from ironclaw.domain.characters import Findings, danger
+from ironclaw.domain.visible import name, prose, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ironclaw.domain.card_text import Plain
     from ironclaw.domain.change import Change
-    from ironclaw.domain.changes.base import Bearing, State
+    from ironclaw.domain.changes.base import State
 
 MAX_LINES: Final = 1000
 """Of a whole card. More than anybody reads is refused, never cut."""
 MAX_CHARS: Final = 128 * 1024
 """Of all its texts together, as they are shown."""
+
+_PLACES: Final = {
+    "version": "form of the request",
+    "id": "change",
+    "asker": "asker",
+    "created_ms": "asked at",
+    "expires_ms": "expires if nobody has decided by",
+    "grant_s": "lasts from when it is applied",
+    "despite": "asked in spite of the denial",
+}
+"""Fields of a change, beside its spec and its reason, with their names on the card."""
+_PROSE: Final = frozenset({"persona", "prompt", "pattern"})
+"""Fields of specs that are texts in somebody's words; all others are exact names."""
+_BEARINGS: Final = {
+    Bearing.WIDENS: "It widens what may be done: somebody can do more afterwards than before.",
+    Bearing.NARROWS: "It only takes away: nobody can do anything afterwards that they cannot now.",
+    Bearing.ALTERS: "It alters what is there; it neither only gives rights nor only takes them.",
+}
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +72,8 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     sign: Literal["", "-", "+"] = ""
     """In the diff: `-` is taken away, `+` is new."""
     foreign: bool = False
-    """Whether `text` is a row of a longer foreign text, as it is; else it is in the host's words, or
-    a foreign string in quotes."""
+    """Whether `text` is a row of a longer foreign text, as it is; else it is in the host's words,
+    or a foreign string in quotes."""
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,4 +130,181 @@ def render(change: Change, told: Told) -> Card:
         UserError: `INVALID`: it has something that this form of card has no place for.
             `TOO_LARGE`: no person would read it.
     """
-    raise NotImplementedError
+    try:
+        size = len(canonical(change))
+        change_hash, state = hash_of(change), state_version(told.before)
+    except UnicodeEncodeError:
+        raise _unshowable("A text with half of a character in it") from None
+    if size > MAX_CHANGE_BYTES:
+        raise _too_large(f"{size} bytes")
+    found = _Found()
+    card = Card(
+        version=CARD_VERSION,
+        change=change.id,
+        hash=change_hash,
+        state=state,
+        title=change.spec.title,
+        asker=_asker(change, told),
+        reason=tuple(prose(change.reason, found.of("reason"))) if change.reason else (),
+        about=tuple(_about(change, told, found)),
+        fields=tuple(_fields(change, found)),
+        diff=tuple(_diff(change, told, found)),
+        notices=tuple(_notices(change, told)),
+        warnings=(),
+    )
+    card = msgspec.structs.replace(card, warnings=found.warnings())
+    _check(card)
+    return card
+
+
+class _Found:
+    """What was found in the texts, by the label of the field."""
+
+    def __init__(self) -> None:
+        self._by_label: dict[str, Findings] = {}
+
+    def of(self, label: str) -> Findings:
+        return self._by_label.setdefault(label, Findings())
+
+    def warnings(self) -> tuple[str, ...]:
+        lines = (line for label, one in self._by_label.items() for line in one.warnings(label))
+        return tuple(dict.fromkeys(lines))
+
+
+def _builtins(value: msgspec.Struct) -> dict[str, Plain]:
+    """All fields of a struct, as its canonical form has them."""
+    plain_fields: dict[str, Plain] = msgspec.to_builtins(value)
+    return plain_fields
+
+
+def _about(change: Change, told: Told, found: _Found) -> Iterator[Line]:
+    for key, value in _builtins(change).items():
+        if key in {"spec", "reason"}:
+            continue
+        if key not in _PLACES:
+            raise _unshowable(f"The field {key!a} of a change")
+        yield from _lines(_PLACES[key], key, value, found)
+    if told.agent_name:
+        yield from _lines("name of its agent now", "agent_name", told.agent_name, found)
+
+
+def _fields(change: Change, found: _Found) -> Iterator[Line]:
+    kind = str(type(change.spec).__struct_config__.tag)
+    yield Line(label="kind", text=kind)
+    labels = change.spec.labels
+    for key, value in _builtins(change.spec).items():
+        if key == "kind":
+            continue
+        if key not in labels:
+            raise _unshowable(f"The field {key!a} of {kind}")
+        yield from _lines(labels[key], key, value, found)
+
+
+def _lines(label: str, key: str, value: Plain, found: _Found) -> Iterator[Line]:
+    findings = found.of(label)
+    if key in _PROSE:
+        for item in items(value, findings, key=key, is_prose=True):
+            yield Line(label=label, text=item.text, foreign=item.foreign)
+        return
+    for place, one in flat(label, value):
+        # The last name on the way is what has a unit: `policy.pending_s`.
+        unit = key if place == label else place.rpartition(".")[2]
+        yield Line(label=name(place, findings), text=plain(unit, one, findings))
+
+
+def _diff(change: Change, told: Told, found: _Found) -> Iterator[Line]:
+    keys = {label: key for key, label in change.spec.labels.items()}
+    for label in dict.fromkeys((*told.before, *told.after)):
+        key = keys.get(label, label)
+        findings = found.of(name(label, Findings()))
+        before, after = (
+            items(state.get(label), findings, key=key, is_prose=key in _PROSE)
+            for state in (told.before, told.after)
+        )
+        if len(before) + len(after) > 2 * MAX_LINES:
+            raise _too_large(f"{len(before) + len(after)} lines to compare")
+        for is_new, number, item in compared(before, after):
+            what = f", {item.what} {number}" if item.what else ""
+            yield Line(
+                label=name(label, findings) + what,
+                text=item.text,
+                sign="+" if is_new else "-",
+                foreign=item.foreign,
+            )
+
+
+def _asker(change: Change, told: Told) -> str:
+    """Who asks. Their own names are quoted; what is odd in these is warned of in `about`."""
+    asker, unread = change.asker, Findings()
+    if asker.agent is None:
+        who = quoted(asker.principal, unread)
+    else:
+        named = f"{quoted(told.asker_name, unread)} " if told.asker_name else ""
+        who = f"the agent {named}({quoted(asker.agent, unread)})"
+    if asker.session is None:
+        return who
+    return f"{who}, in the conversation {quoted(asker.session, unread)}"
+
+
+def _notices(change: Change, told: Told) -> Iterator[str]:
+    yield _BEARINGS[told.bearing]
+    yield from _how_long(change, told)
+    if change.asker.is_agent:
+        yield "An agent asks for it; something that the agent has read may have made it do so."
+    if change.reason:
+        yield "The reason is in the asker's own words; nobody has checked them."
+    else:
+        yield "No reason is given."
+    if told.solo:
+        yield "Solo mode is on: whoever asked for it may approve it alone."
+    if told.only_owner:
+        yield "Whoever asked for it is the only owner there is, and may approve it alone."
+    if told.people > 1:
+        yield f"It needs the approval of {told.people} different people."
+    if change.despite is not None:
+        denied = quoted(change.despite, Findings())
+        yield f"The same was denied before ({denied}); the asker knows that, and asks again."
+    if told.before == told.after:
+        yield "Nothing would be different afterwards from what is there now."
+
+
+def _how_long(change: Change, told: Told) -> Iterator[str]:
+    if not told.revocable:
+        yield "There is no way back: nothing can undo it."
+    if change.grant_s is None:
+        yield "It has no time limit."
+    elif told.revocable:
+        yield f"It is taken back by itself {span(change.grant_s)} after it is applied."
+    else:
+        yield f"It asks for {span(change.grant_s)}, but cannot be taken back by itself."
+
+
+def _check(card: Card) -> None:
+    """Refuse what nobody reads, and anything that slipped through."""
+    lines = (*card.about, *card.fields, *card.diff)
+    texts = [card.change, card.title, card.asker, *card.reason, *card.notices, *card.warnings]
+    texts += [text for line in lines for text in (line.label, line.text)]
+    count = len(lines) + len(card.reason) + len(card.notices) + len(card.warnings)
+    if count > MAX_LINES:
+        raise _too_large(f"{count} lines, and a card has at most {MAX_LINES}")
+    chars = sum(map(len, texts))
+    if chars > MAX_CHARS:
+        raise _too_large(f"{chars} characters, and a card has at most {MAX_CHARS}")
+    if any(danger(character) for text in texts for character in set(text)):
+        raise _unshowable("A character without a look")
+
+
+def _unshowable(what: str) -> UserError:
+    return UserError(
+        Code.INVALID,
+        f"{what} cannot be shown to whoever decides.",
+        hint="Nothing is approved that is not shown completely. Ask for it without that.",
+    )
+
+
+def _too_large(how: str) -> UserError:
+    return UserError(
+        Code.TOO_LARGE,
+        f"The change is too long for anybody to read: {how}.",
+        hint="Split it into several changes.",
+    )

@@ -1,0 +1,106 @@
+"""Values as lines of a card, and what differs between two of them. Pure.
+
+flat(key, value)          (place, plain value) for everything inside a field
+items(name, value, …)     one value as things to show: host words bare, foreign strings quoted,
+                          texts in somebody's words row by row
+compared(before, after)   the things that only one of the two has, in order
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ironclaw.domain.visible import prose, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ironclaw.domain.characters import Findings
+
+    Plain = str | int | Sequence["Plain"] | Mapping[str, "Plain"] | None
+    """What `msgspec.to_builtins` makes of the fields of a change."""
+
+_UNITS: Final = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
+_KIB: Final = 1024
+_LAST_MS: Final = 253_402_300_799_999
+"""Of the year 9999."""
+
+
+class Item(NamedTuple):
+    """One line to show."""
+
+    what: str
+    """Where in the value it is: `item`, `line`, or empty for the whole."""
+    text: str
+    foreign: bool = False
+    """Whether it is a row of a foreign text as it is."""
+
+
+def flat(place: str, value: Plain) -> Iterator[tuple[str, Plain]]:
+    """Everything inside a value with its place: `policy.approvers[0].roles[1]`."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from flat(f"{place}.{key}", inner)
+    elif isinstance(value, list | tuple) and value:
+        for at, inner in enumerate(value):
+            yield from flat(f"{place}[{at}]", inner)
+    else:
+        yield place, value
+
+
+def plain(key: str, value: Plain, findings: Findings) -> str:
+    """One plain value in one line. The end of `key` says its unit (`_ms`, `_s`, `_bytes`)."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return _number(key, value)
+    if isinstance(value, str):
+        return quoted(value, findings)
+    return "empty"
+
+
+def items(value: Plain, findings: Findings, *, key: str, is_prose: bool) -> list[Item]:
+    """A value of a state, or a text, as the lines that stand for it."""
+    if is_prose and isinstance(value, str):
+        if not value:
+            return [Item("", "empty")]
+        return [Item("line", row, foreign=True) for row in prose(value, findings)]
+    if isinstance(value, list | tuple) and value:
+        return [Item("item", plain(key, one, findings)) for one in value]
+    return [Item("", plain(key, value, findings))]
+
+
+def compared(before: Sequence[Item], after: Sequence[Item]) -> Iterator[tuple[bool, int, Item]]:
+    """What only one side has: (whether it is new, its number from 1, the thing)."""
+    matcher = difflib.SequenceMatcher(None, before, after)
+    for tag, old, old_end, new, new_end in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        for at in range(old, old_end):
+            yield False, at + 1, before[at]
+        for at in range(new, new_end):
+            yield True, at + 1, after[at]
+
+
+def span(seconds: int) -> str:
+    """A time in the largest unit that fits exactly: `3 days`."""
+    for name, size in _UNITS:
+        if seconds % size == 0 and (seconds >= size or size == 1):
+            count = seconds // size
+            return f"{count} {name[:-1] if count == 1 else name}"
+    return f"{seconds} seconds"
+
+
+def _number(key: str, value: int) -> str:
+    if key.endswith("_ms") and 0 <= value <= _LAST_MS:
+        when = dt.datetime.fromtimestamp(value // 1000, dt.UTC)
+        return f"{value} ({when:%Y-%m-%d %H:%M:%S} UTC)"
+    if key.endswith("_s") and value >= _UNITS[-2][1] and value % _UNITS[-2][1] == 0:
+        return f"{value} ({span(value)})"
+    if key.endswith("_bytes") and value >= _KIB * _KIB and value % (_KIB * _KIB) == 0:
+        return f"{value} ({value // (_KIB * _KIB)} MiB)"
+    return str(value)
