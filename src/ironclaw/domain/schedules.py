@@ -22,6 +22,7 @@ from ironclaw.core.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ironclaw.core.ids import MessageId
     from ironclaw.domain.model import Task
 
 LATE_MS: Final = 24 * 60 * 60 * 1000
@@ -54,9 +55,19 @@ class KeptTask(NamedTuple):
 
     task: Task
     next_ms: int | None
-    """When it is due next; None: never again."""
+    """When it is due next; None: never again, or nobody knows yet."""
     ran_ms: int | None
     """When it was told last."""
+
+
+class Run(NamedTuple):
+    """What became of one time of a task."""
+
+    due_ms: int
+    message: MessageId | None
+    """What its agent was told by; None when it was not told."""
+    why_not: str = ""
+    """`archived`, `not_wired` or `too_late`; empty when it was told."""
 
 
 def check_cron(cron: str, zone: str, now_ms: int) -> None:
@@ -92,6 +103,17 @@ def next_time(task: Task, *, after_ms: int) -> int | None:
     if task.at_ms is not None and task.at_ms > after_ms:
         return task.at_ms
     return None
+
+
+def first_time(task: Task, *, now_ms: int) -> int | None:
+    """When a task that was just made is due first; None: never.
+
+    What happens once keeps its time: it may have passed between the approval and now.
+
+    Raises:
+        UserError: `INVALID`: its cron or its zone is of no use here.
+    """
+    return task.at_ms if task.cron is None else next_time(task, after_ms=now_ms)
 
 
 def plan(task: Task, *, due_ms: int, now_ms: int) -> Plan:

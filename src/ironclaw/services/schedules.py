@@ -1,6 +1,6 @@
 """Schedules: tells agents of their tasks when these are due. No polling: it sleeps until the first.
 
-look: due tasks -> plan (fire, or too late) -> the router's `tell`, once for each time -> settle
+look: new tasks get a time -> due ones: plan (fire, or too late) -> the router's `tell` -> settle
 
 A time is told under an id made of task and time, which the ledger takes once. So a core that ends
 between telling and settling tells nothing twice, and nothing is settled that was not told.
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ironclaw.core.errors import HostError, IronClawError, UserError
 from ironclaw.core.log import get_logger
 from ironclaw.domain.model import Event
-from ironclaw.domain.schedules import next_time, plan
+from ironclaw.domain.schedules import Run, first_time, plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 LONGEST_MS: Final = 300_000
 """Longest sleep: clocks get set, and machines are suspended."""
-RETRY_MS: Final = 30_000
+RETRY_MS: Final = 60_000
 """After a task could not be told, or the store failed."""
 
 _log = get_logger("schedules")
@@ -56,14 +56,18 @@ class TaskBook(Protocol):
         """Tasks whose time has come, longest ago first."""
         ...
 
-    async def settle(
-        self, task: TaskId, *, due_ms: int, fired_ms: int | None, next_ms: int | None, at_ms: int
-    ) -> None:
-        """What became of a task that was due."""
+    async def unplanned(self) -> Sequence[Task]:
+        """Tasks of which nobody has said yet when they are due."""
         ...
 
-    async def set_next(self, task: TaskId, *, next_ms: int) -> None:
-        """Let a task that has stopped be due again."""
+    async def plan(self, task: TaskId, *, next_ms: int | None) -> None:
+        """Say when a new task is due first."""
+        ...
+
+    async def settle(
+        self, task: TaskId, run: Run, *, due_ms: int, next_ms: int | None, at_ms: int
+    ) -> None:
+        """What became of a task that was due."""
         ...
 
 
@@ -103,13 +107,9 @@ class Schedules:
 
     async def run(self) -> None:
         """Tell tasks until cancelled. A failing store is waited for."""
-        is_revived = False
         while True:
             self._bell.clear()
             try:
-                if not is_revived:
-                    await self._revive()
-                    is_revived = True
                 wait_s = await self._look()
             except HostError as error:
                 _log.error("tasks_unreadable", code=error.code, detail=error.detail)
@@ -121,6 +121,7 @@ class Schedules:
     async def _look(self) -> float:
         """Tell what is due; return how long there is nothing to do, in seconds."""
         now = self._clock.now_ms()
+        await self._plan_new(now)
         async with self._telling:
             self._put_off = {task: at for task, at in self._put_off.items() if at > now}
             for due in await self._book.due(now_ms=now):
@@ -136,41 +137,36 @@ class Schedules:
         try:
             await self._tell(due, now)
         except IronClawError as error:
-            # One task that cannot be told must not hold the others up.
+            # One task that cannot be told (its zone is gone from the system, too much waits for its
+            # agent) must not hold the others up.
             self._put_off[due.task.id] = now + RETRY_MS
             _log.error("task_put_off", task=due.task.id, code=error.code, detail=error.detail)
 
     async def _tell(self, due: DueTask, now: int) -> None:
         task = due.task
-        try:
-            fire_ms, next_ms = plan(task, due_ms=due.due_ms, now_ms=now)
-        except UserError as error:
-            # Its zone is not known any more: `_revive` tries again at the next start.
-            _log.error("task_stopped", task=task.id, agent=task.agent, problem=error.message)
-            fire_ms = next_ms = None
-        if due.is_archived:
-            fire_ms = None
-        if fire_ms is not None:
-            routed = await self._teller.tell(_event(task, fire_ms), task.agent)
-            fire_ms = None if routed.session is None else fire_ms
-        if fire_ms is None:
-            _log.warning("task_left_out", task=task.id, agent=task.agent, due_ms=due.due_ms)
-        await self._book.settle(
-            task.id, due_ms=due.due_ms, fired_ms=fire_ms, next_ms=next_ms, at_ms=now
-        )
+        fire_ms, next_ms = plan(task, due_ms=due.due_ms, now_ms=now)
+        run = await self._run(due, fire_ms)
+        if run.message is None:
+            _log.warning("task_left_out", task=task.id, agent=task.agent, why=run.why_not)
+        await self._book.settle(task.id, run, due_ms=due.due_ms, next_ms=next_ms, at_ms=now)
 
-    async def _revive(self) -> None:
-        """Give those a next time that were stopped for want of their time zone."""
-        for kept in await self._book.tasks():
-            if kept.task.cron is None or kept.next_ms is not None:
-                continue
+    async def _run(self, due: DueTask, fire_ms: int | None) -> Run:
+        if fire_ms is None:
+            return Run(due.due_ms, None, "too_late")
+        if due.is_archived:
+            return Run(fire_ms, None, "archived")
+        routed = await self._teller.tell(_event(due.task, fire_ms), due.task.agent)
+        return Run(fire_ms, routed.message, "" if routed.message is not None else routed.reason)
+
+    async def _plan_new(self, now: int) -> None:
+        for task in await self._book.unplanned():
             try:
-                next_ms = next_time(kept.task, after_ms=self._clock.now_ms())
+                next_ms = first_time(task, now_ms=now)
             except UserError as error:
-                _log.error("task_stopped", task=kept.task.id, problem=error.message)
-                continue
-            if next_ms is not None:
-                await self._book.set_next(kept.task.id, next_ms=next_ms)
+                # Looked at again later: the system may get to know its zone.
+                _log.error("task_not_planned", task=task.id, problem=error.message)
+            else:
+                await self._book.plan(task.id, next_ms=next_ms)
 
 
 def _event(task: Task, fire_ms: int) -> Event:
