@@ -48,7 +48,7 @@ CODES: Final[dict[WireCode, Code]] = {
     WireCode.MODEL_UNAVAILABLE: Code.MODEL_FAILED,
     WireCode.CONTEXT_TOO_LONG: Code.TOO_LARGE,
     WireCode.TOO_MANY_STEPS: Code.TOO_MANY_STEPS,
-    WireCode.BUDGET_SPENT: Code.UNAVAILABLE,
+    WireCode.BUDGET_SPENT: Code.RATE_LIMITED,
     WireCode.INTERNAL: Code.BOX_BROKEN,
 }
 """The code of a failed turn on every surface of the host."""
@@ -64,8 +64,8 @@ WORDS: Final[dict[WireCode, str]] = {
     WireCode.CONTEXT_TOO_LONG: "This conversation has become too long for the model.",
     WireCode.TOO_MANY_STEPS: "The agent used all the steps it may take without coming to an end. "
     "Ask for less at once.",
-    WireCode.BUDGET_SPENT: "The agent has used up what it may use in a day. "
-    "Please try again tomorrow.",
+    WireCode.BUDGET_SPENT: "The agent has used up its model calls of today. It goes on after "
+    "midnight (UTC); an owner can raise its limit: `ironclaw agent limits`.",
     WireCode.INTERNAL: "Something went wrong on our side. Please try again.",
 }
 """What a person is told when a turn failed: the host's own words, never the box's."""
