@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from ironclaw.store.engine import Store
 
 _EVENTS: Final = (
-    "SELECT e.chat, e.id, e.kind, e.message, e.delivery, e.session, e.at_ms, m.thread, m.sealed,"
+    # What is sent to a destination is not in the thread of the message that it was asked for in.
+    "SELECT e.chat, e.id, e.kind, e.message, e.delivery, e.session, e.at_ms,"
+    " CASE WHEN d.id IS NULL THEN m.thread ELSE d.thread END, m.sealed,"
     " d.sealed, d.tries, a.name, d.code FROM event e JOIN message m ON m.id = e.message"
     " LEFT JOIN delivery d ON d.id = e.delivery JOIN session s ON s.id = e.session"
     " JOIN agent a ON a.id = s.agent"

@@ -10,11 +10,13 @@ from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Delivery, DeliveryStatus
 from ironclaw.store.audit_rows import append
 from ironclaw.store.message_rows import HOST, add_event, find_target, next_event
+from ironclaw.store.sending import is_sent, send
 
 if TYPE_CHECKING:
     import apsw
 
     from ironclaw.core.clock import Clock
+    from ironclaw.domain.letters import Letter
     from ironclaw.store.content import Content
     from ironclaw.store.engine import Store
 
@@ -43,6 +45,21 @@ class Outbox:
         self._store = store
         self._content = content
         self._clock = clock
+
+    async def is_sent(self, letter: Letter) -> bool:
+        """Whether a letter is kept already. Raises HostError."""
+        return await self._store.read(lambda db: is_sent(db, letter))
+
+    async def send(self, letter: Letter) -> Delivery | None:
+        """Keep what an agent sends to a destination, once; None when it is kept already.
+
+        Raises:
+            PolicyError: `FORBIDDEN`: the agent may not send there now.
+            UserError: `NOT_FOUND`: the turn is not one of that session.
+            HostError: From the store.
+        """
+        now = self._clock.now_ms()
+        return await self._store.write(lambda db: send(db, self._content, letter, now_ms=now))
 
     async def due(self, *, now_ms: int, limit: int) -> list[Delivery]:
         """Deliveries whose time has come, oldest first, at most one for each thread of a chat."""
@@ -113,12 +130,14 @@ class Outbox:
             append(db, entry, at_ms=now)
             target = find_target(db, message)
             if target is not None:
-                number, _, _ = next_event(db, target.chat)
+                # Where it was to be said: for what goes to a destination, not where it was asked.
+                place = target._replace(chat=ChatId(chat))
+                number, _, _ = next_event(db, place.chat)
                 add_event(
                     db,
                     number=number,
                     kind="undelivered",
-                    target=target,
+                    target=place,
                     delivery=delivery,
                     now_ms=now,
                 )
