@@ -8,9 +8,9 @@ import socket
 from typing import TYPE_CHECKING
 
 from ironclaw_contract.chain import Chain
-from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, pack
+from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, decode_used, pack
 from ironclaw_contract.keys import Direction, derive
-from ironclaw_contract.limits import CONTRACT_VERSION
+from ironclaw_contract.limits import CONTRACT_VERSION, MAX_TOOL_FRAME_BYTES
 from ironclaw_contract.queue_dir import list_segments
 from ironclaw_contract.rpc import Bell, Hello
 from ironclaw_contract.segment import read_inbound, seal_segment
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ironclaw_contract.records import InboundBody, OutboundBody
-    from ironclaw_contract.rpc import ClaimFile, ModelAsk, ModelTell
+    from ironclaw_contract.rpc import ClaimFile, ModelAsk, ModelTell, Use, Used
 
 
 class FakeBox:
@@ -32,8 +32,10 @@ class FakeBox:
         self.claim: ClaimFile | None = None
         self.bell: socket.socket | None = None
         self.model: socket.socket | None = None
+        self.tools: socket.socket | None = None
         self.in_seq = 0
         self._frames = FrameReader()
+        self._tool_frames = FrameReader(limit=MAX_TOOL_FRAME_BYTES)
 
     def connect(self, name: str) -> socket.socket:
         """Connect by a short name, as the gofer does."""
@@ -125,8 +127,28 @@ class FakeBox:
             for body in self._frames.feed(data):
                 return decode_tell(body)
 
+    def use(self, use: Use) -> None:
+        """Use a host tool. Raises OSError where there is no socket."""
+        if self.tools is None:
+            self.tools = self.connect("tools.sock")
+            self._tool_frames = FrameReader(limit=MAX_TOOL_FRAME_BYTES)
+        self.tools.sendall(pack(use, limit=MAX_TOOL_FRAME_BYTES))
+
+    def used(self) -> Used | None:
+        """The next answer; None when the connection was closed."""
+        assert self.tools is not None
+        data = b""
+        while True:
+            for body in self._tool_frames.feed(data):
+                return decode_used(body)
+            data = self.tools.recv(65536)
+            if not data:
+                self.tools.close()
+                self.tools = None
+                return None
+
     def close(self) -> None:
-        for sock in (self.bell, self.model):
+        for sock in (self.bell, self.model, self.tools):
             if sock is not None:
                 sock.close()
-        self.bell = self.model = None
+        self.bell = self.model = self.tools = None

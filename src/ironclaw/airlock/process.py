@@ -161,8 +161,7 @@ class _Airlock:
         ready = self._selector.select(timeout)
         try:
             for key, events in ready:
-                # A handler before it may have closed it.
-                if self._selector.get_map().get(key.fileobj) is not key:
+                if not self._is_current(key):
                     continue
                 if key.fileobj is self._link.sock:
                     # What the core wants is not the box's to pay.
@@ -178,6 +177,13 @@ class _Airlock:
         except SegmentError as error:
             self._refuse(error.reason)
         self._charge()
+
+    def _is_current(self, key: selectors.SelectorKey) -> bool:
+        """Whether no handler before it has closed it, or changed what is waited for."""
+        try:
+            return self._selector.get_map()[key.fileobj] is key
+        except (KeyError, ValueError):  # not waited for; closed as well
+            return False
 
     def _charge(self) -> None:
         """Put what was used of the processor since the last time on the box's account."""

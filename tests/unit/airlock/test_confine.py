@@ -169,8 +169,8 @@ async def test_a_running_airlock_looks_from_outside_as_it_says() -> None:
             own = (Path("/proc/self/ns") / space).readlink()
             assert (proc / "ns" / space).readlink() != own, space
         assert (proc / "net" / "route").read_text().count("\n") <= 1
-        # No descriptor of the zygote's: in, out, run, link, two sockets, one selector, standard, and
-        # the sockets that tools can be offered on.
+        # No descriptor of the zygote's: in, out, run, link, two sockets, one selector, standard,
+        # and the sockets to offer tools on.
         targets = [(proc / "fd" / fd).readlink() for fd in listing(proc / "fd")]
         assert len(targets) <= 10 + SPARES
         await asyncio.sleep(0)

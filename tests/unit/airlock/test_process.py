@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -221,3 +222,18 @@ async def test_closing_ends_the_process_and_may_be_repeated(slot: Slot) -> None:
         # Until the zygote has reaped it; nothing tells a process that is not the parent.
         while is_there(link.pid):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def test_a_connection_that_closes_while_it_is_told_something_costs_nobody_else(
+    slot: Slot,
+) -> None:
+    """Both are seen in one look: what the core says, and that nobody is there to hear it."""
+    await slot.bring_up()
+    await asyncio.to_thread(slot.box.ask, generate(1))
+    await slot.expect(Asked)
+    assert slot.box.model is not None
+    os.kill(slot.link.pid, signal.SIGSTOP)
+    slot.box.model.close()
+    await slot.link.tell(Generated(call=1, entries=(), stop=Stop.END))
+    os.kill(slot.link.pid, signal.SIGCONT)
+    assert await slot.send("msg_a") == ["msg_a"]

@@ -260,7 +260,9 @@ def test_a_setup_within_a_turn_counts_from_the_next_tool_call_on(host: Host):
     assert host.outbound().says[0].text == "ok"
 
 
-def test_a_longer_persona_within_a_turn_leaves_out_just_the_turns_that_it_takes_the_room_of(host: Host):
+def test_a_longer_persona_within_a_turn_leaves_out_just_the_turns_that_it_takes_the_room_of(
+    host: Host,
+):
     host.begin(setup(context_bytes=10_000_000), message(1, "x" * 200_000))
     for number in range(2, 21):
         host.tell(

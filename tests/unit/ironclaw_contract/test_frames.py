@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,12 +16,19 @@ from ironclaw_contract.frames import (
     decode_claim,
     decode_hello,
     decode_tell,
+    decode_use,
+    decode_used,
     encode_claim,
     pack,
 )
-from ironclaw_contract.limits import MAX_HELLO_BYTES
+from ironclaw_contract.limits import (
+    MAX_ARGUMENTS_CHARS,
+    MAX_HELLO_BYTES,
+    MAX_TOOL_FRAME_BYTES,
+    MAX_USED_CHARS,
+)
 from ironclaw_contract.records import ContractError
-from ironclaw_contract.rpc import Cancel, ClaimFile, Delta, Failed, Hello
+from ironclaw_contract.rpc import Cancel, ClaimFile, Delta, Failed, Hello, Use, Used
 
 HELLO = Hello(version=1, claimed=True, in_seq=3, out_seq=4)
 
@@ -69,9 +77,55 @@ def test_every_kind_of_frame_comes_back_as_it_was() -> None:
     assert decode_claim(encode_claim(claim)) == claim
 
 
+def test_the_largest_use_and_answer_fit_their_frame_and_no_larger_one_is_read() -> None:
+    wide = "\U0001f642"
+    ident = "i" * 64
+    use = Use(
+        call=2**53,
+        turn=ident,
+        key=ident,
+        tool="t" * 128,
+        arguments=wide * MAX_ARGUMENTS_CHARS,
+    )
+    used = Used(call=2**53, text=wide * MAX_USED_CHARS, is_error=True)
+    (body,) = FrameReader(limit=MAX_TOOL_FRAME_BYTES).feed(pack(use, limit=MAX_TOOL_FRAME_BYTES))
+    assert decode_use(body) == use
+    (body,) = FrameReader(limit=MAX_TOOL_FRAME_BYTES).feed(pack(used, limit=MAX_TOOL_FRAME_BYTES))
+    assert decode_used(body) == used
+    for decode in (decode_use, decode_used):
+        with pytest.raises(ContractError) as caught:
+            decode(bytes(MAX_TOOL_FRAME_BYTES + 1))
+        assert caught.value.code is WireCode.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"call": 0},
+        {"call": 2**53 + 1},
+        {"call": True},
+        {"turn": "a b"},
+        {"key": "a\n"},
+        {"key": ""},
+        {"tool": "Tool"},
+        {"tool": "a/b"},
+        {"arguments": "x" * (MAX_ARGUMENTS_CHARS + 1)},
+        {"arguments": {}},
+        {"more": 1},
+    ],
+    ids=repr,
+)
+def test_a_use_that_is_nearly_one_is_malformed(change: dict[str, object]) -> None:
+    use = {"call": 1, "turn": "msg_a", "key": "k", "tool": "my_rights", "arguments": "{}"}
+    assert decode_use(msgspec.msgpack.encode(use)).call == 1
+    with pytest.raises(ContractError) as caught:
+        decode_use(msgspec.msgpack.encode({**use, **change}))
+    assert caught.value.code is WireCode.MALFORMED
+
+
 @given(st.binary(max_size=200))
 def test_any_other_bytes_are_malformed(body: bytes) -> None:
-    for decode in (decode_hello, decode_ask, decode_tell, decode_claim):
+    for decode in (decode_hello, decode_ask, decode_tell, decode_claim, decode_use, decode_used):
         try:
             decode(body)
         except ContractError as error:
