@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from ironclaw.domain.policy import Policy
 
 
+Action = Literal["approve", "deny", "withdraw", "retry", "revoke"]
+
+
 class Button(msgspec.Struct, frozen=True, kw_only=True):
     """Something to press on a card, where a surface has buttons."""
 
     label: str
-    action: Literal["approve", "deny", "withdraw", "retry", "revoke"]
+    action: Action
 
 
 class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,23 +62,26 @@ class GrantView(msgspec.Struct, frozen=True, kw_only=True):
     agent_name: str = ""
 
 
+EventKind = Literal[
+    "requested",
+    "decided",
+    "applied",
+    "done",
+    "failed",
+    "denied",
+    "expired",
+    "escalated",
+    "withdrawn",
+    "revoked",
+]
+
+
 class ChangeEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to a change, for channels and the console to build cards from."""
 
     id: int
     """Grows by one over all changes, survives restarts."""
-    kind: Literal[
-        "requested",
-        "decided",
-        "applied",
-        "done",
-        "failed",
-        "denied",
-        "expired",
-        "escalated",
-        "withdrawn",
-        "revoked",
-    ]
+    kind: EventKind
     at_ms: int
     change: ChangeId
     view: ChangeView

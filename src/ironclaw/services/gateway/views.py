@@ -1,0 +1,205 @@
+"""Changes as somebody is shown them, now: the card, whether they may decide, what they can press.
+
+A view is never kept: it is made of the row, the live state and the rights of whoever looks, each
+time anew. A change that has no card any more is still listed, and cannot be approved.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from ironclaw.core.errors import IronClawError, UserError
+from ironclaw.core.sanitize import sanitize
+from ironclaw.domain.cards import Card, Told, render
+from ironclaw.domain.change import Status
+from ironclaw.domain.changes.base import Topic
+from ironclaw.domain.deciding import hindrance, is_only_owner, is_own, lacks
+from ironclaw.domain.model import Role
+from ironclaw.domain.policy import needed
+from ironclaw.domain.rights import Right, rights
+from ironclaw.services.gateway.port import Button, ChangeView, GrantView
+
+if TYPE_CHECKING:
+    from ironclaw.core.ids import AgentId, PrincipalId
+    from ironclaw.domain.change import Change, Grant, Row
+    from ironclaw.domain.changes.base import HostDir, House, Spec, State
+    from ironclaw.domain.gateway import Loaded
+    from ironclaw.domain.model import Agent
+    from ironclaw.domain.rights import Actor
+    from ironclaw.services.gateway.port import Action
+    from ironclaw.services.gateway.rows import ChangeStore, Looks
+
+_LABELS: Final[dict[Action, str]] = {
+    "approve": "Approve",
+    "deny": "Deny",
+    "withdraw": "Withdraw",
+    "retry": "Try again",
+    "revoke": "Take back",
+}
+_SHORT: Final = 80
+"""Characters of one field in a line of a list."""
+
+
+class Names(Protocol):
+    """Who an agent is: `ironclaw.store.registry.Registry`."""
+
+    async def agent(self, ref: str) -> Agent:
+        """One agent by id or name, archived ones too. Raises UserError (`NOT_FOUND`)."""
+        ...
+
+
+class Around(NamedTuple):
+    """What is looked up outside of the store for one step."""
+
+    house: House
+    directory: HostDir | None
+
+
+class Views:
+    """Makes views."""
+
+    def __init__(self, *, store: ChangeStore, looks: Looks, names: Names) -> None:
+        self._store = store
+        self._looks = looks
+        self._names = names
+
+    async def around(self, spec: Spec) -> Around:
+        """Look at what a spec needs to be told of the house."""
+        path = spec.needs().path
+        directory = None if path is None else await self._looks.directory(path)
+        return Around(self._looks.house(), directory)
+
+    async def look(self, spec: Spec, *, asker: PrincipalId, actor: Actor | None) -> Loaded:
+        """What a step for that spec would be told now."""
+        house, directory = await self.around(spec)
+        return await self._store.look(
+            spec,
+            asker=asker,
+            actor=None if actor is None else actor.principal,
+            house=house,
+            directory=directory,
+        )
+
+    async def name_of(self, agent: AgentId | None) -> str:
+        """The name of an agent; empty when there is none."""
+        if agent is None:
+            return ""
+        try:
+            return (await self._names.agent(agent)).name
+        except UserError:
+            return ""
+
+    async def view(self, row: Row, actor: Actor | None) -> ChangeView:
+        """A change as somebody sees it; None: as the agent that asked does."""
+        change = row.change
+        loaded = await self.look(change.spec, asker=change.asker.principal, actor=actor)
+        loaded = loaded._replace(row=row)
+        why_not = "" if actor is None else hindrance(loaded, row, actor)
+        try:
+            card = card_of(
+                change,
+                loaded,
+                before=row.before,
+                asker_name=await self.name_of(change.asker.agent),
+                agent_name=await self.name_of(change.spec.agent_id),
+            )
+        except IronClawError as error:
+            # Nobody approves what cannot be shown: no hash fits this one.
+            card = _without_look(row, error)
+            why_not = why_not or error.message
+        wanted = needed(loaded.live.policy, change.spec)
+        may_decide = actor is not None and not why_not
+        return ChangeView(
+            row=row,
+            card=card,
+            may_decide=may_decide,
+            why_not=why_not,
+            deciders=tuple(role for role in Role if role in wanted.roles),
+            people=wanted.people,
+            buttons=() if actor is None else _buttons(row, loaded, actor, may_decide=may_decide),
+            link=f"/changes/{change.id}",
+        )
+
+    async def grant(self, grant: Grant, row: Row) -> GrantView:
+        """A grant as it is shown."""
+        name = await self.name_of(grant.agent)
+        details = [f"{label}: {shown}" for label, shown in _short(row.change.spec)]
+        title = sanitize("; ".join([row.change.spec.title, *details]))
+        return GrantView(grant=grant, title=title, agent_name=name)
+
+
+def card_of(
+    change: Change,
+    loaded: Loaded,
+    *,
+    before: State | None = None,
+    asker_name: str = "",
+    agent_name: str = "",
+) -> Card:
+    """Render a change against the state that was loaded, or against the one that it changed.
+
+    Raises:
+        UserError: `INVALID` or `TOO_LARGE`: it has no card.
+    """
+    spec, live = change.spec, loaded.live
+    told = Told(
+        before=spec.before(live) if before is None else before,
+        after=spec.after(live),
+        bearing=spec.bearing(live),
+        revocable=spec.inverse(live, change.id) is not None,
+        agent_name=agent_name or ("" if live.agent is None else live.agent.name),
+        asker_name=asker_name,
+        solo=live.policy.solo and not change.asker.is_agent,
+        only_owner=spec.topic is Topic.POLICY and is_only_owner(live, loaded.asker_person),
+        people=needed(live.policy, spec).people,
+    )
+    return render(change, told)
+
+
+def _without_look(row: Row, error: IronClawError) -> Card:
+    return Card(
+        version=0,
+        change=row.change.id,
+        hash="",
+        state="",
+        title=row.change.spec.title,
+        asker=sanitize(row.change.asker.principal),
+        reason=(),
+        about=(),
+        fields=(),
+        diff=(),
+        notices=(f"This change cannot be shown, so it cannot be approved: {error.message}",),
+        warnings=(),
+    )
+
+
+def _buttons(row: Row, loaded: Loaded, actor: Actor, *, may_decide: bool) -> tuple[Button, ...]:
+    spec = row.change.spec
+    may_rule = not lacks(loaded, spec, actor)
+    held = rights(loaded.standings, spec.agent_id) & actor.limit
+    actions: list[Action] = []
+    if may_decide:
+        actions += ["approve", "deny"]
+    if row.status in {Status.PENDING, Status.FAILED} and (
+        may_rule or (is_own(loaded) and Right.REQUEST in actor.limit)
+    ):
+        actions.append("withdraw")
+    has_failed = row.status is Status.FAILED or (row.status is Status.APPLIED and row.code)
+    if has_failed and held & {Right.OPERATE, Right.DECIDE}:
+        actions.append("retry")
+    grant = row.grant
+    if grant is not None and grant.ended_ms is None and grant.revocable and may_rule:
+        actions.append("revoke")
+    return tuple(Button(label=_LABELS[one], action=one) for one in actions)
+
+
+def _short(spec: Spec) -> list[tuple[str, str]]:
+    """Fields of a spec in a few words, for a line in a list."""
+    found = []
+    for name, label in spec.labels.items():
+        value = getattr(spec, name)
+        if name == "agent" or value is None or value == ():
+            continue
+        text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        found.append((label, text if len(text) <= _SHORT else f"{text[:_SHORT]}…"))
+    return found

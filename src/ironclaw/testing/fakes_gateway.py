@@ -1,0 +1,492 @@
+"""A gateway's surroundings in memory: what it keeps, what it reaches, whom it tells.
+
+`MemoryChanges` runs steps as the real store does: all that a step writes, or nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.core.ids import ChatId
+from ironclaw.domain.change import Row, Status
+from ironclaw.domain.changes import base
+from ironclaw.domain.changes.base import House, Live
+from ironclaw.domain.gateway import Loaded
+from ironclaw.domain.model import Agent, Chat, Role, Session, SessionState, Standing, Task, Wiring
+from ironclaw.domain.policy import Policy
+from ironclaw.services.gateway.rows import Due, KeptEvent, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.core.errors import IronClawError
+    from ironclaw.core.ids import (
+        AgentId,
+        ChangeId,
+        GrantId,
+        PrincipalId,
+        SessionId,
+        TaskId,
+        WiringId,
+    )
+    from ironclaw.domain.audit import AuditEntry, By
+    from ironclaw.domain.change import Change, Grant
+    from ironclaw.domain.changes.base import HostDir, Op, Spec
+    from ironclaw.domain.gateway import Write
+
+MODELS = ("scripted", "other")
+TOOLS = ("read_file", "write_file", "list_files", "request_change", "send_message")
+
+
+class Setting:
+    """What there is beside changes, as plain tables."""
+
+    def __init__(self) -> None:
+        self.policy = Policy()
+        self.agents: dict[AgentId, Agent] = {}
+        self.chats: dict[tuple[str, str], Chat] = {}
+        self.wirings: dict[WiringId, Wiring] = {}
+        self.standings: list[Standing] = []
+        self.persons: dict[PrincipalId, PrincipalId] = {}
+        self.sessions: dict[SessionId, Session] = {}
+        self.tasks: dict[TaskId, Task] = {}
+
+    def person(self, principal: PrincipalId) -> PrincipalId:
+        """Who a principal is."""
+        return self.persons.get(principal, principal)
+
+    def of(self, principal: PrincipalId | None) -> tuple[Standing, ...]:
+        """What a principal holds."""
+        return tuple(one for one in self.standings if one.principal == principal)
+
+    def live(self, spec: Spec, house: House, directory: HostDir | None) -> Live:
+        """What a spec asks for."""
+        needs = spec.needs()
+        chat = None if needs.place is None else self.chats.get(needs.place)
+        if needs.wiring is not None:
+            found = self.wirings.get(needs.wiring)
+            wirings: tuple[Wiring, ...] = () if found is None else (found,)
+            if found is not None and chat is None:
+                chat = next(one for one in self.chats.values() if one.id == found.chat)
+        else:
+            wirings = tuple(
+                one for one in self.wirings.values() if chat is not None and one.chat == chat.id
+            )
+        owners = tuple(one.principal for one in self.standings if one.role is Role.OWNER)
+        tasks = [one for one in self.tasks.values() if needs.agent in {None, one.agent}]
+        return Live(
+            house=house,
+            policy=self.policy,
+            agent=None if needs.agent is None else self.agents.get(needs.agent),
+            named=next(
+                (
+                    one
+                    for one in self.agents.values()
+                    if one.name == needs.agent_name and not one.archived
+                ),
+                None,
+            ),
+            chat=chat,
+            wirings=wirings,
+            standings=self.of(needs.principal),
+            owners=owners,
+            owner_persons=tuple(dict.fromkeys(map(self.person, owners))),
+            person=None if needs.principal is None else self.person(needs.principal),
+            other_person=None if needs.other is None else self.person(needs.other),
+            session=None if needs.session is None else self.sessions.get(needs.session),
+            task=next((one for one in tasks if needs.task == (one.agent, one.name)), None),
+            tasks=len(tasks),
+            agents=sum(not one.archived for one in self.agents.values()),
+            directory=directory,
+        )
+
+    def put(self, op: Op) -> None:  # noqa: C901, PLR0912 - one case for each kind of op
+        """Carry one out."""
+        match op:
+            case base.NewAgent(agent) | base.PutAgent(agent):
+                self.agents[agent.id] = agent
+            case base.SetArchived(agent, archived):
+                self.agents[agent] = msgspec.structs.replace(self.agents[agent], archived=archived)
+            case base.PutChat():
+                self._chat(op)
+            case base.PutWiring(wiring, channel, platform_id):
+                chat = self.chats[channel, platform_id].id
+                self.wirings[wiring.id] = msgspec.structs.replace(wiring, chat=chat)
+            case base.DropWiring(wiring):
+                self.wirings.pop(wiring, None)
+            case base.PutStanding(standing):
+                if standing not in self.standings:
+                    self.standings.append(standing)
+            case base.DropStanding(standing):
+                self.standings = [one for one in self.standings if one != standing]
+            case base.PutPerson(principal, person):
+                self.persons[principal] = person
+            case base.PutTask(task):
+                self.tasks[task.id] = task
+            case base.DropTask(task):
+                self.tasks.pop(task, None)
+            case base.ForgetSession(session):
+                self.sessions[session] = msgspec.structs.replace(
+                    self.sessions[session], state=SessionState.FORGOTTEN
+                )
+            case base.PutPolicy(policy):
+                self.policy = policy
+
+    def _chat(self, op: base.PutChat) -> None:
+        place = (op.channel, op.platform_id)
+        made = Chat(id=ChatId(op.chat), channel=op.channel, platform_id=op.platform_id)
+        chat = self.chats.setdefault(place, made)
+        if op.strangers is not None:
+            self.chats[place] = msgspec.structs.replace(chat, unknown_sender=op.strangers)
+
+
+class MemoryChanges:
+    """Implements `services.gateway.rows.ChangeStore`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.setting = Setting()
+        self.audit: list[tuple[AuditEntry, By]] = []
+        self.broken: IronClawError | None = None
+        """Raised by every write while it is set."""
+        self._rows: dict[ChangeId, Row] = {}
+        self._atoms: dict[ChangeId, frozenset[str]] = {}
+        self._denied: list[ChangeId] = []
+        self._inverses: dict[GrantId, Spec | None] = {}
+        self._unreached: dict[ChangeId, tuple[Op, ...]] = {}
+        self._events: list[KeptEvent] = []
+
+    # --- steps ------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        change: Change,
+        step: Callable[[Loaded], Write],
+        *,
+        house: House,
+        directory: HostDir | None,
+    ) -> Written:
+        """Run a step for a change that is not there yet."""
+        await self._turn()
+        loaded = self._load(change.spec, change.asker.principal, None, house, directory)
+        asker = None if change.asker.is_agent else change.asker.principal
+        loaded = self._acted(loaded, asker)
+        write = step(loaded)
+        if write.change is None:
+            if loaded.twin is None:
+                raise AssertionError("a request wrote no change and has no twin")
+            return Written(loaded.twin, (), None)
+        self._rows[change.id] = Row(
+            change=write.change,
+            hash=write.hash,
+            status=write.status or Status.PENDING,
+            updated_ms=self.clock.now_ms(),
+        )
+        self._atoms[change.id] = write.atoms
+        return self._write(change.id, write)
+
+    async def act(
+        self,
+        change: ChangeId,
+        step: Callable[[Loaded], Write],
+        *,
+        actor: PrincipalId | None,
+        house: House,
+        directory: HostDir | None,
+    ) -> Written:
+        """Run a step for a change that is there."""
+        await self._turn()
+        row = await self.row(change)
+        loaded = self._load(row.change.spec, row.change.asker.principal, row, house, directory)
+        return self._write(change, step(self._acted(loaded, actor)))
+
+    async def end_grant(
+        self,
+        grant: GrantId,
+        step: Callable[[Loaded], Write],
+        *,
+        actor: PrincipalId | None,
+        house: House,
+        directory: HostDir | None,
+    ) -> Written:
+        """Run a step for a grant."""
+        await self._turn()
+        row = self._of_grant(grant)
+        spec = row.change.spec
+        loaded = self._load(spec, row.change.asker.principal, row, house, directory)
+        inverse = self._inverses.get(grant)
+        live = None if inverse is None else self.setting.live(inverse, house, directory)
+        loaded = loaded._replace(inverse=inverse, inverse_live=live, later=self._later(row))
+        return self._write(row.change.id, step(self._acted(loaded, actor)))
+
+    async def look(
+        self,
+        spec: Spec,
+        *,
+        asker: PrincipalId | None,
+        actor: PrincipalId | None,
+        house: House,
+        directory: HostDir | None,
+    ) -> Loaded:
+        """What a step for that spec would be told."""
+        return self._acted(self._load(spec, asker, None, house, directory), actor)
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    async def row(self, change: ChangeId) -> Row:
+        """One change."""
+        if change not in self._rows:
+            raise UserError(Code.NOT_FOUND, f"There is no change {change}.", hint="Check the id.")
+        return self._rows[change]
+
+    async def rows(
+        self,
+        *,
+        agents: frozenset[AgentId] | None,
+        statuses: frozenset[Status] | None,
+        asker: PrincipalId | None = None,
+        limit: int,
+    ) -> list[Row]:
+        """Changes, newest first."""
+        found = [
+            row
+            for row in reversed(self._rows.values())
+            if (statuses is None or row.status in statuses)
+            and (
+                agents is None
+                or row.change.spec.agent_id in agents
+                or (asker is not None and row.change.asker.principal == asker)
+            )
+        ]
+        return found[:limit]
+
+    async def unfinished(self) -> list[ChangeId]:
+        """Changes that a former core left on their way."""
+        return [
+            id_
+            for id_, row in self._rows.items()
+            if row.status in {Status.APPROVED, Status.APPLIED} or id_ in self._unreached
+        ]
+
+    async def unreached(self, change: ChangeId) -> tuple[Op, ...]:
+        """What was written and not reached."""
+        return self._unreached.get(change, ())
+
+    async def reached(self, change: ChangeId) -> None:
+        """It was reached."""
+        await self._turn()
+        self._unreached.pop(change, None)
+
+    async def grants(
+        self, *, agents: frozenset[AgentId] | None, ended: bool, limit: int
+    ) -> list[tuple[Grant, Row]]:
+        """Grants, newest first."""
+        found = [
+            (row.grant, row)
+            for row in reversed(self._rows.values())
+            if row.grant is not None
+            and (ended or row.grant.ended_ms is None)
+            and (agents is None or row.grant.agent in agents)
+        ]
+        return found[:limit]
+
+    async def next_due(self) -> Due | None:
+        """What comes first."""
+        policy = self.setting.policy
+        dues = []
+        for id_, row in self._rows.items():
+            if row.status is Status.PENDING:
+                dues.append(Due(row.change.expires_ms, "expire", id_, None))
+                if not row.escalated:
+                    at_ms = row.change.created_ms + policy.escalate_s * 1000
+                    dues.append(Due(at_ms, "escalate", id_, None))
+            grant = row.grant
+            if grant is not None and grant.ended_ms is None and grant.expires_ms is not None:
+                dues.append(Due(grant.expires_ms, "end", id_, grant.id))
+        return min(dues, default=None, key=lambda due: due.at_ms)
+
+    async def events(self, *, after: int, limit: int) -> Sequence[KeptEvent]:
+        """Kept events."""
+        return self._events[max(after, 0) :][:limit]
+
+    async def last_event(self) -> int:
+        """Id of the newest."""
+        return len(self._events)
+
+    async def policy(self) -> Policy:
+        """The policy in force."""
+        return self.setting.policy
+
+    async def standings_of(self, principal: PrincipalId) -> tuple[Standing, ...]:
+        """What one principal holds."""
+        return self.setting.of(principal)
+
+    async def person_of(self, principal: PrincipalId) -> PrincipalId:
+        """Who a principal is."""
+        return self.setting.person(principal)
+
+    # --- inside of a transaction ------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        """Let others run, as a real store would; nothing is interleaved after that."""
+        await asyncio.sleep(0)
+        if self.broken is not None:
+            raise self.broken
+
+    def _load(
+        self,
+        spec: Spec,
+        asker: PrincipalId | None,
+        row: Row | None,
+        house: House,
+        directory: HostDir | None,
+    ) -> Loaded:
+        setting = self.setting
+        mine = [one for one in self._rows.values() if one.change.asker.principal == asker]
+        waiting = [one for one in mine if one.status is Status.PENDING]
+        is_person = asker is not None and not asker.startswith("agent:")
+        return Loaded(
+            live=setting.live(spec, house, directory),
+            row=row,
+            asker_person=setting.person(asker) if is_person and asker is not None else None,
+            asker_standings=setting.of(asker),
+            pending=len(waiting),
+            twin=next((one for one in waiting if one.change.spec == spec), None),
+            denial=self._denial(spec),
+        )
+
+    def _acted(self, loaded: Loaded, actor: PrincipalId | None) -> Loaded:
+        if actor is None:
+            return loaded
+        person = self.setting.person(actor)
+        return loaded._replace(standings=self.setting.of(actor), person=person)
+
+    def _denial(self, spec: Spec) -> Row | None:
+        since = self.clock.now_ms() - self.setting.policy.remember_s * 1000
+        for id_ in reversed(self._denied):
+            row = self._rows[id_]
+            if row.updated_ms > since and self._atoms[id_] & spec.atoms():
+                return row
+        return None
+
+    def _of_grant(self, grant: GrantId) -> Row:
+        for row in self._rows.values():
+            if row.grant is not None and row.grant.id == grant:
+                return row
+        raise UserError(Code.NOT_FOUND, f"There is no grant {grant}.", hint="Check the id.")
+
+    def _later(self, row: Row) -> Row | None:
+        after = False
+        for one in self._rows.values():
+            is_over = one.status in {Status.APPLIED, Status.DONE}
+            same = (one.change.spec.topic, one.change.spec.agent_id) == (
+                row.change.spec.topic,
+                row.change.spec.agent_id,
+            )
+            if after and is_over and same:
+                return one
+            after = after or one.change.id == row.change.id
+        return None
+
+    def _write(self, change: ChangeId, write: Write) -> Written:
+        now_ms = self.clock.now_ms()
+        row = self._rows[change]
+        for op in write.ops:
+            self.setting.put(op)
+        if write.ops:
+            self._unreached[change] = write.ops
+        if write.grant is not None:
+            row = msgspec.structs.replace(row, grant=write.grant)
+            self._inverses[write.grant.id] = write.inverse
+        if write.end is not None and row.grant is not None:
+            ended = msgspec.structs.replace(
+                row.grant, ended_ms=now_ms, ended_why=write.end.why, ended_by=write.end.by
+            )
+            row = msgspec.structs.replace(row, grant=ended)
+        row = msgspec.structs.replace(
+            row,
+            status=write.status or row.status,
+            decisions=(*row.decisions, write.decision) if write.decision else row.decisions,
+            before=row.before if write.before is None else write.before,
+            code=write.code or ("" if write.status else row.code),
+            problem=write.problem or ("" if write.status else row.problem),
+            escalated=row.escalated or write.escalated,
+            updated_ms=now_ms,
+        )
+        self._rows[change] = row
+        if write.is_denied:
+            self._denied.append(change)
+        self.audit += [(entry, write.by) for entry in write.audit]
+        event = None
+        if write.event is not None:
+            event = len(self._events) + 1
+            self._events.append(KeptEvent(event, write.event, now_ms, change))
+        return Written(row, write.ops, event)
+
+
+class MemoryReach:
+    """Implements `services.gateway.rows.Reach`: a running system that is what it was told."""
+
+    def __init__(self) -> None:
+        self.reached: list[Op] = []
+        self.broken: IronClawError | None = None
+        """Raised by `reach` while it is set."""
+        self.is_deaf = False
+        """Whether it takes what it is told, and does nothing."""
+        self.hold: asyncio.Event | None = None
+        """Waited for by `reach` while it is set."""
+
+    async def reach(self, ops: Sequence[Op]) -> None:
+        """Be as those say."""
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.broken is not None:
+            raise self.broken
+        self.reached += ops
+
+    async def holds(self, ops: Sequence[Op]) -> bool:
+        """Whether it is."""
+        return not self.is_deaf and all(op in self.reached for op in ops)
+
+
+class MemoryTell:
+    """Implements `services.gateway.rows.Tell`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[ChangeId, str]] = []
+        self.broken: IronClawError | None = None
+
+    async def tell_asker(self, row: Row, text: str) -> None:
+        """Note it, once for each thing that happened."""
+        if self.broken is not None:
+            raise self.broken
+        if row.change.asker.is_agent and (row.change.id, text) not in self.told:
+            self.told.append((row.change.id, text))
+
+
+class MemoryLooks:
+    """Implements `services.gateway.rows.Looks`: a house with a few directories."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.directories: dict[str, HostDir] = {}
+
+    def house(self) -> House:
+        """The house now."""
+        return House(
+            now_ms=self.clock.now_ms(),
+            models=MODELS,
+            tools=TOOLS,
+            mount_roots=("/srv",),
+            own_dirs=("/var/lib/ironclaw",),
+        )
+
+    async def directory(self, path: str) -> HostDir | None:
+        """What is at a path."""
+        return self.directories.get(path, base.HostDir("", False, 0, 0, False))
