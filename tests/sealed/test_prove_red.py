@@ -280,7 +280,7 @@ REMOVED = {
     ),
     "check of each spec": Removed(
         "sandbox/isolator.py",
-        "        check_spec(oci, self._expected)\n",
+        "        check_spec(oci, expected)\n",
         "",
         ("refusals",),
         red("spec.refused_launch"),

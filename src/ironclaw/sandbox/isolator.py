@@ -16,6 +16,8 @@ from pathlib import Path
 from platform import machine
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from msgspec import structs
+
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError, PostureError
@@ -29,6 +31,7 @@ from ironclaw.sandbox.process import cpu_ticks, gone, start_ticks
 from ironclaw.sandbox.record import BoxRecord, SlotRecord, read_record, write_record
 from ironclaw.sandbox.runsc import KIND_PREFIX, PLATFORMS, Runsc
 from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
+from ironclaw.sandbox.sharing import set_points, show
 from ironclaw.sandbox.slotdir import (
     checked_name,
     is_slot,
@@ -89,7 +92,8 @@ class RunscIsolator:
         self._groups = groups
         self._mapped = mapped
         self._clock = clock
-        self._expected = Expected(profile(machine()), program)
+        self._own = (state_dir, runtime_dir, view)
+        self._expected = Expected(profile(machine()), program, own=tuple(map(str, self._own)))
         self._rootless = mapped < _ALL_IDS
         self._discarded: set[SlotId] = set()
 
@@ -152,8 +156,10 @@ class RunscIsolator:
         slot = spec.dir.slot
         bundle = self._bundle(slot)
         record = self._slot_record(slot)
-        oci = self._build(spec, record.lane)
+        oci = await asyncio.to_thread(self._build, spec, record.lane)
         digest = self._digest(spec, oci)
+        names = [mount.name for mount in spec.mounts]
+        await asyncio.to_thread(set_points, spec.shared, names)
         try:
             (bundle / "config.json").write_bytes(encode_spec(oci))
             await self._runsc.start(_container(slot), bundle, log=log_file(spec.dir.path))
@@ -164,9 +170,14 @@ class RunscIsolator:
             raise
         return box
 
+    async def digest_for(self, spec: LaunchSpec) -> str:
+        """The digest that a launch of this would have now. Raises as `launch`."""
+        lane = self._slot_record(spec.dir.slot).lane
+        return self._digest(spec, await asyncio.to_thread(self._build, spec, lane))
+
     async def prove(self, box: Box, spec: LaunchSpec, inside: Facts) -> Receipt:
         """Compare what runs with what the spec asked for. Raises PeerError, PostureError."""
-        found = self.evidence(box, spec, inside)
+        found = await asyncio.to_thread(self.evidence, box, spec, inside)
         same_spec = self._digest(spec, found.spec) == box.spec_digest
         if not same_spec:
             raise PostureError(
@@ -305,6 +316,10 @@ class RunscIsolator:
                 hint="Build or import it again: `ironclaw image build`.",
                 detail=str(rootfs),
             )
+        shown = [
+            structs.replace(mount, path=str(show(self._view, mount, own=self._own)))
+            for mount in spec.mounts
+        ]
         oci = build_spec(
             spec._replace(
                 rootfs=spec.rootfs._replace(
@@ -313,13 +328,16 @@ class RunscIsolator:
                 workspace=self._exposed(spec.workspace),
                 memory=self._exposed(spec.memory),
                 shared=self._exposed(spec.shared, read_only=True),
+                mounts=tuple(shown),
             ),
             self._ids(lane),
             self._expected.seccomp,
             cgroup=_cgroup(spec.dir.slot),
             program=self._expected.program,
         )
-        check_spec(oci, self._expected)
+        pairs = zip(shown, spec.mounts, strict=True)
+        expected = self._expected._replace(shown=tuple((a.path, b.path) for a, b in pairs))
+        check_spec(oci, expected)
         return oci
 
     def _exposed(self, path: Path, *, read_only: bool = False) -> Path:

@@ -91,7 +91,14 @@ def choose_place(avoid: Sequence[Path]) -> Path:
     )
 
 
-def expose(view: Path, path: Path, *, read_only: bool = False, programs: bool = False) -> Path:
+def expose(
+    view: Path,
+    path: Path,
+    *,
+    read_only: bool = False,
+    programs: bool = False,
+    known_as: str = "",
+) -> Path:
     """Bind a directory into the view and return where; bind it once only.
 
     Args:
@@ -99,11 +106,13 @@ def expose(view: Path, path: Path, *, read_only: bool = False, programs: bool = 
         path: A directory of ours. Its own mode decides who may do what in it.
         read_only: Bind it so that nobody can write through the view.
         programs: Allow programs to be run from it.
+        known_as: What it is, where `path` does not say that for good.
 
     Raises:
         HostError: It cannot be bound.
     """
-    name = hashlib.sha256(f"{path}\0{read_only}\0{programs}".encode()).hexdigest()[:16]
+    what = f"{known_as or path}\0{read_only}\0{programs}"
+    name = hashlib.sha256(what.encode(errors="surrogateescape")).hexdigest()[:16]
     place = view / "bound" / name
     try:
         if place.is_dir() and place.stat().st_dev != view.stat().st_dev:

@@ -246,6 +246,11 @@ def mounts(launch: LaunchSpec) -> tuple[Mount, ...]:
         bind("/workspace", str(launch.workspace), "rw"),
         bind("/memory", str(launch.memory), "rw"),
         bind("/shared", str(launch.shared), "ro"),
+        # Behind `/shared`: they lie in it.
+        *(
+            bind(f"/shared/{shared.name}", shared.path, "ro")
+            for shared in sorted(launch.mounts, key=lambda each: each.name)
+        ),
     )
 
 

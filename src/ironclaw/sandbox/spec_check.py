@@ -8,6 +8,7 @@ there is missed here. Rules are a table, so a test can weaken each one by one.
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import astuple
@@ -62,6 +63,8 @@ RLIMITS: Final = {
 }
 _READ_ONLY: Final = frozenset({"/queue/in", "/run/ironclaw", "/shared"})
 _BINDS: Final = _READ_ONLY | {"/queue/out", "/workspace", "/memory"}
+_SHARED: Final = re.compile(r"\A/shared/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+"""Where directories of the host may be, read-only."""
 _MODE: Final = {True: "ro", False: "rw"}
 _SAFE: Final = frozenset({"nosuid", "nodev", "noexec"})
 _OTHERS: Final = 0o007
@@ -73,9 +76,18 @@ class Expected(NamedTuple):
 
     seccomp: Seccomp
     program: tuple[str, ...] = PROGRAM
+    shown: tuple[tuple[str, str], ...] = ()
+    """Sources of shared mounts, and which directory of the host each of them shows."""
+    own: tuple[str, ...] = ()
+    """Directories of the house itself: no shared mount shows them, what is in them, or around."""
 
 
 Rule = tuple[str, "Callable[[Spec, Expected], bool]"]
+
+
+def _mounts(spec: Spec, expected: Expected) -> bool:
+    return _fixed_mounts(spec) and _shared_mounts(spec, expected)
+
 
 RULES: Final[tuple[Rule, ...]] = (
     ("root.path", lambda s, _: s.root.path.startswith("/") and ".." not in s.root.path.split("/")),
@@ -92,7 +104,7 @@ RULES: Final[tuple[Rule, ...]] = (
     ("process.noNewPrivileges", lambda s, _: s.process.no_new_privileges is True),
     ("process.oomScoreAdj", lambda s, _: 500 <= s.process.oom_score_adj <= 1000),  # noqa: PLR2004 - sooner than the core
     ("process.rlimits", lambda s, _: _rlimits(s)),
-    ("mounts", lambda s, _: _mounts(s)),
+    ("mounts", _mounts),
     ("hostname", lambda s, _: s.hostname == "sandbox"),
     ("linux.namespaces", lambda s, _: _namespaces(s)),
     ("linux.uidMappings", lambda s, _: _mapping(s.linux.uid_mappings)),
@@ -159,11 +171,12 @@ def _mapping(lines: tuple[object, ...]) -> bool:
     )
 
 
-def _mounts(spec: Spec) -> bool:
+def _fixed_mounts(spec: Spec) -> bool:
     table = {mount.destination: mount for mount in spec.mounts}
-    if len(table) != len(spec.mounts) or set(table) != _BINDS | {"/proc", "/tmp"}:  # noqa: S108 - the box's own
+    fixed = {path for path in table if _SHARED.match(path) is None}
+    if len(table) != len(spec.mounts) or fixed != _BINDS | {"/proc", "/tmp"}:  # noqa: S108 - the box's own
         return False
-    sources = [table[path].source for path in _BINDS]
+    sources = [mount.source for mount in spec.mounts if mount.destination not in {"/proc", "/tmp"}]  # noqa: S108
     return (
         len(set(sources)) == len(sources)
         and all(_bind(table[path]) for path in _BINDS)
@@ -174,13 +187,34 @@ def _mounts(spec: Spec) -> bool:
     )
 
 
+def _shared_mounts(spec: Spec, expected: Expected) -> bool:
+    places = [mount.destination for mount in spec.mounts]
+    return all(
+        _bind(mount)
+        and _is_foreign(mount.source, expected)
+        # What lies in `/shared` has to be mounted behind it, or is hidden by it.
+        and "/shared" in places[:place]
+        for place, mount in enumerate(spec.mounts)
+        if _SHARED.match(mount.destination) is not None
+    )
+
+
+def _is_foreign(source: str, expected: Expected) -> bool:
+    shown = dict(expected.shown).get(source, "")
+    if not shown.startswith("/") or ".." in shown.split("/") or not expected.own:
+        return False
+    path = PurePosixPath(shown)
+    own = [PurePosixPath(each) for each in expected.own]
+    return not any(path.is_relative_to(each) or each.is_relative_to(path) for each in own)
+
+
 def _bind(mount: Mount) -> bool:
     parts = mount.source.split("/")
+    is_read_only = mount.destination in _READ_ONLY or mount.destination.startswith("/shared/")
     return (
         mount.type == "bind"
         and mount.source.startswith("/")
         and len([part for part in parts if part]) > 1
         and ".." not in parts
-        and set(mount.options)
-        == {"rbind", "rprivate", _MODE[mount.destination in _READ_ONLY], *_SAFE}
+        and set(mount.options) == {"rbind", "rprivate", _MODE[is_read_only], *_SAFE}
     )

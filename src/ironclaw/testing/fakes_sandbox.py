@@ -23,6 +23,7 @@ from ironclaw.sandbox.cgroups import Cgroups
 from ironclaw.sandbox.ids import IdRange
 from ironclaw.sandbox.outside import NAMESPACES, OutsideFacts, ProcessFacts
 from ironclaw.sandbox.seccomp import profile
+from ironclaw.sandbox.sharing import opened, set_points
 from ironclaw.sandbox.slotdir import checked_name
 from ironclaw.sandbox.spec import Spec, build_spec, spec_digest
 from ironclaw.sandbox.spec_check import Expected, check_spec
@@ -46,7 +47,7 @@ class FakeIsolator:
     def __init__(self, root: Path, *, clock: Clock | None = None) -> None:
         self._root = root
         self._clock = clock or ManualClock()
-        self._expected = Expected(profile("x86_64"))
+        self._expected = Expected(profile("x86_64"), own=(str(root),))
         self._lanes: dict[SlotId, int] = {}
         self._boxes: dict[SlotId, Box] = {}
         self._ends: dict[int, asyncio.Future[str]] = {}
@@ -84,9 +85,11 @@ class FakeIsolator:
 
     async def launch(self, spec: LaunchSpec) -> Box:
         """Record a blank box as running."""
-        oci = self._build(spec)
+        oci = await asyncio.to_thread(self._build, spec)
         if self.launch_error is not None:
             raise self.launch_error
+        names = [mount.name for mount in spec.mounts]
+        await asyncio.to_thread(set_points, spec.shared, names)
         self._next_pid += 1
         box = Box(spec.dir.slot, self._next_pid, self._next_pid * 7, self._digest(spec, oci))
         self._boxes[box.slot] = box
@@ -94,11 +97,15 @@ class FakeIsolator:
         self.launches.append(spec)
         return box
 
+    async def digest_for(self, spec: LaunchSpec) -> str:
+        """The digest that a launch of this would have now."""
+        return self._digest(spec, await asyncio.to_thread(self._build, spec))
+
     async def prove(self, box: Box, spec: LaunchSpec, inside: Facts) -> Receipt:
         """Compare the facts with the spec, by the real rules."""
         if self._boxes.get(box.slot) != box:
             raise PeerError(Code.BOX_BROKEN, "The sandbox ended before its launch was proven.")
-        oci = self._build(spec)
+        oci = await asyncio.to_thread(self._build, spec)
         evidence = posture.Evidence(
             oci, _sealed_outside(oci), inside, box.pid, box.pid, _NO_CGROUPS
         )
@@ -166,8 +173,12 @@ class FakeIsolator:
         return SlotDir(slot, path, os.geteuid(), os.geteuid() + 1, os.getegid())
 
     def _build(self, spec: LaunchSpec) -> Spec:
+        for mount in spec.mounts:
+            with opened(mount, own=(self._root,)):
+                pass
         oci = build_spec(spec, _IDS, self._expected.seccomp, cgroup=f"/ironclaw/{spec.dir.slot}")
-        check_spec(oci, self._expected)
+        shown = tuple((mount.path, mount.path) for mount in spec.mounts)
+        check_spec(oci, self._expected._replace(shown=shown))
         return oci
 
     def _digest(self, spec: LaunchSpec, oci: Spec) -> str:

@@ -8,6 +8,8 @@ Each makes its own slots and discards them.
 from __future__ import annotations
 
 import asyncio
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -15,7 +17,7 @@ import msgspec
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError, PolicyError
 from ironclaw.core.ids import AgentId, SlotId, new_id
-from ironclaw.domain.model import BoxLimits
+from ironclaw.domain.model import BoxLimits, SharedMount
 from ironclaw.domain.ports import Durable, LaunchSpec
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ async def prepared(
     limits: BoxLimits | None = None,
     name: str = "kit",
     agent: str = "kit",
+    mounts: tuple[SharedMount, ...] = (),
 ) -> LaunchSpec:
     """Make a slot and its durable directories, and the spec to launch them."""
     isolator = subject.isolator
@@ -71,7 +74,28 @@ async def prepared(
         memory=await isolator.durable(Durable.MEMORY, agent, lane=LANE),
         shared=await isolator.durable(Durable.SHARED, agent, lane=LANE),
         limits=limits or BoxLimits(),
+        mounts=mounts,
     )
+
+
+def shared(name: str, path: Path) -> SharedMount:
+    """Share the directory that is at a path now."""
+    found = path.stat()
+    return SharedMount(name=name, path=str(path), device=found.st_dev, inode=found.st_ino)
+
+
+def _made(path: Path) -> SharedMount:
+    path.mkdir()
+    return shared("docs", path)
+
+
+def _moved_away(path: Path) -> Path:
+    """Put another directory in its place; return a link to where it is now."""
+    path.rename(path.with_name("former"))
+    path.mkdir()
+    link = path.with_name("link")
+    link.symlink_to(path.with_name("former"))
+    return link
 
 
 async def launched(
@@ -263,6 +287,49 @@ async def digests_name_what_slots_share(subject: Subject) -> None:
     assert other.spec_digest != box_one.spec_digest
 
 
+async def a_digest_is_known_before_a_launch(subject: Subject) -> None:
+    """What a launch would be is told without one, and for a slot that runs something else."""
+    spec, box, _ = await launched(subject)
+    other = spec._replace(limits=BoxLimits(memory_bytes=300 * 1024 * 1024))
+    assert await subject.isolator.digest_for(spec) == box.spec_digest
+    assert await subject.isolator.digest_for(other) != box.spec_digest
+    await subject.isolator.discard(box.slot)
+
+
+async def a_shared_directory_is_the_approved_one(subject: Subject) -> None:
+    """It is part of the digest and has a place; whatever else is at its path is refused."""
+    with tempfile.TemporaryDirectory() as name:
+        docs = Path(name, "docs")
+        mount = _made(docs)
+        spec = await prepared(subject, mounts=(mount,))
+        await subject.arm(spec.dir)
+        box = await subject.isolator.launch(spec)
+        async with asyncio.timeout(WAIT_S):
+            await subject.isolator.prove(box, spec, await subject.hello(spec.dir))
+        assert await subject.isolator.digest_for(spec._replace(mounts=())) != box.spec_digest
+        assert (spec.shared / "docs").is_dir()
+        another = _moved_away(docs)
+        inside = await subject.isolator.durable(Durable.MEMORY, "kit", lane=LANE)
+        for wrong in (
+            mount,
+            msgspec.structs.replace(mount, path=str(another)),
+            msgspec.structs.replace(mount, path=str(docs.with_name("gone"))),
+            shared("memory", inside),
+            shared("all", Path("/")),
+        ):
+            try:
+                await subject.isolator.launch(spec._replace(mounts=(wrong,)))
+            except HostError as error:
+                assert error.code is Code.HOST_UNSUITED
+                assert wrong.name in error.message
+            else:
+                raise AssertionError(f"shared {wrong}")
+        await subject.isolator.discard(box.slot)
+        plain, second, _ = await launched(subject)
+        assert not (plain.shared / "docs").exists()
+        await subject.isolator.discard(second.slot)
+
+
 CHECKS: Final[dict[str, Callable[[Subject], Awaitable[None]]]] = {
     check.__name__: check
     for check in (
@@ -279,5 +346,7 @@ CHECKS: Final[dict[str, Callable[[Subject], Awaitable[None]]]] = {
         a_true_box_is_proven,
         a_false_box_is_not_proven,
         digests_name_what_slots_share,
+        a_digest_is_known_before_a_launch,
+        a_shared_directory_is_the_approved_one,
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ironclaw.core.ids import AgentId, SlotId
-from ironclaw.domain.model import BoxLimits
+from ironclaw.domain.model import BoxLimits, SharedMount
 from ironclaw.domain.ports import LaunchSpec, Rootfs, SlotDir
 from ironclaw.sandbox.ids import IdRange
 from ironclaw.sandbox.seccomp import profile
@@ -13,10 +13,26 @@ from ironclaw.sandbox.spec import Spec, build_spec
 from ironclaw.sandbox.spec_check import Expected
 
 IDS = IdRange(500_000_000, 65536, own=True)
-EXPECTED = Expected(profile("x86_64"))
+DOCS = SharedMount(name="docs", path="/view/bound/docs", device=1, inode=2)
+EXPECTED = Expected(
+    profile("x86_64"),
+    shown=(
+        ("/view/bound/docs", "/srv/people/docs"),
+        ("/view/bound/keys", "/var/lib/house/keys"),
+        ("/view/bound/lib", "/var/lib"),
+        ("/view/bound/all", "/"),
+        ("/view/bound/up", "/srv/../var/lib/house"),
+    ),
+    own=("/var/lib/house", "/run/house"),
+)
 
 
-def launch_spec(slot: str = "slt_a", *, limits: BoxLimits | None = None) -> LaunchSpec:
+def launch_spec(
+    slot: str = "slt_a",
+    *,
+    limits: BoxLimits | None = None,
+    mounts: tuple[SharedMount, ...] = (),
+) -> LaunchSpec:
     view = Path("/view")
     return LaunchSpec(
         dir=SlotDir(SlotId(slot), view / "slots" / slot, IDS.box_uid, IDS.airlock_uid, IDS.box_gid),
@@ -26,10 +42,15 @@ def launch_spec(slot: str = "slt_a", *, limits: BoxLimits | None = None) -> Laun
         memory=view / "bound/m/a",
         shared=view / "bound/s/a",
         limits=limits or BoxLimits(),
+        mounts=mounts,
     )
 
 
-def strong(slot: str = "slt_a", *, limits: BoxLimits | None = None) -> Spec:
-    return build_spec(
-        launch_spec(slot, limits=limits), IDS, EXPECTED.seccomp, cgroup=f"/ironclaw/{slot}"
-    )
+def strong(
+    slot: str = "slt_a",
+    *,
+    limits: BoxLimits | None = None,
+    mounts: tuple[SharedMount, ...] = (),
+) -> Spec:
+    launch = launch_spec(slot, limits=limits, mounts=mounts)
+    return build_spec(launch, IDS, EXPECTED.seccomp, cgroup=f"/ironclaw/{slot}")

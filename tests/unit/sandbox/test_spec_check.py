@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.sandbox.sealed_spec import EXPECTED, strong
+from tests.unit.sandbox.sealed_spec import DOCS, EXPECTED, strong
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError
@@ -220,6 +220,43 @@ def test_each_weaker_spec_is_refused_and_the_field_named(field: str, change: Any
     assert caught.value.code is Code.SPEC_TOO_WEAK
     assert field in caught.value.message
     assert caught.value.hint
+
+
+SHARED = "/shared/docs"
+WEAKER_SHARED: list[Any] = [
+    option(SHARED, "ro", "rw"),
+    option(SHARED, "nosuid"),
+    option(SHARED, "noexec"),
+    option(SHARED, "rprivate", "rshared"),
+    mount(SHARED, type="tmpfs"),
+    *(
+        mount(SHARED, destination=place)
+        for place in ("/docs", "/workspace/docs", "/shared/", "/shared/..", "/shared/a/b")
+    ),
+    *(mount(SHARED, destination=f"/shared/{name}") for name in ("Docs", "-a", "a\n", ".a")),
+    mount(SHARED, source="/view/bound/m/a"),
+    mount(SHARED, source="/view/bound/other"),
+    *(mount(SHARED, source=f"/view/bound/{name}") for name in ("keys", "lib", "all", "up")),
+    lambda s: _set(s, mounts=(s.mounts[-1], *s.mounts[:-1])),
+]
+
+
+def test_a_shared_directory_of_the_host_is_accepted() -> None:
+    spec = strong(mounts=(DOCS,))
+    check_spec(spec, EXPECTED)
+    assert spec.mounts[-1].destination == SHARED
+
+
+@pytest.mark.parametrize("change", WEAKER_SHARED)
+def test_a_shared_directory_is_read_only_in_its_place_and_foreign(change: Any) -> None:
+    with pytest.raises(PolicyError, match="mounts"):
+        check_spec(change(strong(mounts=(DOCS,))), EXPECTED)
+
+
+@pytest.mark.parametrize("lost", [{"shown": ()}, {"own": ()}])
+def test_what_is_not_known_of_a_shared_directory_is_refused(lost: Any) -> None:
+    with pytest.raises(PolicyError, match="mounts"):
+        check_spec(strong(mounts=(DOCS,)), EXPECTED._replace(**lost))
 
 
 def test_every_rule_has_a_spec_that_breaks_it() -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from ironclaw.core.errors import PolicyError
 from ironclaw.core.ids import AgentId, SlotId
-from ironclaw.domain.model import BoxLimits
+from ironclaw.domain.model import BoxLimits, SharedMount
 from ironclaw.domain.ports import LaunchSpec
 from ironclaw.prove.lab.opened import LANE
 from ironclaw.prove.model import Check, Twin
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 _replace = msgspec.structs.replace
 _REFUSED: Final = "refused"
+_SHARED_AT: Final = "/shared/spec"
+_SHARED_DIR: Final = "/srv/spec/shared"
+_HOUSE_DIR: Final = "/srv/spec/house"
+"""Names of directories; nobody looks whether they are there."""
 
 
 def _process(**changes: object) -> Callable[[Spec], Spec]:
@@ -77,6 +81,17 @@ def _writable_queue(spec: Spec) -> Spec:
 def _more_mounts(spec: Spec) -> Spec:
     host = Mount("/host", "bind", "/", ("rbind", "ro", "nosuid", "nodev", "noexec"))
     return _replace(spec, mounts=(*spec.mounts, host))
+
+
+def _shared(**changes: object) -> Callable[[Spec], Spec]:
+    """Change the mount of a shared directory."""
+    return lambda spec: _replace(
+        spec,
+        mounts=tuple(
+            _replace(mount, **changes) if mount.destination == _SHARED_AT else mount
+            for mount in spec.mounts
+        ),
+    )
 
 
 def _no_such_limit(spec: Spec) -> Spec:
@@ -135,6 +150,21 @@ _WEAKER: Final[dict[str, tuple[str, Callable[[Spec], Spec]]]] = {
 }
 _MORE: Final[dict[str, tuple[str, str, Callable[[Spec], Spec]]]] = {
     "mounts.queue_in_writable": ("mounts", "a writable inbound queue", _writable_queue),
+    "mounts.shared_writable": (
+        "mounts",
+        "a shared directory that is writable",
+        _shared(options=("rbind", "rprivate", "nosuid", "nodev", "noexec", "rw")),
+    ),
+    "mounts.shared_elsewhere": (
+        "mounts",
+        "a shared directory at another place",
+        _shared(destination="/workspace/spec"),
+    ),
+    "mounts.shared_own": (
+        "mounts",
+        "a directory of the house's own as a shared one",
+        _shared(source=_HOUSE_DIR),
+    ),
 }
 
 
@@ -246,10 +276,13 @@ def _built(lab: Lab, limits: BoxLimits) -> tuple[Spec, Expected]:
         memory=state / "memory" / "spec",
         shared=state / "shared" / "spec",
         limits=limits,
+        mounts=(SharedMount(name="spec", path=_SHARED_DIR, device=0, inode=0),),
     )
     seccomp = profile(platform.machine())
     spec = build_spec(launch, ids, seccomp, cgroup="/ironclaw/slt_spec")
-    return spec, spec_check.Expected(seccomp)
+    # Nothing is bound here, so every directory is shown as itself.
+    shown = tuple((each, each) for each in (_SHARED_DIR, _HOUSE_DIR))
+    return spec, spec_check.Expected(seccomp, shown=shown, own=(_HOUSE_DIR,))
 
 
 SPEC: Final = _SpecStage()
