@@ -1,6 +1,6 @@
 """What a fresh box is told: setup, the conversation so far, the backlog; cut to the wall's limits.
 
-Pure functions over domain values.
+Pure functions over domain values, and the one that publishes what they make.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ironclaw.domain.model import Agent, Message
-    from ironclaw.domain.ports import Resume
+    from ironclaw.domain.ports import AirlockLink, Resume
     from ironclaw.services.parts import SessionLimits
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import InboundBody
@@ -28,15 +28,7 @@ BATCH_RECORDS: Final = 128
 
 def first_records(agent: Agent, past: Resume, limits: SessionLimits) -> list[InboundBody]:
     """Setup and history of a fresh box, in the order in which it must read them."""
-    bodies: list[InboundBody] = [
-        records.Setup(
-            agent=agent.name,
-            persona=agent.persona,
-            tools=agent.tools,
-            max_steps=agent.max_steps,
-            context_bytes=limits.context_bytes,
-        )
-    ]
+    bodies: list[InboundBody] = [setup_record(agent, limits)]
     bodies += [records.History(entries=part) for part in _parts(past.entries)]
     if past.turn is not None:
         # An open turn is small (one turn's steps), so it is one record whatever it holds.
@@ -44,6 +36,17 @@ def first_records(agent: Agent, past: Resume, limits: SessionLimits) -> list[Inb
             records.History(entries=past.turn_entries, turn=past.turn, index=past.turn_index)
         )
     return bodies
+
+
+def setup_record(agent: Agent, limits: SessionLimits) -> records.Setup:
+    """Who the agent is and what it may use: the first record of a box, and each time it changes."""
+    return records.Setup(
+        agent=agent.name,
+        persona=agent.persona,
+        tools=agent.tools,
+        max_steps=agent.max_steps,
+        context_bytes=limits.context_bytes,
+    )
 
 
 def message_record(message: Message) -> records.Message:
@@ -70,6 +73,12 @@ def batches(bodies: Sequence[InboundBody]) -> Iterator[list[InboundBody]]:
         size += length
     if batch:
         yield batch
+
+
+async def publish(link: AirlockLink, bodies: Sequence[InboundBody]) -> None:
+    """Publish records, in as few segments as hold them."""
+    for batch in batches(bodies):
+        await link.publish(batch)
 
 
 def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:

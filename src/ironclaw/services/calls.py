@@ -30,7 +30,7 @@ class ModelCalls:
     Args:
         slot: Whose box; its link may be replaced.
         session: The session it is claimed by.
-        agent: Whose provider is asked.
+        agent: Gives the agent whose provider is asked, as it is now.
         parts: The model service, and who is shown the words as they come.
         tasks: The life's tasks.
         message: The message of that id that is with the box, if it is.
@@ -41,7 +41,7 @@ class ModelCalls:
         *,
         slot: Slot,
         session: SessionId,
-        agent: Agent,
+        agent: Callable[[], Agent],
         parts: SessionParts,
         tasks: Tasks,
         message: Callable[[MessageId], Message | None],
@@ -79,7 +79,7 @@ class ModelCalls:
     async def _generate(self, ask: Generate) -> None:
         link = self._slot.link
         shown = self._message(MessageId(ask.turn))
-        stream = self._parts.models.generate(self._agent, self._session, ask)
+        stream = self._parts.models.generate(self._agent(), self._session, ask)
         async with contextlib.aclosing(stream) as events:
             async for event in events:
                 if not isinstance(event, Delta):

@@ -9,7 +9,7 @@ where the ledger stands. Everything published may repeat; the box ignores messag
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PeerError
@@ -19,6 +19,7 @@ from ironclaw.core.tasks import Tasks
 from ironclaw.domain import disk
 from ironclaw.domain.ports import (
     Asked,
+    AskedTool,
     BoxArrived,
     BoxGone,
     BoxHung,
@@ -27,59 +28,30 @@ from ironclaw.domain.ports import (
     Outbound,
     Tampered,
 )
-from ironclaw.services.briefing import batches, first_records, message_record
+from ironclaw.services.briefing import message_record, publish
 from ironclaw.services.calls import ModelCalls
+from ironclaw.services.ends import NO_MEMORY, End, note_failures
+from ironclaw.services.setups import Setups
+from ironclaw.services.tool_calls import ToolCalls
 from ironclaw_contract.records import Trouble
 from ironclaw_contract.rpc import Cancel, Generate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ironclaw.domain.disk import Over
-    from ironclaw.domain.model import Agent, Delivery, Message, Session
-    from ironclaw.domain.ports import AirlockLink, LinkEvent
+    from ironclaw.domain.model import Agent, Message, Session
+    from ironclaw.domain.ports import LinkEvent
+    from ironclaw.services.ends import Reason
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.slots import Slot
-    from ironclaw_contract.records import InboundBody
 
 RECONNECT_S: Final = 15.0
 """How long a box may be without a bell before it counts as gone."""
 MAX_RELINKS: Final = 5
 """Airlocks that may die in one life; over it the box is replaced as well."""
 
-Reason = Literal[
-    "idle",
-    "retired",
-    "stopped",
-    "ended",
-    "gone",
-    "hung",
-    "tamper",
-    "trouble",
-    "memory",
-    "disk",
-    "bug",
-]
-
-_NO_MEMORY: Final = (
-    "The agent took more memory than it may ({} MiB): it was stopped. Send it less at once, or "
-    "something else."
-)
-
 _log = get_logger("life")
-
-
-class End(NamedTuple):
-    """How a life ended."""
-
-    reason: Reason
-    detail: str
-    progressed: bool
-    """At least one record of a turn was committed."""
-    words: str = ""
-    """What people are told, where this end is their answer."""
-    code: Code = Code.BOX_BROKEN
-    """What it is called on every surface, where it fails a message."""
 
 
 class Life:
@@ -104,7 +76,9 @@ class Life:
     ) -> None:
         self._slot = slot
         self._session = session
-        self._agent = agent
+        self._news = asyncio.Event()
+        """Pulsed when the box was briefed, and at the end: who waits for either looks again."""
+        self._setups = Setups(slot, agent, parts.limits)
         self._parts = parts
         self._changed = changed
         self._ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
@@ -127,6 +101,30 @@ class Life:
     def busy(self) -> bool:
         """Whether the box is being briefed or messages that want an answer are with it."""
         return not self._fed.is_set() or any(message.engage for message in self._sent.values())
+
+    @property
+    def slot(self) -> Slot:
+        """The slot that it lives in."""
+        return self._slot
+
+    def knows(self, agent: Agent) -> bool:
+        """Whether the box was told that the agent is this, or will never ask again."""
+        return self._setups.told == agent or self._ended.done()
+
+    async def update(self, agent: Agent) -> None:
+        """The agent is this from now on. Returns when the box has been told, or has ended.
+
+        Model calls, host tools and the time of a turn go by the new one at once.
+        """
+        former, self._setups.agent = self._setups.agent, agent
+        if agent.turn_s != former.turn_s and self.busy:
+            self._rest()
+        while not self.knows(self._setups.agent):
+            if self._fed.is_set():
+                await self._setups.tell()
+            else:
+                # It is being briefed, or its airlock is being replaced: that ends, or the life.
+                await self._news.wait()
 
     def wake(self, message: Message | None) -> None:
         """The ledger has something new for this session.
@@ -157,6 +155,7 @@ class Life:
             # What a box did before it hung is no reason to think that the next one will not.
             progressed = self._progressed and reason != "hung"
             self._ended.set_result(End(reason, detail, progressed, words, code))
+            self._pulse()
 
     async def run(self, *, adopted: bool) -> End:
         """Live until something ends it.
@@ -167,19 +166,33 @@ class Life:
         Raises:
             HostError: The session's key or its directories cannot be had.
         """
+        try:
+            return await self._run(adopted=adopted)
+        finally:
+            self._ended.cancel()
+            self._pulse()
+
+    async def _run(self, *, adopted: bool) -> End:
         self._parts.custodian.key(self._session.id)
         async with (
-            self._parts.guard.watching(self._slot, self._agent, self._over_disk),
+            self._parts.guard.watching(self._slot, self._setups.agent, self._over_disk),
             Tasks(f"life {self._session.id}", on_failure=self._broken) as tasks,
         ):
             self._tasks = tasks
             self._calls = ModelCalls(
                 slot=self._slot,
                 session=self._session.id,
-                agent=self._agent,
+                agent=lambda: self._setups.agent,
                 parts=self._parts,
                 tasks=tasks,
                 message=self._sent.get,
+            )
+            self._uses = ToolCalls(
+                slot=self._slot,
+                session=self._session.id,
+                agent=lambda: self._setups.agent,
+                tools=self._parts.tools,
+                tasks=tasks,
             )
             tasks.start(self._watch(), name="watch")
             # A task of its own: an airlock that hangs must not hold up the end.
@@ -222,8 +235,7 @@ class Life:
             self._session.id, limit_bytes=self._parts.limits.context_bytes
         )
         messages = await self._backlog()
-        bodies = [*first_records(self._agent, past, self._parts.limits)]
-        await _publish(self._slot.link, [*bodies, *map(message_record, messages)])
+        await self._setups.brief(past, messages)
         self._mark(messages)
         self._now_fed()
 
@@ -239,7 +251,7 @@ class Life:
             elif messages:
                 # Marked first: the answer may be back before `_publish` returns.
                 self._mark(messages)
-                await _publish(link, [message_record(message) for message in messages])
+                await publish(link, [message_record(message) for message in messages])
 
     async def _backlog(self) -> list[Message]:
         """What the ledger has and the box has not."""
@@ -269,14 +281,19 @@ class Life:
     def _now_fed(self) -> None:
         self._fed.set()
         self._rest()
+        self._pulse()
+
+    def _pulse(self) -> None:
+        self._news.set()
+        self._news.clear()
 
     # --- from the box -----------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         why = await self._parts.isolator.ended(self._slot.box)
         if why == "oom":
-            allowed = self._agent.limits.memory_bytes // 1024**2
-            self.end("memory", why, words=_NO_MEMORY.format(allowed), code=Code.BOX_OUT_OF_MEMORY)
+            allowed = self._setups.agent.limits.memory_bytes // 1024**2
+            self.end("memory", why, words=NO_MEMORY.format(allowed), code=Code.BOX_OUT_OF_MEMORY)
         else:
             self.end("ended", why)
 
@@ -300,6 +317,8 @@ class Life:
                 self._calls.ask(ask)
             case Asked(Cancel(call)):
                 self._calls.cancel(call)
+            case AskedTool(use):
+                self._uses.ask(use)
             case BoxArrived(hello):
                 await self._arrived(claimed=hello.claimed, in_seq=hello.in_seq)
             case KeyRead():
@@ -362,6 +381,7 @@ class Life:
             # It has a key, but nobody can say whether its briefing was ever published.
             self.end("gone", "the box was lost between claim and briefing")
         else:
+            await self._setups.tell()
             self._now_fed()
             self.wake(None)
 
@@ -378,6 +398,7 @@ class Life:
         session = await self._parts.registry.session(self._session.id)
         self._session = session
         await self._parts.slots.relink(self._slot)
+        self._setups.lose()
         await self._claim()
         self._await_bell()
 
@@ -390,16 +411,19 @@ class Life:
             self._timer = None
         self.idle_since = self._parts.clock.monotonic_s()
         loop = asyncio.get_running_loop()
-        limits = self._parts.limits
         if self.busy:
             # It may answer its watchdog and still never answer a person.
-            self._timer = loop.call_later(limits.turn_s, self._got_nothing_done)
+            self._timer = loop.call_later(self._turn_s, self._got_nothing_done)
         else:
-            self._timer = loop.call_later(limits.idle_stop_s, self.end, "idle")
+            self._timer = loop.call_later(self._parts.limits.idle_stop_s, self.end, "idle")
             self._changed()
 
+    @property
+    def _turn_s(self) -> float:
+        return self._setups.agent.turn_s or self._parts.limits.turn_s
+
     def _got_nothing_done(self) -> None:
-        detail = f"nothing done in {self._parts.limits.turn_s:.0f} s"
+        detail = f"nothing done in {self._turn_s:.0f} s"
         self.end("hung", detail, code=Code.BOX_HUNG)
 
     def _broken(self, name: str, error: BaseException) -> None:
@@ -409,15 +433,3 @@ class Life:
         else:
             _log.error("life_bug", task=name, exc_info=error)
             self.end("bug", type(error).__name__, code=Code.BUG)
-
-
-def note_failures(deliveries: Sequence[Delivery]) -> None:
-    """Log what people are told of failures: whose and why, never a word of it."""
-    for told in deliveries:
-        if told.is_error:
-            _log.warning("turn_failed", session=told.session, message=told.message, code=told.code)
-
-
-async def _publish(link: AirlockLink, bodies: Sequence[InboundBody]) -> None:
-    for batch in batches(bodies):
-        await link.publish(batch)

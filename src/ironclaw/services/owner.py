@@ -17,7 +17,8 @@ from ironclaw.core.errors import HostError, IronClawError, PeerError, PolicyErro
 from ironclaw.core.log import get_logger
 from ironclaw.domain.lifecycle import MAX_DELAY_S, Park, Rest, Retry, after_end
 from ironclaw.domain.model import SessionState
-from ironclaw.services.life import End, Life, note_failures
+from ironclaw.services.ends import End, note_failures
+from ironclaw.services.life import Life
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -83,6 +84,11 @@ class Owner:
         self._starting: asyncio.Timeout | None = None
         """While a box is being made: what ends that at once."""
         self._has_place = False
+        self._agent: Agent | None = None
+        """As it was last heard of."""
+        self._refreshes = 0
+        self._is_over = asyncio.Event()
+        """Set when the slot of the last life is gone."""
         self.agent_id: AgentId | None = None
         self.woken = False
 
@@ -110,6 +116,35 @@ class Owner:
         self.woken = True
         if self._life is not None:
             self._life.wake(message)
+
+    async def refresh(self, agent: Agent) -> None:
+        """An agent has changed: tell the box, or replace one that would be launched otherwise now.
+
+        A turn that was under way goes on in the fresh box, from its transcript. Returns when no box
+        is left that does not know, or that is what it should not be.
+        """
+        # Whatever is read of the registry at this moment is read once more.
+        self._refreshes += 1
+        if self.agent_id != agent.id:
+            return
+        self._agent = agent
+        if agent.archived:
+            await self.stop()
+            return
+        # One that is still being made is looked at before it gets its key.
+        if (life := self._life) is None:
+            return
+        if self._parts.slots.fits(life.slot, agent):
+            await life.update(agent)
+        else:
+            over = self._is_over
+            life.end("replaced")
+            await over.wait()
+
+    def is_at(self, agent: Agent) -> bool:
+        """Whether no box is left that `refresh` would change."""
+        life = self._life
+        return life is None or (life.knows(agent) and self._parts.slots.fits(life.slot, agent))
 
     async def stop(self) -> None:
         """Kill the box now and fail what it was working on; returns when it is dead."""
@@ -155,7 +190,7 @@ class Owner:
             if end is None:
                 break
             _log.info("box_ended", session=self._id, reason=end.reason, detail=end.detail)
-            if end.reason in {"idle", "retired", "stopped"}:
+            if end.reason in {"idle", "retired", "replaced", "stopped"}:
                 # No failure of the box; a message may have come at this very moment.
                 failures = 0
                 continue
@@ -185,8 +220,11 @@ class Owner:
     async def _look(self) -> tuple[Session, Agent] | None:
         """What there is to work on; None when there is nothing, or nothing may be done."""
         session = await self._parts.registry.session(self._id)
-        agent = await self._parts.registry.agent(session.agent)
-        self.agent_id = agent.id
+        self.agent_id = session.agent
+        agent = await self._look_at_agent(session.agent)
+        if session.state is SessionState.FORGOTTEN:
+            # Nothing of it can be read, and nobody is told anything.
+            return None
         if session.state is not SessionState.ACTIVE:
             await self._fail(f"This conversation is closed: {session.reason}.", Code.QUARANTINED)
             return None
@@ -195,6 +233,14 @@ class Owner:
             return None
         has_work = self._adopted is not None or await self._has_pending()
         return (session, agent) if has_work else None
+
+    async def _look_at_agent(self, agent_id: AgentId) -> Agent:
+        while True:
+            refreshes = self._refreshes
+            agent = await self._parts.registry.agent(agent_id)
+            if refreshes == self._refreshes:
+                self._agent = agent
+                return agent
 
     async def _one_life(self, session: Session, agent: Agent) -> End | None:
         """One box from start to end; None when a failure has been told to people already."""
@@ -207,13 +253,19 @@ class Owner:
             async with asyncio.timeout(None) as self._starting:
                 if adopted is not None:
                     self._has_place = True
-                    slot = await self._parts.slots.adopt(adopted, workspace=session.workspace)
+                    workspace = session.workspace
+                    slot = await self._parts.slots.adopt(adopted, agent, workspace=workspace)
                 else:
                     await self._make_room()
                     self._has_place = True
                     slot = await self._parts.slots.take(agent, workspace=session.workspace)
                     session = await self._bind(session, slot)
             self._starting = None
+            agent = self._agent or agent
+            if agent.archived or not self._parts.slots.fits(slot, agent):
+                # The agent changed while it was made: nothing was given to it yet.
+                return End("replaced", "the agent changed", progressed=False)
+            self._is_over = asyncio.Event()
             self._life = Life(
                 slot=slot,
                 session=session,
@@ -234,6 +286,7 @@ class Owner:
                     await self._parts.slots.release(slot)
             finally:
                 self._life = None
+                self._is_over.set()
                 self._has_place = False
                 self._changed()
 
@@ -278,6 +331,9 @@ class Owner:
         self._parts.announce.due()
 
     async def _fail(self, text: str, code: Code) -> None:
+        session = await self._parts.registry.session(self._id)
+        if session.state is SessionState.FORGOTTEN:
+            return
         for message in await self._parts.ledger.backlog(self._id):
             if message.engage:
                 failed = await self._parts.ledger.fail_message(message.id, text=text, code=code)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ironclaw_contract.rpc import Used
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from ironclaw.services.disk_guard import DiskGuard
     from ironclaw.services.receipts import Receipts
     from ironclaw.services.slots import Slots
-    from ironclaw_contract.rpc import Generate, ModelTell
+    from ironclaw_contract.rpc import Generate, ModelTell, Use
 
 
 class Registry(Protocol):
@@ -45,6 +47,26 @@ class Models(Protocol):
     ) -> AsyncGenerator[ModelTell, None]:
         """As `ModelProvider.generate`."""
         ...
+
+
+class HostTools(Protocol):
+    """What agents do through the host: `services.host_tools`."""
+
+    async def use(self, agent: AgentId, session: SessionId, use: Use) -> Used:
+        """Carry out one use of a host tool that the agent holds, and say what came of it.
+
+        A use whose key came before in this session has been done: it is answered, not repeated.
+        """
+        ...
+
+
+class NoHostTools:
+    """Host tools of a house that has none."""
+
+    async def use(self, agent: AgentId, session: SessionId, use: Use) -> Used:
+        """Say so."""
+        del agent, session
+        return Used(use.call, "there is no such tool here", is_error=True)
 
 
 class Announce(Protocol):
@@ -108,3 +130,4 @@ class SessionParts(NamedTuple):
     clock: Clock
     guard: DiskGuard
     limits: SessionLimits
+    tools: HostTools = NoHostTools()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal
 
-from ironclaw.core.errors import IronClawError
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, IronClawError
 from ironclaw.core.log import get_logger
 from ironclaw.domain.model import SessionState
 from ironclaw.services.owner import Owner
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.core.tasks import Tasks
-    from ironclaw.domain.model import Agent, Message
+    from ironclaw.domain.model import Agent, Message, Session
     from ironclaw.domain.ports import Box
     from ironclaw.services.parts import SessionParts
 
@@ -72,10 +73,14 @@ class Sessions:
         owner.wake(message)
 
     async def adopt(self, boxes: list[Box]) -> None:
-        """After a restart: take over the boxes that still run, end those nobody needs."""
+        """After a restart: take over the boxes that still run, end those nobody needs.
+
+        A box that would be launched otherwise now is ended too: its agent may have changed while
+        nobody was there to replace it. What waits for it goes on in a fresh one.
+        """
         for box in boxes:
             session = await self._parts.registry.session_of_slot(box.slot)
-            if session is None or session.state is not SessionState.ACTIVE:
+            if session is None or not await self._is_wanted(box, session):
                 await self._parts.isolator.discard(box.slot)
                 continue
             _log.info("box_adopted", session=session.id, slot=box.slot)
@@ -91,6 +96,58 @@ class Sessions:
         """Kill every box of an agent."""
         await self._end(owner.stop() for owner in self._of(agent.id))
 
+    async def refresh(self, agent: Agent) -> None:
+        """An agent has changed: bring its boxes, blank ones too, to what it is now.
+
+        Returns when every running box has been told or replaced, and what was taken from the agent
+        is gone from all of them. Idempotent.
+
+        Args:
+            agent: As it is in the registry now.
+
+        Raises:
+            IronClawError: A box could not be told or ended; it may be called again.
+        """
+        slots = self._parts.slots
+        blank = slots.drop(agent.id) if agent.archived else slots.refresh(agent)
+        await self._end([blank, *(owner.refresh(agent) for owner in self._of(agent.id))])
+
+    def is_at(self, agent: Agent) -> bool:
+        """Whether `refresh` would change nothing."""
+        slots = self._parts.slots
+        if agent.archived:
+            has_box = any(owner.has_box for owner in self._of(agent.id))
+            return not has_box and not slots.are_kept(agent.id)
+        return slots.are_fitting(agent) and all(o.is_at(agent) for o in self._of(agent.id))
+
+    async def forget(self, session: SessionId) -> None:
+        """End the box of a session that is forgotten; destroy its keys and its workspace.
+
+        Each step may be repeated, so it may be called again whatever became of the first time.
+
+        Raises:
+            UserError: `NOT_FOUND`.
+            HostError: Something of the workspace does not go (`AIRLOCK_FAILED`), or the store.
+        """
+        if (owner := self._owners.get(session)) is not None:
+            await owner.retire()
+        row = await self._parts.registry.session(session)
+        await self._parts.custodian.forget(session)
+        if row.workspace:
+            agent = await self._parts.registry.agent(row.agent)
+            await self._parts.slots.erase(row.workspace, agent)
+
+    def is_forgotten(self, session: SessionId) -> bool:
+        """Whether the session has no box and no key."""
+        owner = self._owners.get(session)
+        if owner is not None and owner.has_box:
+            return False
+        try:
+            self._parts.custodian.key(session)
+        except HostError as error:
+            return error.code is Code.KEY_UNUSABLE
+        return False
+
     async def make_room(self) -> None:
         """Wait until one more box may run; the longest idle one is let go for it."""
         while self.boxes >= self._parts.limits.max_boxes:
@@ -105,10 +162,22 @@ class Sessions:
         self._closed = True
         await self._end(owner.retire() for owner in self._owners.values())
 
+    async def _is_wanted(self, box: Box, session: Session) -> bool:
+        if session.state is not SessionState.ACTIVE:
+            return False
+        agent = await self._parts.registry.agent(session.agent)
+        return not agent.archived and await self._parts.slots.is_current(
+            box, agent, workspace=session.workspace
+        )
+
     async def _end(self, endings: Iterable[Coroutine[None, None, None]]) -> None:
+        """Do all at once, each to its end. Raises the first error of ours."""
+        errors: list[IronClawError] = []
         async with asyncio.TaskGroup() as group:
             for number, ending in enumerate(list(endings)):
-                group.create_task(ending, name=f"sessions/end {number}")
+                group.create_task(_noted(ending, errors), name=f"sessions/end {number}")
+        if errors:
+            raise errors[0]
 
     def _of(self, agent: AgentId) -> list[Owner]:
         return [owner for owner in self._owners.values() if owner.agent_id == agent]
@@ -139,3 +208,10 @@ class Sessions:
                 del self._owners[session]
                 if owner.woken and not self._closed:
                     self.wake(session)
+
+
+async def _noted(work: Coroutine[None, None, None], errors: list[IronClawError]) -> None:
+    try:
+        await work
+    except IronClawError as error:
+        errors.append(error)

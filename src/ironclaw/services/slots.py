@@ -60,7 +60,7 @@ class Slot:
         link: AirlockLink,
         receipt: Receipt | None,
         workspace: str,
-        made_of: object = None,
+        made_of: object,
     ) -> None:
         self.directory = directory
         self.box = box
@@ -69,7 +69,7 @@ class Slot:
         """None for an adopted slot: its receipt is stored already."""
         self.workspace = workspace
         self.made_of = made_of
-        """Image and limits it was launched with: a blank slot of others is stale."""
+        """What `Slots.fits` compares: a box that was made of something else is stale."""
 
     @property
     def id(self) -> SlotId:
@@ -128,6 +128,33 @@ class Slots:
         self._targets[agent.id] = agent
         self._refill(agent.id)
 
+    async def refresh(self, agent: Agent) -> None:
+        """The same, of an agent that has changed: blank slots that it would not get now are ended.
+
+        Returns when they are; the new ones are made meanwhile.
+        """
+        self.keep(agent)
+        waiting = self._blank.get(agent.id, deque())
+        kept = [slot for slot in waiting if self.fits(slot, agent)][: agent.pool_size]
+        ended = [slot for slot in waiting if slot not in kept]
+        for slot in ended:
+            waiting.remove(slot)
+        for slot in ended:
+            await self._release_blank(slot)
+        self._refill(agent.id)
+
+    def fits(self, slot: Slot, agent: Agent) -> bool:
+        """Whether a slot launched for this agent now would be the same."""
+        return slot.made_of == self._made_of(agent)
+
+    def are_fitting(self, agent: Agent) -> bool:
+        """Whether every blank slot of the agent is what would be launched now."""
+        return all(self.fits(slot, agent) for slot in self._blank.get(agent.id, ()))
+
+    def are_kept(self, agent: AgentId) -> bool:
+        """Whether blank slots of the agent are kept, or any is there."""
+        return agent in self._targets or bool(self._blank.get(agent))
+
     async def drop(self, agent: AgentId) -> None:
         """Stop keeping slots of this agent and end its blank ones: its spec has changed."""
         self._targets.pop(agent, None)
@@ -153,8 +180,23 @@ class Slots:
         self._refill(agent.id)
         return slot
 
-    async def adopt(self, box: Box, *, workspace: str) -> Slot:
+    async def is_current(self, box: Box, agent: Agent, *, workspace: str) -> bool:
+        """Whether a box that a former core made is what would be launched for its session now."""
+        try:
+            spec = await self._spec(agent, await self._isolator.reopen(box.slot), workspace)
+            return await self._isolator.digest_for(spec) == box.spec_digest
+        except IronClawError as error:
+            # Whatever it was launched from, it could not be launched now.
+            _log.warning("box_not_comparable", slot=box.slot, code=error.code)
+            return False
+
+    async def adopt(self, box: Box, agent: Agent, *, workspace: str) -> Slot:
         """Start an airlock on a slot that a former core made; its box runs on.
+
+        Args:
+            box: What runs; `is_current` has said so.
+            agent: Whose it is.
+            workspace: Name of its session's workspace.
 
         Raises:
             HostError: The slot's directories or the airlock failed; the box is gone then.
@@ -171,6 +213,7 @@ class Slots:
             link=link,
             receipt=None,
             workspace=workspace,
+            made_of=self._made_of(agent),
         )
 
     async def relink(self, slot: Slot) -> None:
@@ -184,6 +227,19 @@ class Slots:
             await self._isolator.discard(slot.id)
         finally:
             await slot.link.close()
+
+    async def erase(self, workspace: str, agent: Agent) -> None:
+        """Remove a workspace and all that is in it; nothing runs on it any more. Idempotent.
+
+        What a box left there may be anything: a confined process with the box's own id empties it.
+
+        Raises:
+            HostError: `AIRLOCK_FAILED`: something in it does not go.
+        """
+        path = await self._isolator.durable(Durable.WORKSPACE, workspace, lane=agent.lane)
+        owner = await asyncio.to_thread(path.lstat)
+        await self._airlocks.sweep_path(path, uid=owner.st_uid, gid=owner.st_gid)
+        await self._isolator.remove_empty(Durable.WORKSPACE, workspace)
 
     async def close(self) -> None:
         """End every blank slot."""
@@ -227,7 +283,7 @@ class Slots:
                     weaker=(*proof.weaker, *in_words(link.missing)),
                 ),
                 workspace=workspace or name,
-                made_of=(spec.rootfs.digest, spec.limits),
+                made_of=(spec.rootfs.digest, spec.limits, spec.mounts),
             )
 
     async def _airlock(self, directory: SlotDir) -> AirlockLink:
@@ -255,11 +311,14 @@ class Slots:
         waiting = self._blank.get(agent.id)
         while waiting:
             slot = waiting.popleft()
-            if slot.made_of == (self._rootfs().digest, agent.limits):
+            if self.fits(slot, agent):
                 return slot
             _log.info("stale_slot_ended", agent=agent.id, slot=slot.id)
             self._tasks.start(self._release_blank(slot), name=f"stale {slot.id}")
         return None
+
+    def _made_of(self, agent: Agent) -> object:
+        return (self._rootfs().digest, agent.limits, agent.mounts)
 
     async def _release_blank(self, slot: Slot) -> None:
         """End a slot that no session ever had, and its workspace if nothing is in it."""
@@ -310,6 +369,7 @@ class Slots:
             memory=await durable(Durable.MEMORY, agent.id, lane=agent.lane),
             shared=await durable(Durable.SHARED, agent.id, lane=agent.lane),
             limits=agent.limits,
+            mounts=agent.mounts,
         )
 
     def _refill(self, agent: AgentId) -> None:
@@ -328,6 +388,10 @@ class Slots:
                 if not self._wanted(agent_id):
                     await self._release_blank(slot)
                     return
+                if not self.fits(slot, self._targets[agent_id]):
+                    # The agent changed while it was made.
+                    await self._release_blank(slot)
+                    continue
                 # Asked for again: `drop` may have taken the former queue away meanwhile.
                 self._blank.setdefault(agent_id, deque()).append(slot)
                 self._tasks.start(self._guard(agent_id, slot), name=f"guard {slot.id}")

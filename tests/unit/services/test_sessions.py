@@ -254,7 +254,7 @@ async def test_a_running_box_is_adopted_and_remembers(open_core: OpenCore):
     said = await after.answered(talk, 2)
     assert 'I remember 1 earlier message: the first was "one"' in said[1]
     assert len(after.isolator.launches) == 1
-    assert len(after.box().setups) == 1
+    assert len(after.box().setups) == 2
 
 
 async def test_an_answer_that_was_not_committed_is_taken_in_after_the_restart(open_core: OpenCore):
