@@ -5,24 +5,26 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-import apsw
 import msgspec
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, new_id
 from ironclaw.domain.acting import acting
-from ironclaw.domain.audit import AuditEntry, AuditEvent
+from ironclaw.domain.changes.base import NewAgent, SetArchived
 from ironclaw.domain.model import Agent, BoxLimits
-from ironclaw.store.audit_rows import append
+from ironclaw.store.change_ops import Cause, execute
 from ironclaw.store.rows import Memory, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import apsw
+
     from ironclaw.core.clock import Clock
     from ironclaw.store.engine import Store
 
+AGENT: Final = "SELECT lane, archived, body FROM agent"
 _NAME: Final = re.compile(r"\A[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _TOOL: Final = re.compile(r"\A[a-z][a-z0-9_]{0,127}\Z")
 _MAX_TOOLS: Final = 128
@@ -67,24 +69,12 @@ class AgentRows(Rows):
             pool_size=pool_size,
             created_ms=self._clock.now_ms(),
         )
-        entry = AuditEntry(event=AuditEvent.AGENT_CREATED, agent=agent.id, name=name)
-        by = acting()
+        cause = Cause(agent.created_ms, acting())
 
         def work(db: apsw.Connection) -> Agent:
-            try:
-                db.execute(
-                    "INSERT INTO agent (id, name, body) VALUES (?, ?, ?)",
-                    (agent.id, name, msgspec.msgpack.encode(agent)),
-                )
-            except apsw.ConstraintError as error:
-                raise UserError(
-                    Code.CONFLICT,
-                    f"There is an agent named {name} already.",
-                    hint="Choose another name: `ironclaw agent list` shows those taken.",
-                ) from error
-            made = msgspec.structs.replace(agent, lane=db.last_insert_rowid())
-            append(db, entry, at_ms=agent.created_ms, by=by)
-            return made
+            execute(db, NewAgent(agent), cause)
+            (row,) = list(db.execute(f"{AGENT} WHERE id = ?", (agent.id,)))
+            return as_agent(*row)
 
         return await self._change(work)
 
@@ -92,7 +82,7 @@ class AgentRows(Rows):
         """Agents by name; those that are archived too when asked for. Raises HostError."""
 
         def work(db: apsw.Connection) -> list[Agent]:
-            rows = db.execute("SELECT lane, archived, body FROM agent ORDER BY name, lane")
+            rows = db.execute(f"{AGENT} ORDER BY name, lane")
             return [as_agent(*row) for row in rows]
 
         found = await self._store.read(work)
@@ -111,8 +101,7 @@ class AgentRows(Rows):
 
         def work(db: apsw.Connection) -> Agent | None:
             row = db.execute(
-                "SELECT lane, archived, body FROM agent WHERE id = ?1 OR (name = ?1 AND"
-                " archived = 0) ORDER BY archived LIMIT 1",
+                f"{AGENT} WHERE id = ?1 OR (name = ?1 AND archived = 0) ORDER BY archived LIMIT 1",
                 (ref,),
             ).fetchone()
             return None if row is None else as_agent(*row)
@@ -135,15 +124,8 @@ class AgentRows(Rows):
             HostError: From the store.
         """
         agent = await self.agent(ref)
-        entry = AuditEntry(event=AuditEvent.AGENT_ARCHIVED, agent=agent.id, name=agent.name)
-        now, by = self._clock.now_ms(), acting()
-
-        def work(db: apsw.Connection) -> None:
-            db.execute("UPDATE agent SET archived = 1 WHERE id = ? AND archived = 0", (agent.id,))
-            if db.changes():
-                append(db, entry, at_ms=now, by=by)
-
-        await self._change(work)
+        cause = Cause(self._clock.now_ms(), acting())
+        await self._change(lambda db: execute(db, SetArchived(agent.id, archived=True), cause))
         return msgspec.structs.replace(agent, archived=True)
 
 

@@ -34,7 +34,6 @@ from ironclaw.domain.model import UnknownSender
 from ironclaw.store import person_links
 from ironclaw.store.audit_rows import append
 from ironclaw.store.forgetting import forget
-from ironclaw.store.task_rows import drop_task, put_task
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId, ChatId
@@ -286,10 +285,20 @@ def _put_person(db: apsw.Connection, op: PutPerson, cause: Cause) -> bool:
 
 
 def _put_task(db: apsw.Connection, task: Task, cause: Cause) -> bool:
-    before = db.total_changes()
     # When it is due is the scheduler's to say.
-    put_task(db, task, next_ms=None)
-    if db.total_changes() == before:
+    try:
+        db.execute(
+            "INSERT INTO task (id, agent, name, body) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (id) DO NOTHING",
+            (task.id, task.agent, task.name, msgspec.msgpack.encode(task)),
+        )
+    except apsw.ConstraintError as error:
+        raise UserError(
+            Code.CONFLICT,
+            f"The agent has a task named {task.name} already, or is not there.",
+            hint="Choose another name: `ironclaw task list` shows those taken.",
+        ) from error
+    if not db.changes():
         return False
     cause.tell(
         db,
@@ -299,10 +308,10 @@ def _put_task(db: apsw.Connection, task: Task, cause: Cause) -> bool:
 
 
 def _drop_task(db: apsw.Connection, op: DropTask, cause: Cause) -> bool:
-    row = db.execute("SELECT agent, name FROM task WHERE id = ?", (op.task,)).fetchone()
+    row = db.execute("DELETE FROM task WHERE id = ? RETURNING agent, name", (op.task,)).fetchone()
     if row is None:
         return False
-    drop_task(db, op.task)
+    db.execute("DELETE FROM task_run WHERE task = ?", (op.task,))
     cause.tell(
         db, AuditEntry(event=AuditEvent.TASK_REMOVED, task=op.task, agent=row[0], name=row[1])
     )

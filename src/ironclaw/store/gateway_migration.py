@@ -187,14 +187,18 @@ CREATE TABLE task (
   body BLOB NOT NULL,
   -- When it is due next; the scheduler fills it in, and it may be never.
   next_ms INTEGER,
+  planned INTEGER NOT NULL DEFAULT 0,
   UNIQUE (agent, name)
 ) STRICT;
 CREATE INDEX task_due ON task (next_ms) WHERE next_ms IS NOT NULL;
+CREATE INDEX task_unplanned ON task (id) WHERE planned = 0;
 
 CREATE TABLE task_run (
   task TEXT NOT NULL,
   due_ms INTEGER NOT NULL,
   at_ms INTEGER NOT NULL,
+  message TEXT,
+  code TEXT NOT NULL DEFAULT '',
   PRIMARY KEY (task, due_ms)
 ) STRICT, WITHOUT ROWID;
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import apsw
-
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChatId, WiringId, new_id
 from ironclaw.domain.acting import acting
-from ironclaw.domain.audit import AuditEntry, AuditEvent
+from ironclaw.domain.changes.base import DropWiring
 from ironclaw.domain.model import (
     Agent,
     Chat,
@@ -22,21 +20,23 @@ from ironclaw.domain.model import (
     Wiring,
 )
 from ironclaw.domain.routing import Place, compile_pattern
-from ironclaw.store.agent_rows import as_agent
-from ironclaw.store.audit_rows import append
+from ironclaw.store.agent_rows import AGENT, as_agent
+from ironclaw.store.change_ops import Cause, execute, put_wiring, set_strangers
 from ironclaw.store.rows import Memory, Rows
 
 if TYPE_CHECKING:
+    import apsw
+
     from ironclaw.core.clock import Clock
     from ironclaw.store.engine import Store
 
-_CHAT: Final = "SELECT id, channel, platform_id, title, unknown_sender FROM chat"
-_WIRING: Final = (
+CHAT: Final = "SELECT id, channel, platform_id, title, unknown_sender FROM chat"
+WIRING: Final = (
     "SELECT id, chat, agent, engage, pattern, sender_scope, ignored, partition, priority"
     " FROM wiring"
 )
 _LIVE_WIRINGS: Final = (
-    f"{_WIRING} WHERE chat = ? AND agent IN (SELECT id FROM agent WHERE archived = 0)"  # noqa: S608 - constants only
+    f"{WIRING} WHERE chat = ? AND agent IN (SELECT id FROM agent WHERE archived = 0)"  # noqa: S608 - constants only
     " ORDER BY priority DESC, id"
 )
 _MAX_PRIORITY: Final = 1_000_000
@@ -52,7 +52,7 @@ class WiringRows(Rows):
     async def chat(self, chat: ChatId) -> Chat:
         """One chat. Raises UserError (`NOT_FOUND`), HostError."""
         row = await self._store.read(
-            lambda db: db.execute(f"{_CHAT} WHERE id = ?", (chat,)).fetchone()
+            lambda db: db.execute(f"{CHAT} WHERE id = ?", (chat,)).fetchone()
         )
         if row is None:
             raise UserError(
@@ -60,7 +60,7 @@ class WiringRows(Rows):
                 f"There is no chat {chat[:80]!r}.",
                 hint="`ironclaw wiring list` shows those there are.",
             )
-        return _chat(*row)
+        return as_chat(*row)
 
     async def ensure_chat(
         self,
@@ -82,22 +82,16 @@ class WiringRows(Rows):
                 (new_id("cht"), channel, platform_id, title, unknown_sender.value),
             )
             found = list(
-                db.execute(f"{_CHAT} WHERE channel = ? AND platform_id = ?", (channel, platform_id))
+                db.execute(f"{CHAT} WHERE channel = ? AND platform_id = ?", (channel, platform_id))
             )
-            return _chat(*found[0])
+            return as_chat(*found[0])
 
         return await self._change(work)
 
     async def set_unknown_sender(self, chat: ChatId, policy: UnknownSender) -> None:
         """Change what happens to unknown senders of a chat. Raises HostError."""
-        entry = AuditEntry(event=AuditEvent.CHAT_POLICY, chat=chat, reason=policy.value)
-        now, by = self._clock.now_ms(), acting()
-
-        def work(db: apsw.Connection) -> None:
-            db.execute("UPDATE chat SET unknown_sender = ? WHERE id = ?", (policy.value, chat))
-            append(db, entry, at_ms=now, by=by)
-
-        await self._change(work)
+        cause = Cause(self._clock.now_ms(), acting())
+        await self._change(lambda db: set_strangers(db, chat, policy, cause))
 
     async def place(self, channel: str, platform_id: str) -> Place | None:
         """The chat of a place with its wirings; None when it is not known. Raises HostError."""
@@ -107,14 +101,14 @@ class WiringRows(Rows):
         generation = self._places.generation
 
         def work(db: apsw.Connection) -> Place | None:
-            row = db.execute(f"{_CHAT} WHERE channel = ? AND platform_id = ?", name).fetchone()
+            row = db.execute(f"{CHAT} WHERE channel = ? AND platform_id = ?", name).fetchone()
             if row is None:
                 return None
             wirings = db.execute(
                 _LIVE_WIRINGS,
                 (row[0],),
             )
-            return Place(_chat(*row), tuple(_wiring(*wiring) for wiring in wirings))
+            return Place(as_chat(*row), tuple(as_wiring(*wiring) for wiring in wirings))
 
         place = await self._store.read(work)
         # Places nobody wired are not remembered: strangers could fill the memory with them.
@@ -158,76 +152,39 @@ class WiringRows(Rows):
             partition=partition,
             priority=priority,
         )
-        entry = AuditEntry(event=AuditEvent.WIRING_MADE, wiring=wiring.id, chat=chat, agent=agent)
-        now, by = self._clock.now_ms(), acting()
-
-        def work(db: apsw.Connection) -> Wiring:
-            try:
-                db.execute(
-                    "INSERT INTO wiring VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        wiring.id,
-                        chat,
-                        agent,
-                        engage.value,
-                        pattern,
-                        sender_scope.value,
-                        ignored.value,
-                        partition.value,
-                        priority,
-                    ),
-                )
-            except apsw.ConstraintError as error:
-                raise UserError(
-                    Code.NOT_FOUND,
-                    "The chat or the agent of this wiring does not exist.",
-                    hint="Make them first.",
-                ) from error
-            append(db, entry, at_ms=now, by=by)
-            return wiring
-
-        return await self._change(work)
+        cause = Cause(self._clock.now_ms(), acting())
+        await self._change(lambda db: put_wiring(db, wiring, cause))
+        return wiring
 
     async def wirings(self) -> list[tuple[Wiring, Chat, Agent]]:
         """All wirings with what they join. Raises HostError."""
 
         def work(db: apsw.Connection) -> list[tuple[Wiring, Chat, Agent]]:
-            chats = {row[0]: _chat(*row) for row in db.execute(_CHAT)}
-            agents = {
-                agent.id: agent
-                for row in db.execute("SELECT lane, archived, body FROM agent")
-                for agent in [as_agent(*row)]
-            }
-            rows = db.execute(f"{_WIRING} ORDER BY priority DESC, id")
-            found = [_wiring(*row) for row in rows]
+            chats = {row[0]: as_chat(*row) for row in db.execute(CHAT)}
+            agents = {agent.id: agent for row in db.execute(AGENT) for agent in [as_agent(*row)]}
+            rows = db.execute(f"{WIRING} ORDER BY priority DESC, id")
+            found = [as_wiring(*row) for row in rows]
             return [(wiring, chats[wiring.chat], agents[wiring.agent]) for wiring in found]
 
         return await self._store.read(work)
 
     async def delete_wiring(self, wiring: WiringId) -> None:
         """Remove a wiring. Raises UserError (`NOT_FOUND`), HostError."""
-        now, by = self._clock.now_ms(), acting()
+        cause = Cause(self._clock.now_ms(), acting())
 
         def work(db: apsw.Connection) -> None:
-            gone = db.execute(
-                "DELETE FROM wiring WHERE id = ? RETURNING chat, agent", (wiring,)
-            ).fetchone()
-            if gone is None:
+            if not execute(db, DropWiring(wiring), cause):
                 raise UserError(
                     Code.NOT_FOUND,
                     f"There is no wiring {wiring[:80]!r}.",
                     hint="`ironclaw wiring list` shows those there are.",
                 )
-            db.execute("DELETE FROM sticky WHERE wiring = ?", (wiring,))
-            entry = AuditEntry(
-                event=AuditEvent.WIRING_REMOVED, wiring=wiring, chat=gone[0], agent=gone[1]
-            )
-            append(db, entry, at_ms=now, by=by)
 
         await self._change(work)
 
 
-def _chat(id_: str, channel: str, platform_id: str, title: str, unknown_sender: str) -> Chat:
+def as_chat(id_: str, channel: str, platform_id: str, title: str, unknown_sender: str) -> Chat:
+    """A row of `CHAT` as a value."""
     return Chat(
         id=ChatId(id_),
         channel=channel,
@@ -237,7 +194,7 @@ def _chat(id_: str, channel: str, platform_id: str, title: str, unknown_sender: 
     )
 
 
-def _wiring(  # noqa: PLR0917 - the columns, in their order
+def as_wiring(  # noqa: PLR0917 - the columns, in their order
     id_: str,
     chat: str,
     agent: str,
@@ -248,6 +205,7 @@ def _wiring(  # noqa: PLR0917 - the columns, in their order
     partition: str,
     priority: int,
 ) -> Wiring:
+    """A row of `WIRING` as a value."""
     return Wiring(
         id=WiringId(id_),
         chat=ChatId(chat),

@@ -99,8 +99,7 @@ async def test_a_store_of_before_receipts_were_signed_is_taken_over_without_them
     """Nobody adopts the box of an unsigned launch; what people said is all there."""
     with monkeypatch.context() as patch:
         patch.setattr("ironclaw.store.migrations.MIGRATIONS", MIGRATIONS[:1])
-        for rows in ("agent_rows", "wiring_rows", "standing_rows"):
-            patch.setattr(f"ironclaw.store.{rows}.append", lambda *_args, **_named: None)
+        patch.setattr("ironclaw.store.change_ops.append", lambda *_args, **_named: None)
         async with open_core_store(tmp_path) as core:
             talk = await core.begin()
             heard = await talk.hear("remember me")

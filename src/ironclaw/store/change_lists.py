@@ -1,0 +1,70 @@
+"""Lists of changes, each read from the end of an index. Used inside transactions only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal
+
+from ironclaw.core.ids import ChangeId, GrantId
+from ironclaw.services.gateway.rows import Due
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import apsw
+
+    from ironclaw.domain.change import Status
+
+_NEWEST: Final = " ORDER BY n DESC LIMIT ?"
+_EXPIRES: Final = (
+    "SELECT expires_ms, 'expire', id, NULL FROM change WHERE status = 'pending'"
+    " ORDER BY expires_ms LIMIT 1"
+)
+_ESCALATES: Final = (
+    "SELECT escalate_ms, 'escalate', id, NULL FROM change WHERE status = 'pending'"
+    " AND escalated = 0 ORDER BY escalate_ms LIMIT 1"
+)
+_ENDS: Final = (
+    "SELECT expires_ms, 'end', change, id FROM grant_ WHERE ended_ms IS NULL"
+    " AND expires_ms IS NOT NULL ORDER BY expires_ms LIMIT 1"
+)
+_UNFINISHED: Final = (
+    "SELECT n, id FROM change WHERE status = 'approved'",
+    "SELECT n, id FROM change WHERE status = 'applied'",
+    "SELECT n, id FROM change WHERE unreached IS NOT NULL",
+)
+
+
+def next_due(db: apsw.Connection) -> Due | None:
+    """What comes first of all that happens by itself."""
+    rows = [row for query in (_EXPIRES, _ESCALATES, _ENDS) for row in db.execute(query)]
+    if not rows:
+        return None
+    at_ms, what, change, grant = min(rows, key=lambda row: int(row[0]))
+    return Due(at_ms, what, ChangeId(change), None if grant is None else GrantId(grant))
+
+
+def unfinished(db: apsw.Connection) -> list[ChangeId]:
+    """Changes of which the running system may have to be told, oldest first."""
+    found = {row for query in _UNFINISHED for row in db.execute(query)}
+    return [ChangeId(id_) for _, id_ in sorted(found)]
+
+
+def newest(
+    db: apsw.Connection,
+    column: Literal["agent", "asker"],
+    values: Iterable[str] | None,
+    statuses: Iterable[Status],
+    limit: int,
+) -> Iterator[int]:
+    """Numbers of changes with one of those values and statuses, from each index its newest.
+
+    One query for each pair: asked for together, SQLite would have to sort them all.
+    """
+    for status in statuses:
+        if values is None:
+            query = f"SELECT n FROM change WHERE status = ?{_NEWEST}"  # noqa: S608 - a constant
+            yield from (n for (n,) in db.execute(query, (status.value, limit)))
+            continue
+        query = f"SELECT n FROM change WHERE {column} = ? AND status = ?{_NEWEST}"  # noqa: S608 - two names
+        for value in values:
+            yield from (n for (n,) in db.execute(query, (value, status.value, limit)))

@@ -1,0 +1,145 @@
+"""One step of the gateway in its transaction: what it is told, and what it has written.
+
+load -> step -> write: change, decision -> audit -> ops -> status, grant, denials, event
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.domain.audit import CORE
+from ironclaw.domain.change import Status
+from ironclaw.domain.gateway import Loaded, Write, tag_of
+from ironclaw.services.gateway.rows import Written
+from ironclaw.store import change_record as record
+from ironclaw.store import grant_rows, live
+from ironclaw.store.audit_rows import append
+from ironclaw.store.change_ops import Cause, execute
+from ironclaw.store.person_links import person_of
+from ironclaw.store.standing_rows import standings_of
+
+if TYPE_CHECKING:
+    import apsw
+
+    from ironclaw.core.ids import ChangeId, PrincipalId
+    from ironclaw.domain.change import Row
+    from ironclaw.domain.changes.base import HostDir, House, Spec
+
+_AGENT: Final = "agent:"
+"""What the principal of an agent begins with."""
+
+
+def find(db: apsw.Connection, change: ChangeId) -> tuple[Row, int]:
+    """A change and its number. Raises UserError (`NOT_FOUND`), HostError (`STORE_CORRUPT`)."""
+    number = record.number_of(db, change)
+    if number is None:
+        raise _no_change(change)
+    return record.load_row(db, number), number
+
+
+def load_kept(
+    db: apsw.Connection,
+    row: Row,
+    *,
+    actor: PrincipalId | None,
+    house: House,
+    directory: HostDir | None,
+) -> Loaded:
+    """What a step for a change that is there is told."""
+    change = row.change
+    loaded = load(
+        db,
+        change.spec,
+        asker=change.asker.principal,
+        actor=actor,
+        house=house,
+        directory=directory,
+    )
+    return loaded._replace(row=row)
+
+
+def load(
+    db: apsw.Connection,
+    spec: Spec,
+    *,
+    asker: PrincipalId | None,
+    actor: PrincipalId | None,
+    house: House,
+    directory: HostDir | None,
+) -> Loaded:
+    """What a step for a spec is told.
+
+    Args:
+        db: In a transaction.
+        spec: What it is about.
+        asker: Whose request it is.
+        actor: Who acts; None when nobody does, or an agent.
+        house: What does not change, and the time.
+        directory: What is at the path that the spec needs.
+    """
+    now = live.load(db, spec.needs(), house=house, directory=directory)
+    person = None if asker is None or asker.startswith(_AGENT) else asker
+    since_ms = house.now_ms - now.policy.remember_s * 1000
+    return Loaded(
+        live=now,
+        standings=() if actor is None else standings_of(db, actor),
+        person=None if actor is None else person_of(db, actor),
+        asker_person=None if person is None else person_of(db, person),
+        asker_standings=() if person is None else standings_of(db, person),
+        pending=0 if asker is None else record.count_pending(db, asker),
+        twin=None if asker is None else record.find_twin(db, spec, asker),
+        denial=record.find_denial(db, spec, since_ms=since_ms),
+    )
+
+
+def write_all(
+    db: apsw.Connection, number: int | None, spec: Spec, loaded: Loaded, write: Write
+) -> Written:
+    """Write everything that a step says; for a new change `number` is None.
+
+    Raises:
+        UserError: What an op is about has changed.
+        ValueError: The step contradicts itself: our mistake.
+    """
+    now_ms = loaded.live.house.now_ms
+    if number is None:
+        escalate_ms = now_ms + loaded.live.policy.escalate_s * 1000
+        number = record.add_change(db, write, escalate_ms=escalate_ms, now_ms=now_ms)
+    elif write._replace(by=CORE) == Write():
+        return Written(record.load_row(db, number), (), None)
+    change = record.id_of(db, number)
+    if write.decision is not None:
+        record.add_decision(db, change, write.decision)
+    for entry in write.audit:
+        append(db, entry, at_ms=now_ms, by=write.by)
+    if write.ops:
+        cause = Cause(now_ms, write.by, change, tag_of(spec))
+        for op in write.ops:
+            execute(db, op, cause)
+        record.set_unreached(db, number, write.ops)
+    if write.status is Status.APPLIED:
+        record.set_applied(db, number, spec=spec, live=loaded.live, before=write.before)
+        record.set_denials_aside(db, number)
+    record.set_status(db, number, write, now_ms=now_ms)
+    _write_grant(db, write, now_ms=now_ms)
+    if write.is_denied:
+        record.remember_denial(db, number, now_ms=now_ms)
+    event = None if write.event is None else record.add_event(db, change, write.event, now_ms)
+    return Written(record.load_row(db, number), write.ops, event)
+
+
+def _write_grant(db: apsw.Connection, write: Write, *, now_ms: int) -> None:
+    if write.grant is not None:
+        grant_rows.add_grant(db, write.grant, write.inverse)
+    if write.end is not None:
+        grant_rows.end_grant(db, write.end, now_ms=now_ms)
+
+
+def _no_change(change: ChangeId) -> UserError:
+    return UserError(
+        Code.NOT_FOUND,
+        f"There is no change {change[:80]!r}.",
+        hint="`ironclaw change list` shows those there are.",
+    )

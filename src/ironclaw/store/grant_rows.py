@@ -1,0 +1,109 @@
+"""Rows of grants, as values and back. Used inside transactions only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from ironclaw.domain.change import Grant
+from ironclaw.domain.changes.table import AnySpec
+from ironclaw.store.faults import edited
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import apsw
+
+    from ironclaw.core.ids import AgentId, ChangeId, GrantId
+    from ironclaw.domain.changes.base import Spec
+    from ironclaw.domain.gateway import GrantEnd
+
+_GRANT: Final = (
+    "SELECT id, change, topic, kind, agent, given_ms, expires_ms, ended_ms, ended_why, ended_by,"
+    " revocable FROM grant_"
+)
+_FIELDS: Final = (
+    "id", "change", "topic", "kind", "agent", "given_ms", "expires_ms", "ended_ms", "ended_why",
+    "ended_by", "revocable",
+)  # fmt: skip
+
+
+def add_grant(db: apsw.Connection, grant: Grant, inverse: Spec | None) -> None:
+    """Keep what a change gave, and what takes it back. A repeat changes nothing."""
+    db.execute(
+        "INSERT INTO grant_ (id, change, kind, topic, agent, inverse, revocable, given_ms,"
+        " expires_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (
+            grant.id, grant.change, grant.kind, grant.topic.value, grant.agent,
+            None if inverse is None else msgspec.json.encode(inverse, order="sorted").decode(),
+            int(grant.revocable), grant.given_ms, grant.expires_ms,
+        ),
+    )  # fmt: skip
+
+
+def end_grant(db: apsw.Connection, end: GrantEnd, *, now_ms: int) -> None:
+    """End one that is active."""
+    db.execute(
+        "UPDATE grant_ SET ended_ms = ?, ended_why = ?, ended_by = ?"
+        " WHERE id = ? AND ended_ms IS NULL",
+        (now_ms, end.why, end.by, end.grant),
+    )
+
+
+def grant_of(db: apsw.Connection, change: ChangeId) -> Grant | None:
+    """What a change gave. Raises HostError (`STORE_CORRUPT`)."""
+    row = db.execute(f"{_GRANT} WHERE change = ?", (change,)).fetchone()
+    return None if row is None else _grant(row)
+
+
+def change_of(db: apsw.Connection, grant: GrantId) -> ChangeId | None:
+    """The change that gave a grant; None when there is no such grant."""
+    row: tuple[ChangeId] | None = db.execute(
+        "SELECT change FROM grant_ WHERE id = ?", (grant,)
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def inverse_of(db: apsw.Connection, grant: GrantId) -> Spec | None:
+    """What takes a grant back. Raises HostError (`STORE_CORRUPT`)."""
+    row = db.execute("SELECT inverse FROM grant_ WHERE id = ?", (grant,)).fetchone()
+    if row is None or row[0] is None:
+        return None
+    try:
+        spec: Spec = msgspec.json.decode(row[0], type=AnySpec)
+    except (ValueError, RecursionError) as error:
+        raise edited(f"grant {grant}: {error}") from error
+    return spec
+
+
+def newest_grants(
+    db: apsw.Connection, *, agents: Iterable[AgentId] | None, ended: bool, limit: int
+) -> list[Grant]:
+    """Grants, newest first; those that have ended too when asked for."""
+    active = "" if ended else " AND ended_ms IS NULL"
+    if agents is None:
+        found = list(db.execute(f"{_NUMBERS} WHERE 1{active}{_NEWEST}", (limit,)))
+    else:
+        found = [
+            row
+            for agent in agents
+            for row in db.execute(f"{_NUMBERS} WHERE agent = ?{active}{_NEWEST}", (agent, limit))
+        ]
+    numbers = sorted((number for (number,) in found), reverse=True)[:limit]
+    return [
+        _grant(row) for number in numbers for row in db.execute(f"{_GRANT} WHERE n = ?", (number,))
+    ]
+
+
+_NUMBERS: Final = "SELECT n FROM grant_"
+_NEWEST: Final = " ORDER BY n DESC LIMIT ?"
+
+
+def _grant(row: tuple[object, ...]) -> Grant:
+    fields = dict(zip(_FIELDS, row, strict=True))
+    fields["revocable"] = bool(fields["revocable"])
+    try:
+        return msgspec.convert(fields, Grant)
+    except ValueError as error:
+        raise edited(f"grant {fields['id']}: {error}") from error
