@@ -233,7 +233,8 @@ async def test_a_connection_that_closes_while_it_is_told_something_costs_nobody_
     await slot.expect(Asked)
     assert slot.box.model is not None
     os.kill(slot.link.pid, signal.SIGSTOP)
-    slot.box.model.close()
+    # What comes first is handled first.
     await slot.link.tell(Generated(call=1, entries=(), stop=Stop.END))
+    slot.box.model.close()
     os.kill(slot.link.pid, signal.SIGCONT)
     assert await slot.send("msg_a") == ["msg_a"]

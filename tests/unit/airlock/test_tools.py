@@ -122,9 +122,10 @@ async def test_what_was_sent_to_a_socket_that_is_taken_away_accuses_nobody(slot:
     whole, half = [await connect(slot) for _ in range(2)]
     await asked(slot, use(1))
     os.kill(slot.link.pid, signal.SIGSTOP)
+    # What comes first is handled first.
+    await slot.link.offer_tools(False)
     half.sendall(pack(use(2), limit=MAX_TOOL_FRAME_BYTES)[:7])
     whole.sendall(pack(use(3), limit=MAX_TOOL_FRAME_BYTES))
-    await slot.link.offer_tools(False)
     os.kill(slot.link.pid, signal.SIGCONT)
     assert await offer(slot, False) == BARE
     for sock in (whole, half):
@@ -182,6 +183,7 @@ async def test_a_socket_can_be_offered_again_until_the_airlock_has_to_be_replace
     await asyncio.to_thread(slot.box.hello)
     await slot.expect(BoxArrived)
     await slot.claim()
+    await asyncio.to_thread(slot.box.wait)
     assert await offer(slot, True) == ALL
 
 
