@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from ironclaw.api.app import ENDPOINTS, create_app
 from ironclaw.api.endpoint import decode
-from ironclaw.api.scopes import Scope
 from ironclaw.api.server import Listening, serve
 from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, PathSettings, Settings
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.errors import UserError
 from ironclaw.core.tasks import Tasks
-from ironclaw.testing.fake_house import FakeHouse
+from ironclaw.domain.model import Role
+from ironclaw.domain.tokens import Scope
+from ironclaw.testing.fake_house import open_fake_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,14 +81,11 @@ async def test_each_known_nasty_body_is_a_400(api: Any, raw: Any):
 @pytest.fixture
 async def api(tmp_path: Any) -> AsyncIterator[Any]:
     """A real server on a free port and a unix socket; yields a maker of clients."""
-    house = FakeHouse()
-    house.add_agent("demo")
     tokens = FileTokenStore(tmp_path / "tokens.json", ManualClock())
     secret = (await tokens.mint(name="bot", scopes=[Scope.CHAT], ttl_s=None)).secret
     runtime = tmp_path / "run"
     runtime.mkdir()
     config = Settings(api=ApiSettings(port=0), paths=PathSettings(runtime_dir=runtime))
-    app = create_app(house, tokens, config)
     started: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
 
     def client(**extra: Any) -> httpx2.AsyncClient:
@@ -97,7 +95,12 @@ async def api(tmp_path: Any) -> AsyncIterator[Any]:
             base_url=f"http://{where.host}:{where.port}", headers=headers, trust_env=False, **extra
         )
 
-    async with Tasks("test", on_failure=lambda _name, error: started.set_exception(error)) as tasks:
+    async with (
+        open_fake_house() as house,
+        Tasks("test", on_failure=lambda _name, error: started.set_exception(error)) as tasks,
+    ):
+        house.give("api:bot", Role.MEMBER, house.add_agent("demo"))
+        app = create_app(house, tokens, config)
         tasks.start(serve(app, config, ready=started.set_result), name="serve")
         await started
         yield client
@@ -177,14 +180,16 @@ async def test_a_unix_socket_that_others_could_open_is_never_made(api: Any, tmp_
 
 
 async def test_the_end_of_the_daemon_does_not_wait_for_a_stream(tmp_path: Any) -> None:
-    house = FakeHouse()
-    house.add_agent("demo")
     tokens = FileTokenStore(tmp_path / "tokens.json", ManualClock())
     secret = (await tokens.mint(name="bot", scopes=[Scope.CHAT], ttl_s=None)).secret
     config = Settings(api=ApiSettings(port=0), paths=PathSettings(runtime_dir=tmp_path))
-    app = create_app(house, tokens, config)
     started: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
-    async with Tasks("test", on_failure=lambda _name, error: started.set_exception(error)) as tasks:
+    async with (
+        open_fake_house() as house,
+        Tasks("test", on_failure=lambda _name, error: started.set_exception(error)) as tasks,
+    ):
+        house.give("api:bot", Role.MEMBER, house.add_agent("demo"))
+        app = create_app(house, tokens, config)
         serving = tasks.start(serve(app, config, ready=started.set_result), name="serve")
         where = await started
         async with httpx2.AsyncClient(

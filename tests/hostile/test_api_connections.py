@@ -15,12 +15,13 @@ import pytest
 
 from ironclaw.api import connections
 from ironclaw.api.app import create_app
-from ironclaw.api.scopes import Scope
 from ironclaw.api.server import Listening, serve
 from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, PathSettings, Settings
 from ironclaw.core.clock import SystemClock
-from ironclaw.testing.fake_house import FakeHouse
+from ironclaw.domain.model import Role
+from ironclaw.domain.tokens import Scope
+from ironclaw.testing.fake_house import open_fake_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,13 +67,15 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
             api=ApiSettings(port=0),
         )
         where: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()
-        app = create_app(FakeHouse(), tokens, settings)
-        serving = asyncio.ensure_future(serve(app, settings, ready=where.set_result))
-        listening = await where
-        assert listening.port is not None
-        yield Served(listening.socket, listening.port, minted.secret)
-        serving.cancel()
-        await asyncio.wait({serving})
+        async with open_fake_house() as house:
+            house.give(minted.token.principal, Role.VIEWER)
+            app = create_app(house, tokens, settings)
+            serving = asyncio.ensure_future(serve(app, settings, ready=where.set_result))
+            listening = await where
+            assert listening.port is not None
+            yield Served(listening.socket, listening.port, minted.secret)
+            serving.cancel()
+            await asyncio.wait({serving})
 
 
 def crowd(served: Served, stack: ExitStack, *, first: bytes) -> list[socket.socket]:

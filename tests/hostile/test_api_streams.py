@@ -9,11 +9,14 @@ import httpx2
 import pytest
 
 from ironclaw.api.app import create_app
-from ironclaw.api.scopes import Scope
 from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, Settings
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.ids import ChatId, PrincipalId
+from ironclaw.core.tasks import Tasks
+from ironclaw.domain.model import Role
+from ironclaw.domain.tokens import Scope
+from ironclaw.services.house import ChatPlace
 from ironclaw.services.hub import Hub
 from ironclaw.testing.fake_house import FakeHouse
 
@@ -46,12 +49,14 @@ class Silent:
 class Watched(FakeHouse):
     """The fake house with the real hub: what a stream holds is a `Watch`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, tasks: Tasks, demo: str) -> None:
+        super().__init__(tasks)
+        self.demo = self.add_agent(demo)
         self.hub = Hub(Silent())
 
-    async def check_follow(self, chat: ChatId, *, principal: PrincipalId | None) -> None:
-        """Everybody may."""
+    async def place_of(self, _chat: ChatId) -> ChatPlace:
+        """Every chat is ours."""
+        return ChatPlace(self.demo.id, PrincipalId("api:one"))
 
     def watch(self, chat: ChatId, *, after: int | None) -> Watch:
         return self.hub.watch(chat, after=after)
@@ -99,13 +104,14 @@ class Edge:
 
 @pytest.fixture
 async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
-    house = Watched()
-    house.add_agent("demo")
     clock = ManualClock()
     tokens = FileTokenStore(tmp_path / "tokens.json", clock)
     minted = await tokens.mint(name="one", scopes=[Scope.CHAT], ttl_s=None)
     settings = Settings(api=ApiSettings(max_streams=STREAMS))
-    yield Edge(house, create_app(house, tokens, settings, clock=clock), minted.secret)
+    async with Tasks("house", on_failure=lambda _name, _error: None) as tasks:
+        house = Watched(tasks, "demo")
+        house.give("api:one", Role.MEMBER, house.demo)
+        yield Edge(house, create_app(house, tokens, settings, clock=clock), minted.secret)
     assert house.hub.watching == 0, "a watch was left open"
 
 

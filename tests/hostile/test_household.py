@@ -31,7 +31,8 @@ async def test_first_messages_at_once_wire_a_chat_once(tmp_path: Path) -> None:
             audit=core.audit,
             hub=none,
             machine=none,
-            check_model=none,
+            gateway=none,
+            tasks=none,
         )
         chats = await asyncio.gather(
             *(house.chat_for("demo", "main", principal=PrincipalId("api:t")) for _ in range(16))

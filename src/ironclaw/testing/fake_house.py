@@ -8,6 +8,7 @@ Its gateway is the real one, over tables in memory. The agent says `echo: <text>
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,26 +16,11 @@ import msgspec
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.core.ids import (
-    AgentId,
-    ChatId,
-    MessageId,
-    PrincipalId,
-    SessionId,
-    new_id,
-)
-from ironclaw.domain.model import (
-    Agent,
-    Chat,
-    Event,
-    Partition,
-    Role,
-    Session,
-    Standing,
-    Wiring,
-)
+from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId, new_id
+from ironclaw.core.tasks import Tasks
+from ironclaw.domain.model import Agent, Chat, Event, Partition, Role, Session, Standing, Wiring
 from ironclaw.domain.receipts import shown
-from ironclaw.services.gateway.service import GatewayService
+from ironclaw.services.gateway.service import GatewayService, Parts
 from ironclaw.services.house import (
     ChatEvent,
     ChatPlace,
@@ -62,7 +48,7 @@ NOW_MS = 1_800_000_000_000
 class FakeHouse:
     """Implements `ironclaw.services.house.House`."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(self, tasks: Tasks, clock: Clock | None = None) -> None:
         clock = clock or ManualClock()
         self.ready = True
         self.heard: list[Event] = []
@@ -74,11 +60,16 @@ class FakeHouse:
         self.setting = self.kept.setting
         self.reach = MemoryReach()
         self.gateway: Gateway = GatewayService(
-            store=self.kept,
-            reach=self.reach,
-            tell=MemoryTell(),
-            looks=MemoryLooks(clock),
-            clock=clock,
+            Parts(
+                store=self.kept,
+                reach=self.reach,
+                tell=MemoryTell(),
+                looks=MemoryLooks(clock),
+                names=self,
+                record=self.trail.append,
+                clock=clock,
+                tasks=tasks,
+            )
         )
         self._seen: dict[tuple[str, str], Routed] = {}
         self._events: dict[ChatId, list[ChatEvent]] = {}
@@ -349,3 +340,14 @@ class FakeHouse:
             core_rss_bytes=1,
             degraded=(),
         )
+
+
+@contextlib.asynccontextmanager
+async def open_fake_house(clock: Clock | None = None) -> AsyncIterator[FakeHouse]:
+    """A house with nothing in it; what its gateway does without a caller ends with it."""
+    async with Tasks("fake house", on_failure=_failed) as tasks:
+        yield FakeHouse(tasks, clock)
+
+
+def _failed(name: str, error: BaseException) -> None:
+    raise AssertionError(f"{name} of the fake house failed") from error

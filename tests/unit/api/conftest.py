@@ -1,28 +1,34 @@
-"""An API over the fake house, and a client for each scope."""
+"""An API over the fake house, a client for each scope, and the world of the matrix."""
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx2
 import pytest
+from tests.support.authorised import World
 
 from ironclaw.api.app import create_app
-from ironclaw.api.scopes import Scope
 from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, Settings
 from ironclaw.core.clock import ManualClock
-from ironclaw.testing.fake_house import FakeHouse
+from ironclaw.domain.model import Role
+from ironclaw.domain.tokens import Scope
+from ironclaw.testing.fake_house import open_fake_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from ironclaw.api.gate import Gate
+    from ironclaw.core.ids import PrincipalId
+    from ironclaw.domain.model import Agent
+    from ironclaw.testing.fake_house import FakeHouse
 
 
 class Edge(NamedTuple):
-    """What the tests work with."""
+    """What the tests work with. Each token's principal, `api:t-<scope>`, is an owner."""
 
     house: FakeHouse
     tokens: FileTokenStore
@@ -41,15 +47,39 @@ class Edge(NamedTuple):
 
 @pytest.fixture
 async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
-    house = FakeHouse()
-    house.add_agent("demo")
     clock = ManualClock()
-    tokens = FileTokenStore(tmp_path / "tokens.json", clock)
-    secrets = {
-        scope: (await tokens.mint(name=f"t-{scope}", scopes=[scope], ttl_s=None)).secret
-        for scope in Scope
-    }
-    settings = Settings(api=ApiSettings(heartbeat_s=0.2, max_streams=2))
-    app = create_app(house, tokens, settings, clock=clock)
-    yield Edge(house, tokens, clock, app, secrets)
-    assert house.watchers == 0, "a subscription was left open"
+    async with open_fake_house(clock) as house:
+        house.add_agent("demo")
+        tokens = FileTokenStore(tmp_path / "tokens.json", clock)
+        secrets = {}
+        for scope in Scope:
+            minted = await tokens.mint(name=f"t-{scope}", scopes=[scope], ttl_s=None)
+            house.give(minted.token.principal, Role.OWNER)
+            secrets[scope] = minted.secret
+        settings = Settings(api=ApiSettings(heartbeat_s=0.2, max_streams=2))
+        app = create_app(house, tokens, settings, clock=clock)
+        yield Edge(house, tokens, clock, app, secrets)
+        assert house.watchers == 0, "a subscription was left open"
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """What the authorisation matrix is asked of."""
+    clock = ManualClock()
+    numbers = itertools.count()
+    async with open_fake_house(clock) as house:
+        tokens = FileTokenStore(tmp_path / "tokens.json", clock)
+
+        async def give(principal: PrincipalId, role: Role, agent: Agent | None) -> None:
+            house.give(principal, role, agent)
+
+        yield World(
+            app=create_app(house, tokens, Settings(), clock=clock),
+            house=house,
+            tokens=tokens,
+            give=give,
+            own=house.add_agent("helper"),
+            other=house.add_agent("other"),
+            new_name=lambda: f"n{next(numbers)}",
+        )
+        assert house.watchers == 0, "a subscription was left open"

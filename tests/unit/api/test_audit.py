@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ironclaw.api.arrivals import by_of, source_of
-from ironclaw.api.scopes import Scope
-from ironclaw.api.tokens import FileTokenStore, Token
+from ironclaw.api.tokens import FileTokenStore
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.core.ids import TokenId
+from ironclaw.core.ids import PrincipalId, TokenId
+from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent, Via
+from ironclaw.domain.tokens import Scope, Token
 from ironclaw.testing.audits import entry
 from ironclaw.testing.fake_trail import FakeTrail
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DIGEST = "sha256:" + "0" * 64
-TOKEN = Token(id=TokenId("tok_a"), name="ann", scopes=frozenset(), created_ms=0, hash="")
+TOKEN = Token(
+    id=TokenId("tok_a"),
+    name="ann",
+    principal=PrincipalId("api:ann"),
+    scopes=frozenset(),
+    created_ms=0,
+    hash="",
+)
 
 
 async def test_a_tokens_first_use_is_recorded_once(edge: Any):
@@ -138,19 +146,18 @@ async def test_the_head_is_signed_and_what_was_exported_is_removed(edge: Any):
 
 async def test_what_a_request_does_is_done_by_its_token(edge: Any):
     seen = []
-    real = edge.house.create_agent
+    real = edge.house.gateway.submit
 
-    async def spying(**fields: Any) -> Any:
-        from ironclaw.domain.acting import acting
+    async def spying(*words: Any, **fields: Any) -> Any:
+        seen.append((acting(), fields["actor"].principal, fields["asker"].principal))
+        return await real(*words, **fields)
 
-        seen.append(acting())
-        return await real(**fields)
-
-    edge.house.create_agent = spying
+    edge.house.gateway.submit = spying
+    spec = {"kind": "persona", "agent": "demo", "persona": "Be brief."}
     async with edge.client(Scope.OPERATE) as client:
-        await client.post("/v1/agents", json={"name": "bot"})
+        await client.post("/v1/changes", json={"change": spec})
 
-    assert seen == [("api:t-operate", Via.API)]
+    assert seen == [(("api:t-operate", Via.API), "api:t-operate", "api:t-operate")]
 
 
 def test_an_entry_names_no_secret_field() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ironclaw.api import sse
-from ironclaw.api.scopes import Scope
 from ironclaw.core.tasks import Tasks
+from ironclaw.domain.tokens import Scope
 
 SEND = "/v1/agents/demo/chats/main/messages?wait=5"
 

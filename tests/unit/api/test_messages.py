@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ironclaw.api.scopes import Scope
 from ironclaw.core.codes import Code
+from ironclaw.domain.tokens import Scope
 
 URL = "/v1/agents/demo/chats/main/messages"
 
@@ -74,7 +74,31 @@ async def test_who_speaks_is_the_token_and_not_what_a_client_writes(edge: Any):
 
     assert forged.status_code == 400
     assert [event.handle for event in edge.house.heard] == ["t-chat"]
-    assert [one.principal for one in await edge.house.standings()] == ["api:t-chat"]
+
+
+async def test_two_tokens_of_one_principal_speak_with_one_voice_in_one_chat(edge: Any):
+    minted = await edge.tokens.mint(
+        name="phone", scopes=[Scope.CHAT], ttl_s=None, principal="api:t-chat"
+    )
+    async with edge.client(Scope.CHAT) as desk, edge.client(None) as phone:
+        phone.headers["authorization"] = f"Bearer {minted.secret}"
+        one = await desk.post(URL, json={"text": "hello"})
+        other = await phone.post(URL, json={"text": "hello again"})
+
+    assert one.json()["chat"] == other.json()["chat"]
+    assert {event.handle for event in edge.house.heard} == {"t-chat"}
+
+
+async def test_speaking_gives_nobody_a_right(edge: Any):
+    before = await edge.house.standings()
+    minted = await edge.tokens.mint(name="stranger", scopes=[Scope.ADMIN], ttl_s=None)
+    async with edge.client(None) as client:
+        client.headers["authorization"] = f"Bearer {minted.secret}"
+        answer = await client.post(URL, json={"text": "hello"})
+
+    assert answer.status_code == 404
+    assert edge.house.heard == []
+    assert await edge.house.standings() == before
 
 
 async def test_an_unknown_agent_is_not_found_with_a_next_step(edge: Any):
@@ -83,7 +107,7 @@ async def test_an_unknown_agent_is_not_found_with_a_next_step(edge: Any):
 
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
-    assert "agent list" in answer.json()["hint"]
+    assert "ironclaw me" in answer.json()["hint"]
 
 
 @pytest.mark.parametrize("name", ["a b", "%00", "..", "x" * 65, "-x", "%E2%80%AE"])

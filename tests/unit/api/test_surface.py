@@ -10,10 +10,10 @@ import pytest
 from ironclaw.api.app import ENDPOINTS, document
 from ironclaw.api.endpoint import in_words
 from ironclaw.api.gate import SECURITY_HEADERS
-from ironclaw.api.scopes import Scope
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError
 from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent
+from ironclaw.domain.tokens import Scope
 
 SEND = "/v1/agents/demo/chats/main/messages?wait=5"
 
@@ -94,34 +94,34 @@ async def test_metrics_count_requests_messages_and_errors_by_code(edge: Any):
     assert "ironclaw_round_trip_seconds_bucket" in text
 
 
-async def test_agents_are_made_shown_and_archived(edge: Any):
-    async with edge.client(Scope.OPERATE) as client:
-        made = await client.post("/v1/agents", json={"name": "helper", "persona": "Be brief."})
-        twice = await client.post("/v1/agents", json={"name": "helper"})
-        bad = await client.post("/v1/agents", json={"name": "Not A Name\n"})
-        shown = await client.get("/v1/agents/helper")
-        await client.post("/v1/agents/helper/archive")
-        left = await client.get("/v1/agents")
+async def test_agents_and_wirings_are_shown(edge: Any):
+    async with edge.client(Scope.READ) as client:
+        listed = await client.get("/v1/agents")
+        shown = await client.get("/v1/agents/demo")
+        wirings = await client.get("/v1/wirings")
 
-    assert [made.status_code, twice.status_code, bad.status_code] == [201, 409, 400]
-    assert shown.json()["persona"] == "Be brief."
-    assert [agent["name"] for agent in left.json()["agents"]] == ["demo"]
+    assert [agent["name"] for agent in listed.json()["agents"]] == ["demo"]
+    assert shown.json()["house_limits"]["disk_bytes"] > 0
+    assert wirings.json() == {"wirings": []}
 
 
-async def test_wirings_and_roles_come_and_go(edge: Any):
-    wiring = {"channel": "test", "platform_id": "room", "agent": "demo", "engage": "mention"}
-    role = {"principal": "test:ann", "role": "admin", "agent": "demo"}
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/agents"),
+        ("POST", "/v1/agents/demo/archive"),
+        ("POST", "/v1/wirings"),
+        ("DELETE", "/v1/wirings/wir_x"),
+        ("POST", "/v1/standings"),
+        ("DELETE", "/v1/standings"),
+    ],
+)
+async def test_no_path_leads_around_the_gateway(edge: Any, method: Any, path: Any):
     async with edge.client() as client:
-        made = (await client.post("/v1/wirings", json=wiring)).json()
-        listed = (await client.get("/v1/wirings")).json()["wirings"]
-        gone = await client.delete(f"/v1/wirings/{made['id']}")
-        again = await client.delete(f"/v1/wirings/{made['id']}")
-        given = await client.post("/v1/standings", json=role)
-        taken = await client.request("DELETE", "/v1/standings", json=role)
+        answer = await client.request(method, path, json={})
 
-    assert [one["wiring"]["engage"] for one in listed] == ["mention"]
-    assert [gone.status_code, again.status_code] == [204, 404]
-    assert [given.status_code, taken.status_code] == [201, 204]
+    assert answer.status_code in {400, 404}
+    assert await edge.house.agents()
 
 
 async def test_sessions_show_box_receipt_and_transcript(edge: Any):
@@ -162,10 +162,10 @@ async def test_a_minted_token_works_is_listed_without_its_secret_and_ends(edge: 
     async with edge.client() as client:
         made = (await client.post("/v1/tokens", json={"name": "bot", "scopes": ["read"]})).json()
         bearer = {"authorization": f"Bearer {made['secret']}"}
-        works = await client.get("/v1/agents", headers=bearer)
+        works = await client.get("/v1/me", headers=bearer)
         listed = await client.get("/v1/tokens")
         await client.delete("/v1/tokens/bot")
-        ended = await client.get("/v1/agents", headers=bearer)
+        ended = await client.get("/v1/me", headers=bearer)
 
     assert [works.status_code, ended.status_code] == [200, 401]
     assert made["secret"] not in listed.text

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from ironclaw.api.scopes import Scope
 from ironclaw.api.secret_file import read_private
 from ironclaw.api.tokens import FileTokenStore, ensure_first_token
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
+from ironclaw.domain.tokens import Scope
 
 
 @pytest.fixture
@@ -62,19 +62,26 @@ def test_a_damaged_file_is_an_error_and_stays_as_it_is(tmp_path: Any, raw: Any):
 
 async def test_the_first_token_is_minted_once_and_anew_when_it_is_lost(store: Any, tmp_path: Any):
     path = tmp_path / "api-token"
-    await ensure_first_token(store, path)
+    owners = []
+
+    async def ensure_owner(principal: str) -> None:
+        owners.append(principal)
+
+    await ensure_first_token(store, path, ensure_owner=ensure_owner)
     first = read_private(path)
-    await ensure_first_token(store, path)
+    await ensure_first_token(store, path, ensure_owner=ensure_owner)
 
     assert read_private(path) == first
     assert path.stat().st_mode & 0o777 == 0o600
 
     path.unlink()
-    await ensure_first_token(store, path)
+    await ensure_first_token(store, path, ensure_owner=ensure_owner)
 
     found = store.find(read_private(path))
     assert found.name == "cli-2"
     assert found.scopes == {Scope.ADMIN}
+    assert {found.principal, *owners} == {"api:cli"}
+    assert len(owners) == 3
 
 
 def test_a_token_file_that_others_can_read_is_refused(tmp_path: Any):

@@ -64,18 +64,18 @@ class Sight:
 
 
 def no_change(change: ChangeId) -> UserError:
-    """There is none of that id, as far as that one is concerned."""
+    """There is none of that id for them: in the very words of the store, for one that is not."""
     return UserError(
         Code.NOT_FOUND,
         f"There is no change {change[:80]!r}.",
-        hint="`ironclaw change list` shows those that you may look at.",
+        hint="`ironclaw change list` shows those there are.",
     )
 
 
 def no_grant(grant: GrantId) -> UserError:
-    """There is none of that id, as far as that one is concerned."""
+    """There is none of that id for them: in the very words of the store, for one that is not."""
     return UserError(
         Code.NOT_FOUND,
         f"There is no grant {grant[:80]!r}.",
-        hint="`ironclaw grant list` shows those that you may look at.",
+        hint="`ironclaw grant list` shows those there are.",
     )
