@@ -15,9 +15,10 @@ from msgspec.structs import astuple
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError
+from ironclaw.domain.box_limits import CPU_MILLIS, FILE_BYTES, FILES, MEMORY_BYTES, PIDS, Bounds
 from ironclaw.sandbox.ids import LEAST
 from ironclaw.sandbox.spec import CPU_PERIOD_US, PROGRAM, RUNTIME_PIDS
-from ironclaw_contract.limits import MAX_SEGMENT_BYTES, SANDBOX_GID, SANDBOX_UID
+from ironclaw_contract.limits import SANDBOX_GID, SANDBOX_UID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,29 +37,10 @@ _READONLY_PATHS: Final = {
     *("/proc/asound", "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"),
 }
 _TMP: Final = {"nosuid", "nodev", "noexec", "mode=1777", "size=67108864"}
-_MIB: Final = 1024 * 1024
-_GIB: Final = 1024 * _MIB
-
-
-class Bounds(NamedTuple):
-    """The least and the most that may be asked for."""
-
-    least: int
-    most: int
-
-    def hold(self, value: int) -> bool:
-        """Tell whether the value is within."""
-        return self.least <= value <= self.most
-
-
-MEMORY_BYTES: Final = Bounds(64 * _MIB, 64 * _GIB)
-CPU_MILLIS: Final = Bounds(50, 64_000)
-PIDS: Final = Bounds(8, 4096)
 RLIMITS: Final = {
     "RLIMIT_CORE": Bounds(0, 0),
-    # A box must be able to write one whole segment.
-    "RLIMIT_FSIZE": Bounds(MAX_SEGMENT_BYTES, 16 * _GIB),
-    "RLIMIT_NOFILE": Bounds(32, 4096),
+    "RLIMIT_FSIZE": FILE_BYTES,
+    "RLIMIT_NOFILE": FILES,
     "RLIMIT_NPROC": PIDS,
 }
 _READ_ONLY: Final = frozenset({"/queue/in", "/run/ironclaw", "/shared"})

@@ -1,13 +1,42 @@
 """Agents: made, ended, brought back."""
 
+# What the methods of a spec do is said by `Spec`; not every kind needs all that they are told.
+# ruff: noqa: D102, ARG002
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import msgspec
 
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId
-from ironclaw.domain.changes.base import MAX_PERSONA_BYTES, NAME_RULE, Spec, Topic
+from ironclaw.domain.changes.base import (
+    MAX_PERSONA_BYTES,
+    NAME_RULE,
+    Bearing,
+    Needs,
+    NewAgent,
+    SetArchived,
+    Spec,
+    Topic,
+    derived_id,
+)
+from ironclaw.domain.changes.checking import (
+    check_known_tools,
+    check_model,
+    check_prose,
+    existing,
+    nothing_to_do,
+)
+from ironclaw.domain.model import Agent, Role
+
+if TYPE_CHECKING:
+    from ironclaw.core.ids import ChangeId
+    from ironclaw.domain.changes.base import Live, Op, State
+
+MAX_AGENTS: Final = 1000
+"""That have not ended."""
 
 
 class CreateAgent(Spec, frozen=True, kw_only=True, tag="agent.create"):
@@ -15,6 +44,7 @@ class CreateAgent(Spec, frozen=True, kw_only=True, tag="agent.create"):
 
     topic: ClassVar = Topic.AGENTS
     title: ClassVar = "Make an agent"
+    deciders: ClassVar = frozenset({Role.OWNER, Role.ADMIN})
     by_agents: ClassVar = True
     labels: ClassVar = {
         "name": "name",
@@ -32,17 +62,106 @@ class CreateAgent(Spec, frozen=True, kw_only=True, tag="agent.create"):
     ] = ()
     pool_size: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
 
+    @property
+    def agent_id(self) -> None:
+        return None
+
+    def needs(self) -> Needs:
+        return Needs(agent_name=self.name)
+
+    def check(self, live: Live) -> None:
+        check_prose(self.persona, what="persona")
+        check_model(self.model, live.house)
+        check_known_tools(self.tools, live.house)
+        if len(set(self.tools)) != len(self.tools):
+            raise UserError(Code.INVALID, "A tool is named twice.", hint="Name each one once.")
+        if live.named is not None:
+            raise UserError(
+                Code.CONFLICT,
+                f"There is an agent named {self.name} already.",
+                hint="Choose another name: `ironclaw agent list` shows those taken.",
+            )
+        _check_room(live)
+
+    def before(self, live: Live) -> State:
+        return _state(live.named)
+
+    def after(self, live: Live) -> State:
+        return _state(self._agent(AgentId(""), 0))
+
+    def bearing(self, live: Live) -> Bearing:
+        return Bearing.WIDENS
+
+    def atoms(self) -> frozenset[str]:
+        return frozenset({f"agent:{self.name}"})
+
+    def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
+        return (NewAgent(self._agent(AgentId(derived_id("agt", change)), live.house.now_ms)),)
+
+    def inverse(self, live: Live, change: ChangeId) -> ArchiveAgent:
+        return ArchiveAgent(agent=AgentId(derived_id("agt", change)))
+
+    def way_back(self, live: Live, inverse: Spec) -> Spec | None:
+        # Whatever became of it since: the agent is what was given.
+        is_there = (
+            isinstance(inverse, ArchiveAgent)
+            and live.named is not None
+            and live.named.id == inverse.agent
+        )
+        return inverse if is_there else None
+
+    def _agent(self, agent: AgentId, now_ms: int) -> Agent:
+        return Agent(
+            id=agent,
+            name=self.name,
+            persona=self.persona,
+            model=self.model,
+            tools=self.tools,
+            pool_size=self.pool_size,
+            created_ms=now_ms,
+        )
+
 
 class ArchiveAgent(Spec, frozen=True, kw_only=True, tag="agent.archive"):
     """End an agent."""
 
     topic: ClassVar = Topic.AGENTS
     title: ClassVar = "End an agent"
+    deciders: ClassVar = frozenset({Role.OWNER, Role.ADMIN})
     labels: ClassVar = {
         "agent": "agent",
     }
 
     agent: AgentId
+
+    @property
+    def agent_id(self) -> AgentId:
+        return self.agent
+
+    def needs(self) -> Needs:
+        return Needs(agent=self.agent)
+
+    def check(self, live: Live) -> None:
+        if existing(live).archived:
+            raise nothing_to_do("The agent has ended already.")
+
+    def before(self, live: Live) -> State:
+        return _ended(live, is_ended=None if live.agent is None else live.agent.archived)
+
+    def after(self, live: Live) -> State:
+        return _ended(live, is_ended=True)
+
+    def bearing(self, live: Live) -> Bearing:
+        return Bearing.NARROWS
+
+    def atoms(self) -> frozenset[str]:
+        return frozenset({f"agent.archive:{self.agent}"})
+
+    def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
+        return (SetArchived(self.agent, archived=True),)
+
+    def inverse(self, live: Live, change: ChangeId) -> RestoreAgent:
+        return RestoreAgent(agent=self.agent)
 
 
 class RestoreAgent(Spec, frozen=True, kw_only=True, tag="agent.restore"):
@@ -50,8 +169,65 @@ class RestoreAgent(Spec, frozen=True, kw_only=True, tag="agent.restore"):
 
     topic: ClassVar = Topic.AGENTS
     title: ClassVar = "Bring an ended agent back"
+    deciders: ClassVar = frozenset({Role.OWNER, Role.ADMIN})
     labels: ClassVar = {
         "agent": "agent",
     }
 
     agent: AgentId
+
+    @property
+    def agent_id(self) -> AgentId:
+        return self.agent
+
+    def needs(self) -> Needs:
+        return Needs(agent=self.agent)
+
+    def check(self, live: Live) -> None:
+        # Whether its name belongs to another one by now is for the store to see, as it writes it.
+        if not existing(live).archived:
+            raise nothing_to_do("The agent has not ended.")
+        _check_room(live)
+
+    def before(self, live: Live) -> State:
+        return _ended(live, is_ended=None if live.agent is None else live.agent.archived)
+
+    def after(self, live: Live) -> State:
+        return _ended(live, is_ended=False)
+
+    def bearing(self, live: Live) -> Bearing:
+        return Bearing.WIDENS
+
+    def atoms(self) -> frozenset[str]:
+        return frozenset({f"agent.restore:{self.agent}"})
+
+    def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
+        return (SetArchived(self.agent, archived=False),)
+
+    def inverse(self, live: Live, change: ChangeId) -> ArchiveAgent:
+        return ArchiveAgent(agent=self.agent)
+
+
+def _check_room(live: Live) -> None:
+    if live.agents >= MAX_AGENTS:
+        raise UserError(
+            Code.CONFLICT,
+            f"A house has at most {MAX_AGENTS} agents.",
+            hint="End one that nobody needs: `ironclaw agent archive`.",
+        )
+
+
+_NAMES: Final = ("agent", "persona", "model", "tools", "blank slots kept ready")
+
+
+def _state(agent: Agent | None) -> State:
+    if agent is None:
+        return dict.fromkeys(_NAMES)
+    values = (agent.name, agent.persona, agent.model, sorted(agent.tools), agent.pool_size)
+    return dict(zip(_NAMES, values, strict=True))
+
+
+def _ended(live: Live, *, is_ended: bool | None) -> State:
+    name = None if live.agent is None else live.agent.name
+    words = {None: None, True: "has ended", False: "is there"}
+    return {"agent": name, "it": words[is_ended]}

@@ -90,6 +90,7 @@ class Needs(NamedTuple):
     place: tuple[str, str] | None = None
     """Channel and platform id of a chat."""
     wiring: WiringId | None = None
+    """That wiring, and the chat that it is of."""
     principal: PrincipalId | None = None
     other: PrincipalId | None = None
     """A second principal, whose person matters."""
@@ -345,7 +346,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return frozenset()
 
     def way_back(self, live: Live, inverse: Spec) -> Spec | None:
-        """What of the inverse still takes back what this made; None when all is otherwise by now.
+        """What of the inverse still takes back what this gave; None when all is otherwise by now.
 
         Args:
             live: The state of now, as `needs` asks for it.

@@ -1,13 +1,35 @@
 """Where an agent may send beside its own chat."""
 
+# What the methods of a spec do is said by `Spec`; not every kind needs all that they are told.
+# ruff: noqa: D102, ARG002
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 import msgspec
 
-from ironclaw.core.ids import AgentId
-from ironclaw.domain.changes.base import NAME_RULE, Spec, Topic
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.core.ids import AgentId, ChatId
+from ironclaw.domain.changes.base import (
+    NAME_RULE,
+    Bearing,
+    Needs,
+    PutAgent,
+    PutChat,
+    Spec,
+    Topic,
+    derived_id,
+)
+from ironclaw.domain.changes.checking import check_word, living, nothing_to_do
+from ironclaw.domain.model import Destination
+
+if TYPE_CHECKING:
+    from ironclaw.core.ids import ChangeId
+    from ironclaw.domain.changes.base import Live, Op, State
+
+MAX_DESTINATIONS: Final = 32
+"""Of one agent."""
 
 
 class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
@@ -16,6 +38,7 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
     topic: ClassVar = Topic.DESTINATIONS
     title: ClassVar = "Let an agent send to another chat"
     by_agents: ClassVar = True
+    always_human: ClassVar = False
     labels: ClassVar = {
         "agent": "agent",
         "name": "name",
@@ -28,6 +51,62 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
     channel: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     platform_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
+    @property
+    def agent_id(self) -> AgentId:
+        return self.agent
+
+    def needs(self) -> Needs:
+        return Needs(agent=self.agent, place=(self.channel, self.platform_id))
+
+    def check(self, live: Live) -> None:
+        check_word(self.channel, what="channel")
+        check_word(self.platform_id, what="chat")
+        agent = living(live)
+        if (known := _named(live, self.name)) is not None:
+            if known == self._destination:
+                raise nothing_to_do("The agent may send there, by that name, already.")
+            raise UserError(
+                Code.CONFLICT,
+                f"The agent has a destination {self.name} already.",
+                hint="Choose another name, or take that one away first.",
+            )
+        if len(agent.destinations) >= MAX_DESTINATIONS:
+            raise UserError(
+                Code.CONFLICT,
+                f"An agent has at most {MAX_DESTINATIONS} destinations.",
+                hint="Take one away first.",
+            )
+
+    def before(self, live: Live) -> State:
+        return _state(_named(live, self.name))
+
+    def after(self, live: Live) -> State:
+        return _state(self._destination)
+
+    def bearing(self, live: Live) -> Bearing:
+        return Bearing.WIDENS
+
+    def atoms(self) -> frozenset[str]:
+        return frozenset({f"destination:{self.agent}:{self.channel}:{self.platform_id}"})
+
+    def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
+        agent = living(live)
+        others = tuple(one for one in agent.destinations if one.name != self.name)
+        chat = ChatId(derived_id("cht", change)) if live.chat is None else live.chat.id
+        return (
+            PutChat(chat, self.channel, self.platform_id, strangers=None),
+            PutAgent(
+                msgspec.structs.replace(agent, destinations=(*others, self._destination)),
+            ),
+        )
+
+    def inverse(self, live: Live, change: ChangeId) -> RemoveDestination:
+        return RemoveDestination(agent=self.agent, name=self.name)
+
+    @property
+    def _destination(self) -> Destination:
+        return Destination(name=self.name, channel=self.channel, platform_id=self.platform_id)
+
 
 class RemoveDestination(Spec, frozen=True, kw_only=True, tag="destination.remove"):
     """Take a destination from an agent."""
@@ -35,6 +114,7 @@ class RemoveDestination(Spec, frozen=True, kw_only=True, tag="destination.remove
     topic: ClassVar = Topic.DESTINATIONS
     title: ClassVar = "Take a destination from an agent"
     by_agents: ClassVar = True
+    always_human: ClassVar = False
     labels: ClassVar = {
         "agent": "agent",
         "name": "name",
@@ -42,3 +122,54 @@ class RemoveDestination(Spec, frozen=True, kw_only=True, tag="destination.remove
 
     agent: AgentId
     name: Annotated[str, msgspec.Meta(pattern=NAME_RULE)]
+
+    @property
+    def agent_id(self) -> AgentId:
+        return self.agent
+
+    def needs(self) -> Needs:
+        return Needs(agent=self.agent)
+
+    def check(self, live: Live) -> None:
+        living(live)
+        if _named(live, self.name) is None:
+            raise nothing_to_do(f"The agent has no destination {self.name}.")
+
+    def before(self, live: Live) -> State:
+        return _state(_named(live, self.name))
+
+    def after(self, live: Live) -> State:
+        return _state(None)
+
+    def bearing(self, live: Live) -> Bearing:
+        return Bearing.NARROWS
+
+    def atoms(self) -> frozenset[str]:
+        return frozenset({f"destination.remove:{self.agent}:{self.name}"})
+
+    def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
+        agent = living(live)
+        others = tuple(one for one in agent.destinations if one.name != self.name)
+        return (PutAgent(msgspec.structs.replace(agent, destinations=others)),)
+
+    def inverse(self, live: Live, change: ChangeId) -> AddDestination | None:
+        known = _named(live, self.name)
+        if known is None:
+            return None
+        return AddDestination(
+            agent=self.agent,
+            name=self.name,
+            channel=known.channel,
+            platform_id=known.platform_id,
+        )
+
+
+def _named(live: Live, name: str) -> Destination | None:
+    known = () if live.agent is None else live.agent.destinations
+    return next((one for one in known if one.name == name), None)
+
+
+def _state(known: Destination | None) -> State:
+    if known is None:
+        return {"destination": None, "channel": None, "chat": None}
+    return {"destination": known.name, "channel": known.channel, "chat": known.platform_id}

@@ -1,11 +1,39 @@
 """The policy of the gateway itself."""
 
+# What the methods of a spec do is said by `Spec`; not every kind needs all that they are told.
+# ruff: noqa: D102, ARG002
 from __future__ import annotations
 
-from typing import ClassVar
+import hashlib
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from ironclaw.domain.changes.base import Spec, Topic
-from ironclaw.domain.policy import Policy
+import msgspec
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.domain.changes.base import Bearing, Needs, PutPolicy, Spec, Topic
+from ironclaw.domain.changes.checking import check_word, nothing_to_do
+from ironclaw.domain.model import Role
+from ironclaw.domain.policy import Policy, Proof, Verdict
+from ironclaw.domain.principals import channel_of
+
+if TYPE_CHECKING:
+    from ironclaw.core.ids import ChangeId
+    from ironclaw.domain.changes.base import Live, Op, State
+    from ironclaw.domain.policy import ApproverRule, AutoRule
+
+HARMLESS: Final = frozenset(
+    {
+        Topic.TOOLS,
+        Topic.WIRING,
+        Topic.ACCESS,
+        Topic.DESTINATIONS,
+        Topic.MOUNTS,
+        Topic.LIMITS,
+        Topic.TASKS,
+    }
+)
+"""Kinds in which something can be allowed without a person: those not `always_human`."""
 
 
 class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
@@ -13,8 +41,122 @@ class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
 
     topic: ClassVar = Topic.POLICY
     title: ClassVar = "Change who decides on changes"
+    deciders: ClassVar = frozenset({Role.OWNER})
     labels: ClassVar = {
         "policy": "policy",
     }
 
     policy: Policy
+
+    @property
+    def agent_id(self) -> None:
+        return None
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def check(self, live: Live) -> None:
+        if live.policy == self.policy:
+            raise nothing_to_do("That is the policy in force.")
+        for rule in self.policy.automatic:
+            _check_automatic(rule)
+        _check_approvers(self.policy, live)
+        _check_channels(self.policy, live)
+
+    def before(self, live: Live) -> State:
+        return _state(live.policy)
+
+    def after(self, live: Live) -> State:
+        return _state(self.policy)
+
+    def bearing(self, live: Live) -> Bearing:
+        return Bearing.ALTERS
+
+    def atoms(self) -> frozenset[str]:
+        body = msgspec.json.encode(self.policy, order="sorted")
+        return frozenset({f"policy:{hashlib.sha256(body).hexdigest()}"})
+
+    def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
+        return (PutPolicy(self.policy),)
+
+    def inverse(self, live: Live, change: ChangeId) -> SetPolicy:
+        return SetPolicy(policy=live.policy)
+
+
+def _check_automatic(rule: AutoRule) -> None:
+    if rule.verdict is Verdict.ALLOW and (
+        rule.bearing is not Bearing.NARROWS or rule.topic not in HARMLESS
+    ):
+        raise UserError(
+            Code.INVALID,
+            f"No rule can allow changes of the kind {rule.topic.value} that do more than narrow "
+            "what the agent may.",
+            hint="Set `bearing` to `narrows`, on one of: "
+            f"{', '.join(sorted(topic.value for topic in HARMLESS))}.",
+        )
+    if rule.verdict is Verdict.DENY and rule.topic is Topic.POLICY:
+        raise UserError(
+            Code.INVALID,
+            "A policy that denies every change of the policy could never be changed again.",
+            hint="Leave that rule out.",
+        )
+
+
+def _check_approvers(policy: Policy, live: Live) -> None:
+    topics = [rule.topic for rule in policy.approvers]
+    if len(set(topics)) != len(topics):
+        raise UserError(
+            Code.INVALID, "A kind has two rules for its approvers.", hint="Make them one."
+        )
+    for rule in policy.approvers:
+        if set(rule.proofs) == {Proof.PASSKEY}:
+            raise UserError(
+                Code.INVALID,
+                f"Nobody could decide on changes of the kind {rule.topic.value}: passkeys are not "
+                "offered yet.",
+                hint="Name `token` or `channel` too.",
+            )
+        if rule.topic is Topic.POLICY and rule.people > len(live.owner_persons):
+            raise UserError(
+                Code.CONFLICT,
+                f"A policy that {rule.people} owners have to agree on needs as many.",
+                hint="Give somebody else the role first.",
+            )
+
+
+def _check_channels(policy: Policy, live: Live) -> None:
+    for channel in policy.approver_channels:
+        check_word(channel, what="channel")
+    if policy.approver_channels and not any(
+        channel_of(owner) in policy.approver_channels for owner in live.owners
+    ):
+        raise UserError(
+            Code.CONFLICT,
+            "No owner could decide on anything: none has a principal on these channels.",
+            hint="Give an owner's role there first.",
+        )
+
+
+def _state(policy: Policy) -> State:
+    return {
+        "solo mode": "on" if policy.solo else "off",
+        "requests expire after, in seconds": policy.pending_s,
+        "owners are told after, in seconds": policy.escalate_s,
+        "denials are remembered for, in seconds": policy.remember_s,
+        "requests that may wait": policy.max_pending,
+        "channels for decisions": list(policy.approver_channels),
+        "without a person": [_automatic(rule) for rule in policy.automatic],
+        "who decides": [_approvers(rule) for rule in policy.approvers],
+    }
+
+
+def _automatic(rule: AutoRule) -> str:
+    bearing = "all" if rule.bearing is None else f"what {rule.bearing.value}"
+    agent = "any agent" if rule.agent is None else f"the agent {rule.agent!r}"
+    return f"{rule.topic.value}, {bearing}, for {agent}: {rule.verdict.value}"
+
+
+def _approvers(rule: ApproverRule) -> str:
+    roles = ", ".join(role.value for role in rule.roles)
+    proofs = ", ".join(proof.value for proof in rule.proofs)
+    return f"{rule.topic.value}: {rule.people} of ({roles}), shown by ({proofs})"

@@ -1,0 +1,101 @@
+"""What the checks of several kinds share: who is there, and which texts are clean. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.domain.changes.base import MAX_PERSONA_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ironclaw.domain.changes.base import House, Live
+    from ironclaw.domain.model import Agent
+
+MODEL_SEPARATOR = "/"
+"""Between a provider and its model."""
+
+
+def living(live: Live) -> Agent:
+    """The agent that a change is about. Raises UserError (`NOT_FOUND`, `CONFLICT`: archived)."""
+    agent = existing(live)
+    if agent.archived:
+        raise UserError(
+            Code.CONFLICT,
+            f"The agent {agent.name} has ended.",
+            hint=f"Ask for it to be brought back first: `ironclaw agent restore {agent.id}`.",
+        )
+    return agent
+
+
+def existing(live: Live) -> Agent:
+    """The same, also when it has ended. Raises UserError (`NOT_FOUND`)."""
+    if live.agent is None:
+        raise UserError(
+            Code.NOT_FOUND,
+            "There is no such agent.",
+            hint="`ironclaw agent list` shows those there are.",
+        )
+    return live.agent
+
+
+def nothing_to_do(what: str) -> UserError:
+    """It is so already: `what` says how it is, as a sentence."""
+    return UserError(Code.CONFLICT, what, hint="There is nothing to change.")
+
+
+def check_prose(text: str, *, what: str, most_bytes: int = MAX_PERSONA_BYTES) -> None:
+    """Refuse a text of several lines that is too long or broken.
+
+    Raises:
+        UserError: `TOO_LARGE`, `INVALID`.
+    """
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        size = -1
+    if size < 0 or "\0" in text:
+        raise UserError(
+            Code.INVALID, f"The {what} is not clean text.", hint="Remove NUL and broken characters."
+        )
+    if size > most_bytes:
+        raise UserError(
+            Code.TOO_LARGE,
+            f"The {what} has at most {most_bytes} bytes.",
+            hint="Say it shorter.",
+        )
+
+
+def check_word(text: str, *, what: str) -> None:
+    """Refuse a name with characters that cannot be seen. Raises UserError (`INVALID`)."""
+    if not text.isprintable() or text != text.strip():
+        raise UserError(
+            Code.INVALID,
+            f"The {what} has characters that cannot be seen.",
+            hint="Type it by hand.",
+        )
+
+
+def check_known_tools(names: Iterable[str], house: House) -> None:
+    """Refuse names that no tool of this house has. Raises UserError (`INVALID`)."""
+    unknown = [name for name in names if name not in house.tools]
+    if unknown:
+        raise UserError(
+            Code.INVALID,
+            f"There is no tool {unknown[0][:64]!r}.",
+            hint=f"The tools are: {', '.join(house.tools)}.",
+        )
+
+
+def check_model(model: str, house: House) -> None:
+    """Refuse a model of a provider that there is not. Raises UserError (`INVALID`)."""
+    check_word(model, what="model's name")
+    provider = model.partition(MODEL_SEPARATOR)[0]
+    if provider not in house.models:
+        raise UserError(
+            Code.INVALID,
+            f"There is no model provider {provider[:64]!r}.",
+            hint=f"The providers are: {', '.join(house.models)}.",
+        )
