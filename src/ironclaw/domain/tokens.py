@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.core.ids import PrincipalId, TokenId
 from ironclaw.domain.rights import NOBODY, Right
 
@@ -24,6 +27,7 @@ SECRET_BYTES: Final = 20
 MAX_TOKENS: Final = 10_000
 MAX_TTL_S: Final = 10 * 366 * 86_400
 NAME_RULE: Final = r"\A[a-z0-9][a-z0-9_.\-]{0,62}\Z"
+_PRINCIPAL: Final = r"\A[a-z0-9_.\-]{1,64}:[^\x00-\x1f\x7f]{1,180}\Z"
 
 
 class Scope(enum.StrEnum):
@@ -41,15 +45,6 @@ class Scope(enum.StrEnum):
     """Look at everything, change nothing."""
 
 
-IMPLIES: Final[dict[Scope, frozenset[Scope]]] = {
-    Scope.ADMIN: frozenset(Scope),
-    Scope.OPERATE: frozenset({Scope.OPERATE, Scope.CHAT, Scope.READ}),
-    Scope.APPROVE: frozenset({Scope.APPROVE, Scope.READ}),
-    Scope.CHAT: frozenset({Scope.CHAT}),
-    Scope.READ: frozenset({Scope.READ}),
-}
-"""A token with the key may use what asks for a scope in the value."""
-
 LIMITS: Final[dict[Scope, frozenset[Right]]] = {
     Scope.ADMIN: frozenset(Right),
     Scope.OPERATE: frozenset({Right.TALK, Right.READ, Right.OPERATE, Right.REQUEST}),
@@ -58,11 +53,6 @@ LIMITS: Final[dict[Scope, frozenset[Right]]] = {
     Scope.READ: frozenset({Right.READ}),
 }
 """What a token with the key lets through of its principal's rights."""
-
-
-def allows(held: frozenset[Scope], wanted: frozenset[Scope]) -> bool:
-    """Whether a token with `held` may use an endpoint that asks for any of `wanted`."""
-    return any(not wanted.isdisjoint(IMPLIES[scope]) for scope in held)
 
 
 def limit_of(scopes: Iterable[Scope]) -> frozenset[Right]:
@@ -138,6 +128,44 @@ class TokenStore(Protocol):
     async def revoke(self, ref: str) -> Token:
         """End a token by id or name, at once. Raises UserError (`NOT_FOUND`), HostError."""
         ...
+
+
+def check_wish(
+    *, name: str, scopes: frozenset[Scope], ttl_s: int | None, principal: PrincipalId
+) -> None:
+    """Refuse a token that cannot be.
+
+    Raises:
+        UserError: `INVALID`.
+
+    Trust:
+        All of it comes from a client.
+    """
+    if not re.match(NAME_RULE, name):
+        raise UserError(
+            Code.INVALID,
+            "A token's name has 1 to 63 of a-z, 0-9, '_', '.', '-' and starts with a letter or "
+            "digit.",
+            hint="For example `laptop` or `ci-bot`.",
+        )
+    if not scopes:
+        raise UserError(
+            Code.INVALID,
+            "A token needs at least one scope.",
+            hint=f"Scopes are {', '.join(Scope)}.",
+        )
+    if ttl_s is not None and not 0 < ttl_s <= MAX_TTL_S:
+        raise UserError(
+            Code.INVALID,
+            "A token lives for 1 second to 10 years.",
+            hint="Leave the time out for a token that does not expire.",
+        )
+    if not re.match(_PRINCIPAL, principal) or principal.startswith("agent:"):
+        raise UserError(
+            Code.INVALID,
+            "A token stands for a person, whose principal is `<channel>:<handle>`.",
+            hint="Leave the principal out for a new one.",
+        )
 
 
 def hash_of(secret: str) -> str:
