@@ -1,0 +1,157 @@
+"""`request_change` and `withdraw_change`: an agent asks its people, and takes that back.
+
+request: arguments -> about itself alone -> a kind that agents may ask for -> strict spec -> gateway
+
+The gateway decides everything else, and audits it. Nothing has changed when this returns, unless
+the policy lets it through by itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Protocol, cast
+
+import msgspec
+
+from ironclaw.core.errors import PolicyError, UserError
+from ironclaw.core.ids import ChangeId
+from ironclaw.domain.change import MAX_REASON_CHARS, Status
+from ironclaw.domain.changes.mounts import AddMount
+from ironclaw.domain.changes.table import SPECS, AnySpec
+from ironclaw.services.host_tools.tool import Arguments, NotDoneError, malformed, read
+
+if TYPE_CHECKING:
+    from ironclaw.domain.change import Asker, Row
+    from ironclaw.domain.changes.base import Spec
+    from ironclaw.domain.model import Agent
+    from ironclaw.services.gateway.port import ChangeView
+    from ironclaw.services.host_tools.pace import Pace
+    from ironclaw.services.host_tools.tool import Call
+
+_Fields = dict[str, msgspec.Raw]
+KINDS: Final = tuple(sorted(tag for tag, spec in SPECS.items() if spec.by_agents))
+"""Tags of what an agent may ask for."""
+
+
+class Request(Arguments, frozen=True, kw_only=True):
+    """Arguments of `request_change`."""
+
+    change: msgspec.Raw
+    """A spec without its agent."""
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_REASON_CHARS)]
+    for_s: Annotated[int, msgspec.Meta(ge=60, le=366 * 86_400)] | None = None
+
+
+class Withdrawal(Arguments, frozen=True, kw_only=True):
+    """Arguments of `withdraw_change`."""
+
+    change: Annotated[str, msgspec.Meta(pattern=r"\Achg_[a-z0-9]{1,60}\Z")]
+
+
+class Asks(Protocol):
+    """The part of the gateway that agents reach: `services.gateway.port.Gateway`."""
+
+    async def submit(
+        self, spec: Spec, *, asker: Asker, actor: None, reason: str, grant_s: int | None = None
+    ) -> ChangeView:
+        """Ask for a change."""
+        ...
+
+    async def withdraw(self, change: ChangeId, *, actor: None, asker: Asker) -> ChangeView:
+        """Take a request back."""
+        ...
+
+
+class Asking:
+    """The two tools.
+
+    Args:
+        gateway: Who is asked.
+        pace: How often an agent may ask: every request is shown to people, and kept.
+    """
+
+    def __init__(self, gateway: Asks, pace: Pace) -> None:
+        self._gateway = gateway
+        self._pace = pace
+
+    async def request(self, call: Call) -> str:
+        """Ask for a change."""
+        asked = read(call.arguments, Request)
+        spec = _spec(call.agent, asked.change)
+        self._pace.take(call.agent.id)
+        try:
+            view = await self._gateway.submit(
+                spec, asker=call.asker, actor=None, reason=asked.reason, grant_s=asked.for_s
+            )
+        except (UserError, PolicyError) as error:
+            if isinstance(spec, AddMount):
+                # What exactly is wrong with a path would tell what there is on the host.
+                raise NotDoneError(
+                    f"{error.code}: this directory cannot be asked for. Ask your people for the "
+                    "path of one that may be shared, and do not try others"
+                ) from error
+            raise
+        return _became(view.row)
+
+    async def withdraw(self, call: Call) -> str:
+        """Take a request of its own back."""
+        change = ChangeId(read(call.arguments, Withdrawal).change)
+        await self._gateway.withdraw(change, actor=None, asker=call.asker)
+        return f"withdrawn: {change} is taken back, nobody is asked any more"
+
+
+def _spec(agent: Agent, raw: msgspec.Raw) -> AnySpec:
+    """The spec that is asked for, about the agent that asks.
+
+    Raises:
+        NotDoneError: It is none that an agent may ask for, or about somebody else.
+
+    Trust:
+        A model's text. What is decoded in the end is encoded here, so that a name given twice has
+        one meaning.
+    """
+    try:
+        fields = msgspec.json.decode(raw, type=_Fields)
+        kind = msgspec.json.decode(fields.get("kind", b'""'), type=str)
+    except (ValueError, RecursionError) as error:
+        raise malformed(error) from error
+    if kind not in KINDS:
+        raise NotDoneError(
+            f"forbidden: that kind cannot be asked for. `kind` is one of: {', '.join(KINDS)}"
+        )
+    if "agent" in SPECS[kind].__struct_fields__:
+        if "agent" in fields and not _names(agent, fields["agent"]):
+            raise NotDoneError(
+                "forbidden: you can ask for changes of yourself only; leave `agent` out"
+            )
+        fields["agent"] = msgspec.Raw(msgspec.json.encode(agent.id))
+    try:
+        spec = msgspec.json.decode(msgspec.json.encode(fields), type=AnySpec)
+    except (ValueError, RecursionError) as error:
+        raise malformed(error) from error
+    return cast("AnySpec", spec)
+
+
+def _names(agent: Agent, raw: msgspec.Raw) -> bool:
+    """Whether it is a name of the agent itself."""
+    try:
+        return msgspec.json.decode(raw, type=str) in {agent.id, agent.name}
+    except (ValueError, RecursionError):
+        return False
+
+
+def _became(row: Row) -> str:
+    change = row.change.id
+    match row.status:
+        case Status.PENDING:
+            return (
+                f"asked: {change}. A person decides, maybe much later; nothing has changed yet. "
+                "You are told of the outcome in this conversation. Do not ask again"
+            )
+        case Status.DONE:
+            return f"done: {change} is in force"
+        case Status.APPROVED | Status.APPLIED:
+            return f"approved: {change} is being put in force; my_rights shows it when it is"
+        case Status.FAILED:
+            return f"failed: {change} was agreed to and did not work ({row.code}); people see why"
+        case Status.DENIED | Status.EXPIRED | Status.WITHDRAWN:
+            return f"{row.status}: {change}. Do not ask again"

@@ -1,0 +1,89 @@
+"""`send_message`: an agent sends to a chat that people have given it as a destination.
+
+The message is durable when this returns, and delivered as replies are: with retries, in order,
+visible when it cannot be delivered. The store looks once more whether it may be sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Protocol
+
+import msgspec
+
+from ironclaw.domain.changes.base import NAME_RULE
+from ironclaw.domain.letters import Letter
+from ironclaw.services.host_tools.tool import Arguments, NotDoneError, read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ironclaw.domain.model import Delivery
+    from ironclaw.services.host_tools.pace import Pace
+    from ironclaw.services.host_tools.tool import Call
+
+
+class Message(Arguments, frozen=True, kw_only=True):
+    """Arguments of `send_message`."""
+
+    destination: Annotated[str, msgspec.Meta(pattern=NAME_RULE)]
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=16_000)]
+
+
+class Letters(Protocol):
+    """Where it becomes durable: `ironclaw.store.ledger.Ledger`. Both raise HostError."""
+
+    async def is_sent(self, letter: Letter) -> bool:
+        """Whether it is kept already."""
+        ...
+
+    async def send(self, letter: Letter) -> Delivery | None:
+        """Keep it; None when it is kept already. Raises PolicyError, UserError."""
+        ...
+
+
+class Hands(Protocol):
+    """Who hands deliveries over: `parts.Announce`."""
+
+    def committed(self, deliveries: Sequence[Delivery]) -> None:
+        """These are new in the ledger, and due at once."""
+        ...
+
+
+class Sending:
+    """The tool.
+
+    Args:
+        letters: Keeps what is sent.
+        hands: Delivers it.
+        pace: How often an agent may send.
+    """
+
+    def __init__(self, letters: Letters, hands: Hands, pace: Pace) -> None:
+        self._letters = letters
+        self._hands = hands
+        self._pace = pace
+
+    async def send(self, call: Call) -> str:
+        """Send one message, once."""
+        message = read(call.arguments, Message)
+        text = message.text.replace("\0", "")
+        if not text.strip():
+            raise NotDoneError("invalid: `text` says nothing")
+        names = [one.name for one in call.agent.destinations]
+        if message.destination not in names:
+            known = f"They are: {', '.join(names)}" if names else "You have none"
+            raise NotDoneError(f"forbidden: you have no destination of that name. {known}")
+        letter = Letter(
+            agent=call.agent.id,
+            session=call.session,
+            turn=call.turn,
+            key=call.key,
+            destination=message.destination,
+            text=text,
+        )
+        if not await self._letters.is_sent(letter):
+            self._pace.take(call.agent.id)
+            delivery = await self._letters.send(letter)
+            if delivery is not None:
+                self._hands.committed((delivery,))
+        return f"sent: it is on its way to {message.destination}"

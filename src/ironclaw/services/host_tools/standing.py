@@ -1,0 +1,181 @@
+"""`my_rights`: what an agent may do and use now, and what became of what it asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from ironclaw.domain.change import OPEN, Status
+from ironclaw.domain.model import BoxLimits, Usage
+from ironclaw.services.host_tools.tool import Arguments, principal_of, read
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ironclaw.core.clock import Clock
+    from ironclaw.core.ids import AgentId, PrincipalId
+    from ironclaw.domain.change import Row
+    from ironclaw.domain.schedules import KeptTask
+    from ironclaw.services.host_tools.tool import Call
+
+MAX_LISTED: Final = 100
+MAX_REQUESTS: Final = 30
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Nothing(Arguments, frozen=True, kw_only=True):
+    """Arguments of `my_rights`: none."""
+
+
+class _Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of what is shown. What is left out is not limited, or as the house says."""
+
+
+class ShownTask(_Shown, frozen=True):
+    """A task of the agent."""
+
+    name: str
+    when: str
+    """A cron expression with its zone, or `once`."""
+    next: str = ""
+    """ISO time in UTC; empty when it is over."""
+
+
+class ShownRequest(_Shown, frozen=True):
+    """Something that the agent asked for."""
+
+    change: str
+    kind: str
+    status: str
+    words: str = ""
+    """What the person who decided said to it."""
+
+
+class ShownLimits(_Shown, frozen=True):
+    """What the agent may use."""
+
+    box: BoxLimits
+    max_steps: int
+    turn_s: int | None = None
+    calls_per_day: int | None = None
+    tokens_per_day: int | None = None
+    used_today: Usage | None = None
+
+
+class Rights(_Shown, frozen=True):
+    """All of it."""
+
+    name: str
+    model: str
+    tools: tuple[str, ...]
+    destinations: tuple[str, ...]
+    """Names for `send_message`."""
+    mounts: tuple[str, ...]
+    """Directories in the sandbox."""
+    tasks: tuple[ShownTask, ...]
+    limits: ShownLimits
+    requests: tuple[ShownRequest, ...]
+    """Open ones, and the newest of those that are over."""
+
+
+class Requests(Protocol):
+    """What was asked for: `ironclaw.store.change_rows.ChangeRows`."""
+
+    async def rows(
+        self,
+        *,
+        agents: frozenset[AgentId] | None,
+        statuses: frozenset[Status] | None,
+        asker: PrincipalId | None = None,
+        limit: int,
+    ) -> list[Row]:
+        """Changes about these agents or of this asker, newest first. Raises HostError."""
+        ...
+
+
+class Tasks(Protocol):
+    """The agents' tasks: `ironclaw.store.task_rows.TaskRows`."""
+
+    async def tasks(self, *, agent: AgentId | None = None) -> Sequence[KeptTask]:
+        """Tasks of one agent. Raises HostError."""
+        ...
+
+
+class Usages(Protocol):
+    """What was used: `ironclaw.store.usage_rows.UsageRows`."""
+
+    async def usage(self, agent: AgentId, day: int) -> Usage:
+        """What one agent has used in a UTC day. Raises HostError."""
+        ...
+
+
+class Standing:
+    """The tool."""
+
+    def __init__(self, *, requests: Requests, tasks: Tasks, usages: Usages, clock: Clock) -> None:
+        self._requests = requests
+        self._tasks = tasks
+        self._usages = usages
+        self._clock = clock
+
+    async def tell(self, call: Call) -> str:
+        """Tell it, as JSON text. Of its own session, agent and requests alone."""
+        read(call.arguments or "{}", Nothing)
+        agent = call.agent
+        tasks = await self._tasks.tasks(agent=agent.id)
+        shown = Rights(
+            name=agent.name,
+            model=agent.model,
+            tools=agent.tools,
+            destinations=tuple(one.name for one in agent.destinations[:MAX_LISTED]),
+            mounts=tuple(f"/shared/{one.name}" for one in agent.mounts[:MAX_LISTED]),
+            tasks=tuple(map(_task, tasks[:MAX_LISTED])),
+            limits=await self._limits(call),
+            requests=await self._asked(agent.id),
+        )
+        return msgspec.json.format(msgspec.json.encode(shown), indent=1).decode()
+
+    async def _limits(self, call: Call) -> ShownLimits:
+        agent = call.agent
+        has_budget = agent.calls_per_day is not None or agent.tokens_per_day is not None
+        today = self._clock.now_ms() // _DAY_MS
+        return ShownLimits(
+            box=agent.limits,
+            max_steps=agent.max_steps,
+            turn_s=agent.turn_s,
+            calls_per_day=agent.calls_per_day,
+            tokens_per_day=agent.tokens_per_day,
+            used_today=await self._usages.usage(agent.id, today) if has_budget else None,
+        )
+
+    async def _asked(self, agent: AgentId) -> tuple[ShownRequest, ...]:
+        nobody: frozenset[AgentId] = frozenset()
+        rows = [
+            row
+            for statuses in (OPEN, frozenset(Status) - OPEN)
+            for row in await self._requests.rows(
+                agents=nobody, statuses=statuses, asker=principal_of(agent), limit=MAX_REQUESTS
+            )
+        ]
+        return tuple(map(_request, rows[:MAX_REQUESTS]))
+
+
+def _task(kept: KeptTask) -> ShownTask:
+    task = kept.task
+    when = "once" if task.cron is None else f"{task.cron} {task.zone}"
+    if kept.next_ms is None:
+        return ShownTask(name=task.name, when=when)
+    next_ = _EPOCH + timedelta(milliseconds=kept.next_ms)
+    return ShownTask(name=task.name, when=when, next=next_.isoformat(timespec="seconds"))
+
+
+def _request(row: Row) -> ShownRequest:
+    return ShownRequest(
+        change=row.change.id,
+        kind=str(row.change.spec.__struct_config__.tag),
+        status=row.status,
+        words=next((one.words for one in row.decisions if not one.approved), ""),
+    )
