@@ -12,138 +12,28 @@ import msgspec
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.core.ids import ChatId
-from ironclaw.domain.change import Row, Status
-from ironclaw.domain.changes import base
-from ironclaw.domain.changes.base import House, Live
-from ironclaw.domain.gateway import Loaded
-from ironclaw.domain.model import Agent, Chat, Role, Session, SessionState, Standing, Task, Wiring
-from ironclaw.domain.policy import Policy
+from ironclaw.domain.audit import CORE
+from ironclaw.domain.change import OPEN, Row, Status
+from ironclaw.domain.changes.base import HostDir, House
+from ironclaw.domain.gateway import Loaded, Write
 from ironclaw.services.gateway.rows import Due, KeptEvent, Written
+from ironclaw.services.gateway.sight import no_change, no_grant
+from ironclaw.testing.fake_setting import Setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ironclaw.core.clock import Clock
     from ironclaw.core.errors import IronClawError
-    from ironclaw.core.ids import (
-        AgentId,
-        ChangeId,
-        GrantId,
-        PrincipalId,
-        SessionId,
-        TaskId,
-        WiringId,
-    )
+    from ironclaw.core.ids import AgentId, ChangeId, GrantId, PrincipalId
     from ironclaw.domain.audit import AuditEntry, By
     from ironclaw.domain.change import Change, Grant
-    from ironclaw.domain.changes.base import HostDir, Op, Spec
-    from ironclaw.domain.gateway import Write
+    from ironclaw.domain.changes.base import Op, Spec
+    from ironclaw.domain.model import Agent, Standing
+    from ironclaw.domain.policy import Policy
 
 MODELS = ("scripted", "other")
 TOOLS = ("read_file", "write_file", "list_files", "request_change", "send_message")
-
-
-class Setting:
-    """What there is beside changes, as plain tables."""
-
-    def __init__(self) -> None:
-        self.policy = Policy()
-        self.agents: dict[AgentId, Agent] = {}
-        self.chats: dict[tuple[str, str], Chat] = {}
-        self.wirings: dict[WiringId, Wiring] = {}
-        self.standings: list[Standing] = []
-        self.persons: dict[PrincipalId, PrincipalId] = {}
-        self.sessions: dict[SessionId, Session] = {}
-        self.tasks: dict[TaskId, Task] = {}
-
-    def person(self, principal: PrincipalId) -> PrincipalId:
-        """Who a principal is."""
-        return self.persons.get(principal, principal)
-
-    def of(self, principal: PrincipalId | None) -> tuple[Standing, ...]:
-        """What a principal holds."""
-        return tuple(one for one in self.standings if one.principal == principal)
-
-    def live(self, spec: Spec, house: House, directory: HostDir | None) -> Live:
-        """What a spec asks for."""
-        needs = spec.needs()
-        chat = None if needs.place is None else self.chats.get(needs.place)
-        if needs.wiring is not None:
-            found = self.wirings.get(needs.wiring)
-            wirings: tuple[Wiring, ...] = () if found is None else (found,)
-            if found is not None and chat is None:
-                chat = next(one for one in self.chats.values() if one.id == found.chat)
-        else:
-            wirings = tuple(
-                one for one in self.wirings.values() if chat is not None and one.chat == chat.id
-            )
-        owners = tuple(one.principal for one in self.standings if one.role is Role.OWNER)
-        tasks = [one for one in self.tasks.values() if needs.agent in {None, one.agent}]
-        return Live(
-            house=house,
-            policy=self.policy,
-            agent=None if needs.agent is None else self.agents.get(needs.agent),
-            named=next(
-                (
-                    one
-                    for one in self.agents.values()
-                    if one.name == needs.agent_name and not one.archived
-                ),
-                None,
-            ),
-            chat=chat,
-            wirings=wirings,
-            standings=self.of(needs.principal),
-            owners=owners,
-            owner_persons=tuple(dict.fromkeys(map(self.person, owners))),
-            person=None if needs.principal is None else self.person(needs.principal),
-            other_person=None if needs.other is None else self.person(needs.other),
-            session=None if needs.session is None else self.sessions.get(needs.session),
-            task=next((one for one in tasks if needs.task == (one.agent, one.name)), None),
-            tasks=len(tasks),
-            agents=sum(not one.archived for one in self.agents.values()),
-            directory=directory,
-        )
-
-    def put(self, op: Op) -> None:  # noqa: C901, PLR0912 - one case for each kind of op
-        """Carry one out."""
-        match op:
-            case base.NewAgent(agent) | base.PutAgent(agent):
-                self.agents[agent.id] = agent
-            case base.SetArchived(agent, archived):
-                self.agents[agent] = msgspec.structs.replace(self.agents[agent], archived=archived)
-            case base.PutChat():
-                self._chat(op)
-            case base.PutWiring(wiring, channel, platform_id):
-                chat = self.chats[channel, platform_id].id
-                self.wirings[wiring.id] = msgspec.structs.replace(wiring, chat=chat)
-            case base.DropWiring(wiring):
-                self.wirings.pop(wiring, None)
-            case base.PutStanding(standing):
-                if standing not in self.standings:
-                    self.standings.append(standing)
-            case base.DropStanding(standing):
-                self.standings = [one for one in self.standings if one != standing]
-            case base.PutPerson(principal, person):
-                self.persons[principal] = person
-            case base.PutTask(task):
-                self.tasks[task.id] = task
-            case base.DropTask(task):
-                self.tasks.pop(task, None)
-            case base.ForgetSession(session):
-                self.sessions[session] = msgspec.structs.replace(
-                    self.sessions[session], state=SessionState.FORGOTTEN
-                )
-            case base.PutPolicy(policy):
-                self.policy = policy
-
-    def _chat(self, op: base.PutChat) -> None:
-        place = (op.channel, op.platform_id)
-        made = Chat(id=ChatId(op.chat), channel=op.channel, platform_id=op.platform_id)
-        chat = self.chats.setdefault(place, made)
-        if op.strangers is not None:
-            self.chats[place] = msgspec.structs.replace(chat, unknown_sender=op.strangers)
 
 
 class MemoryChanges:
@@ -242,7 +132,7 @@ class MemoryChanges:
     async def row(self, change: ChangeId) -> Row:
         """One change."""
         if change not in self._rows:
-            raise UserError(Code.NOT_FOUND, f"There is no change {change}.", hint="Check the id.")
+            raise no_change(change)
         return self._rows[change]
 
     async def rows(
@@ -357,7 +247,9 @@ class MemoryChanges:
             asker_person=setting.person(asker) if is_person and asker is not None else None,
             asker_standings=setting.of(asker),
             pending=len(waiting),
-            twin=next((one for one in waiting if one.change.spec == spec), None),
+            twin=next(
+                (one for one in mine if one.status in OPEN and one.change.spec == spec), None
+            ),
             denial=self._denial(spec),
         )
 
@@ -379,7 +271,7 @@ class MemoryChanges:
         for row in self._rows.values():
             if row.grant is not None and row.grant.id == grant:
                 return row
-        raise UserError(Code.NOT_FOUND, f"There is no grant {grant}.", hint="Check the id.")
+        raise no_grant(grant)
 
     def _later(self, row: Row) -> Row | None:
         after = False
@@ -397,6 +289,8 @@ class MemoryChanges:
     def _write(self, change: ChangeId, write: Write) -> Written:
         now_ms = self.clock.now_ms()
         row = self._rows[change]
+        if write._replace(by=CORE) == Write():
+            return Written(row, (), None)
         for op in write.ops:
             self.setting.put(op)
         if write.ops:
@@ -420,6 +314,10 @@ class MemoryChanges:
             updated_ms=now_ms,
         )
         self._rows[change] = row
+        if write.status is Status.APPLIED:
+            # Somebody has approved since what was denied once.
+            given = self._atoms[change]
+            self._denied = [one for one in self._denied if not self._atoms[one] & given]
         if write.is_denied:
             self._denied.append(change)
         self.audit += [(entry, write.by) for entry in write.audit]
@@ -489,4 +387,18 @@ class MemoryLooks:
 
     async def directory(self, path: str) -> HostDir | None:
         """What is at a path."""
-        return self.directories.get(path, base.HostDir("", False, 0, 0, False))
+        return self.directories.get(path, HostDir("", False, 0, 0, False))
+
+
+class MemoryNames:
+    """Implements `services.gateway.views.Names` over a setting."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+
+    async def agent(self, ref: str) -> Agent:
+        """One agent by id or name."""
+        for agent in self._setting.agents.values():
+            if ref in {agent.id, agent.name}:
+                return agent
+        raise UserError(Code.NOT_FOUND, f"There is no agent {ref}.", hint="Check the name.")

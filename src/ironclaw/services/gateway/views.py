@@ -22,7 +22,7 @@ from ironclaw.services.gateway.port import Button, ChangeView, GrantView
 if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, PrincipalId
     from ironclaw.domain.change import Change, Grant, Row
-    from ironclaw.domain.changes.base import HostDir, House, Spec, State
+    from ironclaw.domain.changes.base import HostDir, House, Spec
     from ironclaw.domain.gateway import Loaded
     from ironclaw.domain.model import Agent
     from ironclaw.domain.rights import Actor
@@ -99,7 +99,7 @@ class Views:
             card = card_of(
                 change,
                 loaded,
-                before=row.before,
+                row=row,
                 asker_name=await self.name_of(change.asker.agent),
                 agent_name=await self.name_of(change.spec.agent_id),
             )
@@ -132,21 +132,32 @@ def card_of(
     change: Change,
     loaded: Loaded,
     *,
-    before: State | None = None,
+    row: Row | None = None,
     asker_name: str = "",
     agent_name: str = "",
 ) -> Card:
     """Render a change against the state that was loaded, or against the one that it changed.
 
+    Args:
+        change: Which one.
+        loaded: What a step for it would be told now.
+        row: Where it is; None for one that is only being asked for.
+        asker_name: Of the agent that asks.
+        agent_name: Of the agent that it is about.
+
     Raises:
         UserError: `INVALID` or `TOO_LARGE`: it has no card.
     """
     spec, live = change.spec, loaded.live
+    if row is None or row.status is Status.PENDING:
+        revocable = spec.inverse(live, change.id) is not None
+    else:
+        revocable = row.grant is not None and row.grant.revocable
     told = Told(
-        before=spec.before(live) if before is None else before,
+        before=spec.before(live) if row is None or row.before is None else row.before,
         after=spec.after(live),
         bearing=spec.bearing(live),
-        revocable=spec.inverse(live, change.id) is not None,
+        revocable=revocable,
         agent_name=agent_name or ("" if live.agent is None else live.agent.name),
         asker_name=asker_name,
         solo=live.policy.solo and not change.asker.is_agent,
