@@ -107,7 +107,7 @@ def _facts() -> Iterator[Check]:
         ),
         (
             "descriptors",
-            "An airlock has its link, its three directories and its two listeners open, no more.",
+            "An airlock has its link, directories, listeners and four unbound sockets, no more.",
             weak_airlock.CLOSED,
             airlock_twins.INHERITED,
             airlock_facts.OPEN,

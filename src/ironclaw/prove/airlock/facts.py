@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ironclaw.airlock.tools import SPARES
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 OWN: Final = "own"
 NONE: Final = "none"
 WORLD: Final = "in, out, run"
-OPEN: Final = "3 directories, 3 sockets"
+OPEN: Final = f"3 directories, {3 + SPARES} sockets"
 LOCKED: Final = "nobody of its uid"
 NARROW: Final = "3 directories on a read-only root"
 MASK: Final = "0007"

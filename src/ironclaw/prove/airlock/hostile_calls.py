@@ -102,10 +102,24 @@ def _local(prey: Prey, path: str) -> str:
 
 def _sibling_bell(prey: Prey) -> str:
     """Open another session's bell: the working directory is this one's run/."""
-    slot = prey.order.sibling.rpartition("/")[2]
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(f"../../{slot}/run/bell.sock")
+        sock.connect(_beside(prey, "bell.sock"))
     return REACHED
+
+
+def _spare_connect(prey: Prey) -> str:
+    prey.spares[0].connect(_beside(prey, "bell.sock"))
+    return REACHED
+
+
+def _beside(prey: Prey, name: str) -> str:
+    return f"../../{prey.order.sibling.rpartition('/')[2]}/run/{name}"
+
+
+def _bind_spare(prey: Prey, path: str) -> None:
+    prey.spares[0].bind(path)
+    # All its directories lie side by side.
+    os.unlink(path, dir_fd=prey.dirs["run"])
 
 
 def _trace(prey: Prey) -> str:
@@ -190,6 +204,9 @@ ATTEMPTS: Final[dict[str, Callable[[Prey], object]]] = {
     "airlock.abstract_socket": lambda prey: _local(prey, "\0" + prey.order.abstract),
     "airlock.core_socket": lambda prey: _local(prey, prey.order.core_socket),
     "airlock.sibling_bell": _sibling_bell,
+    "airlock.spare_connect": _spare_connect,
+    "airlock.spare_elsewhere": lambda prey: _bind_spare(prey, "../in/planted"),
+    "airlock.sibling_tools": lambda prey: _bind_spare(prey, _beside(prey, "tools.sock")),
     "airlock.trace_core": _trace,
     "airlock.read_core": _read_core,
     "airlock.steal_descriptor": _steal_descriptor,

@@ -57,6 +57,11 @@ def _network() -> Iterator[Check]:
             airlock_twins.CALLING_HOME,
         ),
         ("sibling_bell", "the bell of another session of its agent", airlock_twins.CALLING),
+        (
+            "spare_connect",
+            "the same bell, with a socket that it was left for tools",
+            airlock_twins.CALLING,
+        ),
     ):
         yield check(
             name,
@@ -136,6 +141,22 @@ def _files() -> Iterator[Check]:
         "parents",
         "Open `..` of each of its directories.",
         "Nothing above its directories can be opened, in its own small root either.",
+        LANDLOCK,
+        airlock_twins.NO_LANDLOCK,
+        "EACCES",
+    )
+    yield check(
+        "sibling_tools",
+        "Bind a socket that it was left for tools in the run/ of another session of its agent.",
+        "A hostile airlock offers no other session's box anything.",
+        ROOT,
+        near,
+        *_AWAY,
+    )
+    yield check(
+        "spare_elsewhere",
+        "Bind a socket that it was left for tools in in/.",
+        "A hostile airlock can bind what it was left in its run/ and nowhere else.",
         LANDLOCK,
         airlock_twins.NO_LANDLOCK,
         "EACCES",
