@@ -95,6 +95,11 @@ class World(NamedTuple):
         body = await self._body(endpoint, path, agent)
         return await ask(self.app, method, path, secret=secret, body=body)
 
+    async def places(self) -> dict[str, str]:
+        """What there is of the own agent, by the names of path parameters."""
+        names = "{chat} {session} {change} {grant} {token}"
+        return await self._places(names, self.own)
+
     async def _places(self, path: str, agent: Agent) -> dict[str, str]:
         found = {"agent": agent.name, "name": "main", "number": "1"}
         if "{chat}" in path or "{session}" in path:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.support.asgi import ask
-from tests.support.authorisation import MATRIX, Caller, outcome
+from tests.support.authorisation import MATRIX, OK, Caller, outcome
 from tests.support.authorised import ASKER
 
 from ironclaw.api.app import ENDPOINTS
@@ -44,6 +44,28 @@ async def test_everybody_gets_exactly_what_the_matrix_says(world: World, endpoin
         told[caller.name] = answer.raw[:300]
 
     assert found == {caller.name: sign for caller, sign in expected.items()}, told
+
+
+GUARDED = [
+    f"{row.method} {row.path}" for row in ENDPOINTS if row.about in {"house", "agent", "session"}
+]
+
+
+@pytest.mark.parametrize("endpoint", GUARDED)
+async def test_the_matrix_notices_a_door_that_asks_for_nothing(
+    world: World, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weakened twin: without the check of the door the row is another."""
+
+    async def admit(*_: object) -> None:
+        """Let everybody in who has a token."""
+
+    monkeypatch.setattr("ironclaw.api.gate.admit", admit)
+    await world.people()
+    stranger = Caller("none")
+    answer = await world.call(endpoint, stranger)
+
+    assert MATRIX[endpoint].expected[stranger] != outcome(answer.status) == OK
 
 
 @pytest.mark.parametrize(
