@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.cores import until
 
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
@@ -50,9 +51,8 @@ class Plan:
 
 
 @pytest.fixture
-async def plan() -> AsyncIterator[Plan]:
-    plan = Plan()
-    yield plan
+def plan() -> Plan:
+    return Plan()
 
 
 @contextlib.asynccontextmanager
@@ -83,9 +83,7 @@ async def test_it_sleeps_until_something_is_due_and_looks_once(plan: Plan) -> No
         await turns()
         assert plan.looks == 1
         plan.clock.advance(0.02)
-        async with asyncio.timeout(5):
-            while not plan.happened:
-                await asyncio.sleep(0.005)
+        await until(lambda: bool(plan.happened), "it to happen")
     assert plan.happened == ["chg_a"]
 
 
@@ -111,9 +109,7 @@ async def test_a_store_that_fails_is_a_word_and_is_asked_again_later(
         plan.deadlines.wake()
         await turns()
         assert plan.happened == []
-        async with asyncio.timeout(5):
-            while not plan.happened:
-                await asyncio.sleep(0.005)
+        await until(lambda: bool(plan.happened), "it to happen")
         await turns()
     assert plan.deadlines.trouble == ""
 
