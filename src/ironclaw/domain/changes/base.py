@@ -14,6 +14,7 @@ before), and what a repeat of an interrupted apply compares with.
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import msgspec
@@ -21,8 +22,6 @@ import msgspec
 from ironclaw.domain.model import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ironclaw.core.ids import (
         AgentId,
         ChangeId,
