@@ -158,17 +158,21 @@ def render(change: Change, told: Told) -> Card:
 
 
 class _Found:
-    """What was found in the texts, by the label of the field."""
+    """What was found in the texts: of each field, and of the state as it is and as it will be."""
 
     def __init__(self) -> None:
-        self._by_label: dict[str, Findings] = {}
+        self._found: dict[tuple[str, str], Findings] = {}
 
-    def of(self, label: str) -> Findings:
-        return self._by_label.setdefault(label, Findings())
+    def of(self, label: str, side: Literal["", ", as it is now", ", afterwards"] = "") -> Findings:
+        return self._found.setdefault((label, side), Findings())
 
     def warnings(self) -> tuple[str, ...]:
-        lines = (line for label, one in self._by_label.items() for line in one.warnings(label))
-        return tuple(dict.fromkeys(lines))
+        """Each thing once: what is asked for is mostly what will be."""
+        said: dict[str, None] = {}
+        for (label, side), one in self._found.items():
+            if side != ", afterwards" or not said.keys() >= set(one.warnings(label)):
+                said |= dict.fromkeys(one.warnings(label + side))
+        return tuple(said)
 
 
 def _builtins(value: msgspec.Struct) -> dict[str, Plain]:
@@ -215,18 +219,17 @@ def _lines(label: str, key: str, value: Plain, found: _Found) -> Iterator[Line]:
 def _diff(change: Change, told: Told, found: _Found) -> Iterator[Line]:
     keys = {label: key for key, label in change.spec.labels.items()}
     for label in dict.fromkeys((*told.before, *told.after)):
-        key = keys.get(label, label)
-        findings = found.of(name(label, Findings()))
-        before, after = (
-            items(state.get(label), findings, key=key, is_prose=key in _PROSE)
-            for state in (told.before, told.after)
-        )
+        is_prose = (key := keys.get(label, label)) in _PROSE
+        shown = name(label, found.of("names of what it is about"))
+        now, then = found.of(shown, ", as it is now"), found.of(shown, ", afterwards")
+        before = items(told.before.get(label), now, key=key, is_prose=is_prose)
+        after = items(told.after.get(label), then, key=key, is_prose=is_prose)
         if len(before) + len(after) > 2 * MAX_LINES:
             raise _too_large(f"{len(before) + len(after)} lines to compare")
         for is_new, number, item in compared(before, after):
             what = f", {item.what} {number}" if item.what else ""
             yield Line(
-                label=name(label, findings) + what,
+                label=shown + what,
                 text=item.text,
                 sign="+" if is_new else "-",
                 foreign=item.foreign,

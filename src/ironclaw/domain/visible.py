@@ -228,11 +228,11 @@ def _host(token: str, findings: Findings) -> bool:
     rest = plain.partition("://")[2] if has_scheme else plain
     host = re.split(r"[/?#\\]", rest, maxsplit=1)[0].rpartition("@")[2].partition(":")[0]
     host = host.rstrip(".!\u2026")
-    if host.isascii() and "xn--" not in host.casefold():
+    if plain == token and host.isascii() and "xn--" not in host.casefold():
         return False
     if not has_scheme and not _is_hostlike(host):
         return False
-    said = _plain(host, Findings())
+    said = _plain(host if plain == token else token, Findings())
     decoded = ".".join(map(_decoded, host.split(".")))
     findings.note(_HOSTS, f'"{said}" reads "{decoded}"' if decoded != said else f'"{said}"')
     return True
