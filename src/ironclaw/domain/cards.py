@@ -28,6 +28,7 @@ from ironclaw.domain.change import (
     state_version,
 )
 from ironclaw.domain.changes.base import Bearing
+from ironclaw.domain.changes.table import SPECS
 from ironclaw.domain.characters import Findings, danger
 from ironclaw.domain.visible import name, prose, quoted
 
@@ -55,6 +56,10 @@ _PLACES: Final = {
 """Fields of a change, beside its spec and its reason, with their names on the card."""
 _PROSE: Final = frozenset({"persona", "prompt", "pattern"})
 """Fields of specs that are texts in somebody's words; all others are exact names."""
+_PROSE_LABELS: Final = _PROSE | {
+    spec.labels[key] for spec in SPECS.values() for key in _PROSE & spec.labels.keys()
+}
+"""What a state may call them: also that of a spec which only takes them away."""
 _BEARINGS: Final = {
     Bearing.WIDENS: "It widens what may be done: somebody can do more afterwards than before.",
     Bearing.NARROWS: "It only takes away: nobody can do anything afterwards that they cannot now.",
@@ -219,7 +224,7 @@ def _lines(label: str, key: str, value: Plain, found: _Found) -> Iterator[Line]:
 def _diff(change: Change, told: Told, found: _Found) -> Iterator[Line]:
     keys = {label: key for key, label in change.spec.labels.items()}
     for label in dict.fromkeys((*told.before, *told.after)):
-        is_prose = (key := keys.get(label, label)) in _PROSE
+        key, is_prose = keys.get(label, label), label in _PROSE_LABELS
         shown = name(label, found.of("names of what it is about"))
         now, then = found.of(shown, ", as it is now"), found.of(shown, ", afterwards")
         before = items(told.before.get(label), now, key=key, is_prose=is_prose)

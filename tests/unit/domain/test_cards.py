@@ -21,7 +21,7 @@ from ironclaw.domain.changes.limits import SetLimits
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
 from ironclaw.domain.changes.table import SPECS
-from ironclaw.domain.changes.tasks import AddTask
+from ironclaw.domain.changes.tasks import AddTask, RemoveTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.characters import danger
 from ironclaw.domain.policy import ApproverRule, Policy
@@ -266,6 +266,16 @@ def test_a_text_under_the_label_of_its_field_is_compared_row_by_row_too() -> Non
         f"- {label}: not set",
         f"+ {label}, line 1: a",
         f"+ {label}, line 2: b",
+    ]
+
+
+def test_a_text_that_is_taken_away_is_compared_row_by_row_too() -> None:
+    spec = RemoveTask(agent=AGENT, name="t")
+
+    assert diff({"what it is told": "скажи\nb"}, {"what it is told": None}, spec) == [
+        "- what it is told, line 1: скажи",
+        "- what it is told, line 2: b",
+        "+ what it is told: not set",
     ]
 
 
