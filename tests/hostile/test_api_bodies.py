@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from ironclaw.api.app import ENDPOINTS, create_app
 from ironclaw.api.endpoint import decode
 from ironclaw.api.server import Listening, serve
-from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, PathSettings, Settings
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.errors import UserError
@@ -21,6 +20,7 @@ from ironclaw.core.tasks import Tasks
 from ironclaw.domain.model import Role
 from ironclaw.domain.tokens import Scope
 from ironclaw.testing.fake_house import open_fake_house
+from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -81,7 +81,7 @@ async def test_each_known_nasty_body_is_a_400(api: Any, raw: Any):
 @pytest.fixture
 async def api(tmp_path: Any) -> AsyncIterator[Any]:
     """A real server on a free port and a unix socket; yields a maker of clients."""
-    tokens = FileTokenStore(tmp_path / "tokens.json", ManualClock())
+    tokens = FakeTokens(ManualClock())
     secret = (await tokens.mint(name="bot", scopes=[Scope.CHAT], ttl_s=None)).secret
     runtime = tmp_path / "run"
     runtime.mkdir()
@@ -180,7 +180,7 @@ async def test_a_unix_socket_that_others_could_open_is_never_made(api: Any, tmp_
 
 
 async def test_the_end_of_the_daemon_does_not_wait_for_a_stream(tmp_path: Any) -> None:
-    tokens = FileTokenStore(tmp_path / "tokens.json", ManualClock())
+    tokens = FakeTokens(ManualClock())
     secret = (await tokens.mint(name="bot", scopes=[Scope.CHAT], ttl_s=None)).secret
     config = Settings(api=ApiSettings(port=0), paths=PathSettings(runtime_dir=tmp_path))
     started: asyncio.Future[Listening] = asyncio.get_running_loop().create_future()

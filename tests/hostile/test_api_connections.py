@@ -16,12 +16,12 @@ import pytest
 from ironclaw.api import connections
 from ironclaw.api.app import create_app
 from ironclaw.api.server import Listening, serve
-from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, PathSettings, Settings
 from ironclaw.core.clock import SystemClock
 from ironclaw.domain.model import Role
 from ironclaw.domain.tokens import Scope
 from ironclaw.testing.fake_house import open_fake_house
+from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,7 +60,7 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     monkeypatch.setattr("ironclaw.api.server.MAX_CONNECTIONS", 2 * PLACES)
     with TemporaryDirectory(prefix="icl-") as name:
         place = Path(name)
-        tokens = FileTokenStore(place / "tokens.json", SystemClock())
+        tokens = FakeTokens(SystemClock())
         minted = await tokens.mint(name="one", scopes=[Scope.READ], ttl_s=None)
         settings = Settings(
             paths=PathSettings(state_dir=place, runtime_dir=place, image_dir=place),

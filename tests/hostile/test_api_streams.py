@@ -9,7 +9,6 @@ import httpx2
 import pytest
 
 from ironclaw.api.app import create_app
-from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, Settings
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.ids import ChatId, PrincipalId
@@ -19,6 +18,7 @@ from ironclaw.domain.tokens import Scope
 from ironclaw.services.house import ChatPlace
 from ironclaw.services.hub import Hub
 from ironclaw.testing.fake_house import FakeHouse
+from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -105,7 +105,7 @@ class Edge:
 @pytest.fixture
 async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
     clock = ManualClock()
-    tokens = FileTokenStore(tmp_path / "tokens.json", clock)
+    tokens = FakeTokens(clock)
     minted = await tokens.mint(name="one", scopes=[Scope.CHAT], ttl_s=None)
     settings = Settings(api=ApiSettings(max_streams=STREAMS))
     async with Tasks("house", on_failure=lambda _name, _error: None) as tasks:

@@ -29,11 +29,11 @@ from tests.support.authorised import World
 
 from ironclaw.api.app import ENDPOINTS, create_app, document
 from ironclaw.api.server import Listening, serve
-from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, PathSettings, Settings
 from ironclaw.core.clock import SystemClock
 from ironclaw.domain.model import Role
 from ironclaw.testing.fake_house import open_fake_house
+from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def served() -> Iterator[Served]:
         running.append(asyncio.current_task())  # type: ignore[arg-type] # we are in a task
         config = Settings(api=ApiSettings(port=0), paths=PathSettings(runtime_dir=place))
         async with open_fake_house(SystemClock()) as house:
-            tokens = FileTokenStore(place / "tokens.json", SystemClock())
+            tokens = FakeTokens(SystemClock())
             numbers = iter(range(1000))
 
             async def give(principal: PrincipalId, role: Role, agent: Agent | None) -> None:

@@ -38,15 +38,18 @@ async def list_tokens(call: Call) -> Response:
 async def mint_token(call: Call) -> Response:
     """Make a token; its secret is in this answer and nowhere else."""
     body: MintToken = call.body
-    own = call.actor.principal
-    principal = PrincipalId(body.principal or f"api:{body.name}")
-    if body.principal is not None and principal == own:
+    is_own = body.principal == call.actor.principal
+    if is_own:
         _check_own(call, body)
     else:
         await require(call.parts.house, call.actor, Right.ADMINISTER, None)
-        await _check_fresh(call, principal, body.name, is_named=body.principal is not None)
+        await _check_fresh(call, body)
     minted = await call.parts.tokens.mint(
-        name=body.name, scopes=body.scopes, ttl_s=body.ttl_s, principal=principal
+        name=body.name,
+        scopes=body.scopes,
+        ttl_s=body.ttl_s,
+        # None is a new one: the store makes sure of that in its own transaction.
+        principal=call.actor.principal if is_own else None,
     )
     answer = MintedToken(token=token_out(call, minted.token), secret=minted.secret)
     return encode(answer, status=201)
@@ -72,13 +75,15 @@ def _check_own(call: Call, body: MintToken) -> None:
         )
 
 
-async def _check_fresh(call: Call, principal: PrincipalId, name: str, *, is_named: bool) -> None:
-    tokens = await call.parts.tokens.tokens()
-    held = {one.principal for one in await call.parts.house.principals()}
-    # A name that was used is a conflict, and the store says so: only others' tokens count here.
-    held |= {one.principal for one in tokens if one.name != name}
-    if principal not in held and not is_named:
+async def _check_fresh(call: Call, body: MintToken) -> None:
+    """A new principal holds nothing, not even what somebody was given beforehand."""
+    principal = PrincipalId(body.principal or f"api:{body.name}")
+    known = {one.principal for one in await call.parts.house.principals()}
+    if body.principal is None and principal not in known:
         return
+    tokens = await call.parts.tokens.tokens()
+    if body.principal is None and any(one.name == body.name for one in tokens):
+        return  # A name that was used: the store says so.
     raise PolicyError(
         Code.FORBIDDEN,
         f"A token for {principal} would speak in somebody else's name.",

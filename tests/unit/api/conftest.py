@@ -10,16 +10,15 @@ import pytest
 from tests.support.authorised import World
 
 from ironclaw.api.app import create_app
-from ironclaw.api.tokens import FileTokenStore
 from ironclaw.config.settings import ApiSettings, Settings
 from ironclaw.core.clock import ManualClock
 from ironclaw.domain.model import Role
 from ironclaw.domain.tokens import Scope
 from ironclaw.testing.fake_house import open_fake_house
+from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from ironclaw.api.gate import Gate
     from ironclaw.core.ids import PrincipalId
@@ -31,7 +30,7 @@ class Edge(NamedTuple):
     """What the tests work with. Each token's principal, `api:t-<scope>`, is an owner."""
 
     house: FakeHouse
-    tokens: FileTokenStore
+    tokens: FakeTokens
     clock: ManualClock
     app: Gate
     secrets: dict[Scope, str]
@@ -46,11 +45,11 @@ class Edge(NamedTuple):
 
 
 @pytest.fixture
-async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
+async def edge() -> AsyncIterator[Edge]:
     clock = ManualClock()
     async with open_fake_house(clock) as house:
         house.add_agent("demo")
-        tokens = FileTokenStore(tmp_path / "tokens.json", clock)
+        tokens = FakeTokens(clock)
         secrets = {}
         for scope in Scope:
             minted = await tokens.mint(name=f"t-{scope}", scopes=[scope], ttl_s=None)
@@ -63,12 +62,12 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world() -> AsyncIterator[World]:
     """What the authorisation matrix is asked of."""
     clock = ManualClock()
     numbers = itertools.count()
     async with open_fake_house(clock) as house:
-        tokens = FileTokenStore(tmp_path / "tokens.json", clock)
+        tokens = FakeTokens(clock)
 
         async def give(principal: PrincipalId, role: Role, agent: Agent | None) -> None:
             house.give(principal, role, agent)

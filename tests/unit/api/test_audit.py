@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from typing import Any
 
 from ironclaw.api.arrivals import by_of, source_of
-from ironclaw.api.tokens import FileTokenStore
-from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import PrincipalId, TokenId
@@ -16,10 +12,6 @@ from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent, Via
 from ironclaw.domain.tokens import Scope, Token
 from ironclaw.testing.audits import entry
-from ironclaw.testing.fake_trail import FakeTrail
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DIGEST = "sha256:" + "0" * 64
 TOKEN = Token(
@@ -69,37 +61,6 @@ def test_only_the_unix_socket_may_say_that_it_is_the_command_line() -> None:
     assert by_of(TOKEN, cli, source_of(cli)) == ("api:ann", Via.CLI)
     assert by_of(TOKEN, remote, source_of(remote)) == ("api:ann", Via.API)
     assert by_of(TOKEN, {"headers": []}, "unix") == ("api:ann", Via.API)
-
-
-async def test_tokens_are_recorded_before_they_are_made_and_ended(tmp_path: Path):
-    trail = FakeTrail()
-    tokens = FileTokenStore(tmp_path / "tokens.json", ManualClock(), trail=trail)
-    minted = await tokens.mint(name="bot", scopes=[Scope.READ, Scope.CHAT], ttl_s=None)
-    await tokens.revoke("bot")
-    await tokens.revoke("bot")
-
-    made, ended = trail.records
-
-    assert (made.event, made.token, made.principal) == (
-        AuditEvent.TOKEN_MINTED, minted.token.id, "api:bot",
-    )  # fmt: skip
-    assert made.words == ("chat", "read")
-    assert (ended.event, ended.name) == (AuditEvent.TOKEN_REVOKED, "bot")
-    assert minted.secret not in repr(trail.records)
-
-
-async def test_without_a_record_no_token_is_made_or_ended(tmp_path: Path):
-    trail = FakeTrail()
-    tokens = FileTokenStore(tmp_path / "tokens.json", ManualClock(), trail=trail)
-    minted = await tokens.mint(name="bot", scopes=[Scope.READ], ttl_s=None)
-    trail.boom = HostError(Code.DISK_FULL, "Full.", hint="Free some.")
-    with pytest.raises(HostError):
-        await tokens.mint(name="other", scopes=[Scope.READ], ttl_s=None)
-    with pytest.raises(HostError):
-        await tokens.revoke("bot")
-
-    assert [token.name for token in await tokens.tokens()] == ["bot"]
-    assert tokens.find(minted.secret) is not None
 
 
 async def test_a_record_a_page_and_a_story_are_shown(edge: Any):
