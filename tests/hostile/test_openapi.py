@@ -25,21 +25,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 from tests.support.authorisation import MATRIX, OK, Caller
-from tests.support.authorised import World
+from tests.support.real_house import open_world
 
-from ironclaw.api.app import ENDPOINTS, create_app, document
+from ironclaw.api.app import ENDPOINTS, document
 from ironclaw.api.server import Listening, serve
 from ironclaw.config.settings import ApiSettings, PathSettings, Settings
-from ironclaw.core.clock import SystemClock
 from ironclaw.domain.model import Role
-from ironclaw.testing.fake_house import open_fake_house
-from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from ironclaw.core.ids import PrincipalId
-    from ironclaw.domain.model import Agent
 
 pytestmark = pytest.mark.hostile
 
@@ -77,23 +71,7 @@ def served() -> Iterator[Served]:
     async def main(place: Path) -> None:
         running.append(asyncio.current_task())  # type: ignore[arg-type] # we are in a task
         config = Settings(api=ApiSettings(port=0), paths=PathSettings(runtime_dir=place))
-        async with open_fake_house(SystemClock()) as house:
-            tokens = FakeTokens(SystemClock())
-            numbers = iter(range(1000))
-
-            async def give(principal: PrincipalId, role: Role, agent: Agent | None) -> None:
-                house.give(principal, role, agent)
-
-            app = create_app(house, tokens, config)
-            world = World(
-                app=app,
-                house=house,
-                tokens=tokens,
-                give=give,
-                own=house.add_agent("helper"),
-                other=house.add_agent("other"),
-                new_name=lambda: f"n{next(numbers)}",
-            )
+        async with open_world(place, config) as world:
             await world.people()
             there = await world.places()
             secrets = {who: await world.secret(who) for who in (OWNER, OPERATOR, NOBODY)}
@@ -102,7 +80,7 @@ def served() -> Iterator[Served]:
                 found.append(Served(f"http://{where.host}:{where.port}", secrets, there))
                 ready.set()
 
-            await serve(app, config, ready=listening)
+            await serve(world.app, config, ready=listening)
 
     def work() -> None:
         with TemporaryDirectory(prefix="icl-") as name:

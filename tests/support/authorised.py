@@ -60,6 +60,8 @@ class World(NamedTuple):
     house: House
     tokens: TokenStore
     give: Give
+    prove: Callable[[SessionId], Awaitable[None]]
+    """Keeps a receipt of a session."""
     own: Agent
     """The agent that roles are held for."""
     other: Agent
@@ -104,6 +106,7 @@ class World(NamedTuple):
         found = {"agent": agent.name, "name": "main", "number": "1"}
         if "{chat}" in path or "{session}" in path:
             talk = await self.talk(agent, ASKER)
+            await self.prove(talk.session)
             found |= {"chat": talk.chat, "session": talk.session}
         if "{change}" in path:
             found["change"] = (await self.pending(agent)).row.change.id

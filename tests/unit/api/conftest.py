@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx2
 import pytest
-from tests.support.authorised import World
+from tests.support.real_house import open_world
 
 from ironclaw.api.app import create_app
 from ironclaw.config.settings import ApiSettings, Settings
@@ -19,10 +18,11 @@ from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.support.authorised import World
 
     from ironclaw.api.gate import Gate
-    from ironclaw.core.ids import PrincipalId
-    from ironclaw.domain.model import Agent
     from ironclaw.testing.fake_house import FakeHouse
 
 
@@ -62,23 +62,7 @@ async def edge() -> AsyncIterator[Edge]:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
-    """What the authorisation matrix is asked of."""
-    clock = ManualClock()
-    numbers = itertools.count()
-    async with open_fake_house(clock) as house:
-        tokens = FakeTokens(clock)
-
-        async def give(principal: PrincipalId, role: Role, agent: Agent | None) -> None:
-            house.give(principal, role, agent)
-
-        yield World(
-            app=create_app(house, tokens, Settings(), clock=clock),
-            house=house,
-            tokens=tokens,
-            give=give,
-            own=house.add_agent("helper"),
-            other=house.add_agent("other"),
-            new_name=lambda: f"n{next(numbers)}",
-        )
-        assert house.watchers == 0, "a subscription was left open"
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    """What the authorisation matrix is asked of: all of it real but for boxes."""
+    async with open_world(tmp_path) as found:
+        yield found

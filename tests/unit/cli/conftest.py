@@ -13,11 +13,13 @@ import pytest
 
 from ironclaw.api.app import create_app
 from ironclaw.api.server import serve
-from ironclaw.api.tokens import FileTokenStore, ensure_first_token
+from ironclaw.api.tokens import ensure_first_token
 from ironclaw.cli.main import run
 from ironclaw.config.load import load_settings
 from ironclaw.core.clock import SystemClock
-from ironclaw.testing.fake_house import FakeHouse
+from ironclaw.domain.model import Role
+from ironclaw.testing.fake_house import FakeHouse, open_fake_house
+from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,19 +49,25 @@ def cli(
 @pytest.fixture
 def house(cli: Any) -> Iterator[FakeHouse]:
     """A server in a thread: the command line blocks, so the two cannot share a loop."""
-    fake = FakeHouse()
-    fake.add_agent("demo")
     settings = load_settings()
+    made: list[FakeHouse] = []
     ready = threading.Event()
     loop = asyncio.new_event_loop()
     running: list[asyncio.Task[None]] = []
 
     async def main() -> None:
-        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock())
-        await ensure_first_token(tokens, settings.token_file)
-        app = create_app(fake, tokens, settings)
-        running.append(asyncio.current_task())  # type: ignore[arg-type] - we are in a task
-        await serve(app, settings, ready=lambda _where: ready.set())
+        async with open_fake_house(SystemClock()) as fake:
+            fake.add_agent("demo")
+            made.append(fake)
+
+            async def ensure_owner(principal: str) -> None:
+                fake.give(principal, Role.OWNER)
+
+            tokens = FakeTokens(SystemClock())
+            await ensure_first_token(tokens, settings.token_file, ensure_owner=ensure_owner)
+            app = create_app(fake, tokens, settings)
+            running.append(asyncio.current_task())  # type: ignore[arg-type] - we are in a task
+            await serve(app, settings, ready=lambda _where: ready.set())
 
     def work() -> None:
         try:
@@ -72,7 +80,7 @@ def house(cli: Any) -> Iterator[FakeHouse]:
     thread = threading.Thread(target=work)
     thread.start()
     assert ready.wait(10)
-    yield fake
+    yield made[0]
     loop.call_soon_threadsafe(running[0].cancel)
     thread.join(10)
     assert not thread.is_alive()

@@ -1,0 +1,121 @@
+"""The real household and gateway on a real store; no boxes, nobody answers."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import TYPE_CHECKING, Any, cast
+
+from tests.support.authorised import World
+
+from ironclaw.api.app import create_app
+from ironclaw.config.settings import Settings
+from ironclaw.core.tasks import Tasks
+from ironclaw.domain.ports import Rootfs
+from ironclaw.household import Household, Machine
+from ironclaw.services.gateway.service import GatewayService, Parts
+from ironclaw.services.hub import Hub
+from ironclaw.services.router import Router
+from ironclaw.store.task_rows import TaskRows
+from ironclaw.store.token_rows import TokenRows
+from ironclaw.testing.fake_trail import FakeTrail
+from ironclaw.testing.fakes_gateway import MemoryLooks, MemoryReach, MemoryTell
+from ironclaw.testing.fakes_store import open_core_store
+from ironclaw.testing.receipts import sealed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from ironclaw.core.ids import PrincipalId, SessionId
+    from ironclaw.domain.model import Agent, Role
+
+
+class NoBoxes:
+    """Sessions and slots of a house whose boxes never run."""
+
+    weaker: tuple[str, ...] = ()
+    boxes = blank = 0
+
+    def box_state(self, _session: SessionId) -> str:
+        """There is none."""
+        return "none"
+
+    async def stop(self, _session: SessionId) -> None:
+        """There is nothing to stop."""
+
+
+@contextlib.asynccontextmanager
+async def open_world(place: Path, settings: Settings | None = None) -> AsyncIterator[World]:
+    """What the authorisation matrix is asked of, on a store in `place`."""
+    failures: list[BaseException] = []
+    async with (
+        open_core_store(place) as core,
+        Tasks("world", on_failure=lambda _name, error: failures.append(error)) as tasks,
+    ):
+        registry = core.registry
+        trail = FakeTrail()
+        boxes = cast("Any", NoBoxes())
+        hub = Hub(core.chatlog)
+        router = Router(
+            directory=registry,
+            intake=core.ledger,
+            refusals=core.chatlog,
+            keys=core.custodian,
+            hub=hub,
+            wake=lambda _session, _message: None,
+        )
+        gateway = GatewayService(
+            Parts(
+                store=registry,
+                reach=MemoryReach(),
+                tell=MemoryTell(),
+                looks=MemoryLooks(core.clock),
+                names=registry,
+                record=trail.append,
+                clock=core.clock,
+                tasks=tasks,
+            )
+        )
+        await gateway.resume()
+        house = Household(
+            registry=registry,
+            ledger=core.ledger,
+            log_of_chats=core.chatlog,
+            router=router,
+            sessions=boxes,
+            slots=boxes,
+            audit=cast("Any", trail),
+            hub=hub,
+            machine=Machine(
+                started_ms=core.clock.now_ms(),
+                rootless=False,
+                runtime_version="none",
+                platform="systrap",
+                rootfs=Rootfs(digest=f"sha256:{'0' * 64}", path=place),
+                weaker=(),
+            ),
+            gateway=gateway,
+            tasks=TaskRows(core.store),
+        )
+        tokens = await TokenRows.open(core.store, core.clock)
+        numbers = itertools.count()
+
+        async def give(principal: PrincipalId, role: Role, agent: Agent | None) -> None:
+            await registry.give(principal, role, None if agent is None else agent.id)
+
+        async def prove(session: SessionId) -> None:
+            await registry.save_receipt(sealed(session, slot=f"slt_{next(numbers)}"))
+
+        yield World(
+            app=create_app(house, tokens, settings or Settings(), clock=core.clock),
+            house=house,
+            tokens=tokens,
+            give=give,
+            prove=prove,
+            own=await registry.create_agent(name="helper"),
+            other=await registry.create_agent(name="other"),
+            new_name=lambda: f"n{next(numbers)}",
+        )
+        assert (hub.watching, gateway.watching) == (0, 0), "a subscription was left open"
+    assert failures == []
