@@ -24,7 +24,7 @@ from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.api.app import create_app
 from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
-from ironclaw.api.tokens import FileTokenStore, ensure_first_token
+from ironclaw.api.tokens import ensure_first_token
 from ironclaw.channels.api_channel import ApiChannel
 from ironclaw.config.load import load_settings
 from ironclaw.config.paths import claim_directory
@@ -35,6 +35,7 @@ from ironclaw.core.log_file import BoundedLog
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.disk import Caps
 from ironclaw.domain.ports import Durable
+from ironclaw.gatehouse import Books, HostLooks, LateTools, open_gatehouse
 from ironclaw.household import Household, Machine
 from ironclaw.image.provision import current_rootfs
 from ironclaw.keys.custodian import Custodian
@@ -47,6 +48,7 @@ from ironclaw.models.service import ModelService
 from ironclaw.sandbox.isolator import RunscIsolator, open_isolator
 from ironclaw.sandbox.keeper import READY_VARIABLE
 from ironclaw.services.auditing import Auditing
+from ironclaw.services.budgets import Budgets
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.hub import Hub
@@ -64,6 +66,9 @@ from ironclaw.store.key_rows import KeyRows
 from ironclaw.store.ledger import Ledger
 from ironclaw.store.receipt_files import ReceiptFiles
 from ironclaw.store.registry import Registry
+from ironclaw.store.task_rows import TaskRows
+from ironclaw.store.token_rows import TokenRows
+from ironclaw.store.usage_rows import UsageRows
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -72,6 +77,7 @@ if TYPE_CHECKING:
     from ironclaw.config.settings import Settings
     from ironclaw.core.clock import Clock
     from ironclaw.domain.ports import Channel
+    from ironclaw.gatehouse import Gatehouse
 
 DEMO_AGENT: Final = "demo"
 
@@ -91,6 +97,8 @@ class Core(NamedTuple):
     hub: Hub
     custodian: Custodian
     tasks: Tasks
+    tokens: TokenRows
+    gatehouse: Gatehouse
 
 
 @contextlib.asynccontextmanager
@@ -155,6 +163,8 @@ async def open_core(
             tasks=tasks,
         )
         providers = Providers({"scripted": Scripted()})
+        books = Books(registry, ledger, TaskRows(store), UsageRows(store))
+        tools = LateTools()
         sessions = Sessions(
             SessionParts(
                 ledger=ledger,
@@ -168,7 +178,12 @@ async def open_core(
                     copies=ReceiptFiles(settings.receipts_dir),
                     clock=clock,
                 ),
-                models=ModelService(providers),
+                models=Budgets(
+                    models=ModelService(providers),
+                    agents=registry,
+                    book=books.usages,
+                    clock=clock,
+                ),
                 announce=delivery,
                 meters=metrics,
                 clock=clock,
@@ -183,6 +198,7 @@ async def open_core(
                 limits=SessionLimits(
                     idle_stop_s=settings.sandbox.idle_stop_s, max_boxes=settings.sandbox.max_boxes
                 ),
+                tools=tools,
             ),
             tasks,
         )
@@ -195,6 +211,18 @@ async def open_core(
             keys=custodian,
             hub=hub,
             wake=sessions.wake,
+        )
+        gatehouse = open_gatehouse(
+            books=books,
+            sessions=sessions,
+            router=router,
+            hub=hub,
+            delivery=delivery,
+            audit=audit,
+            looks=HostLooks(settings, providers.names, clock),
+            clock=clock,
+            tasks=tasks,
+            tools=tools,
         )
         house = Household(
             registry=registry,
@@ -213,7 +241,8 @@ async def open_core(
                 rootfs=rootfs,
                 weaker=isolator.weaker(),
             ),
-            check_model=providers.check,
+            gateway=gatehouse.gateway,
+            tasks=books.tasks,
         )
         core = Core(
             house=house,
@@ -226,8 +255,13 @@ async def open_core(
             hub=hub,
             custodian=custodian,
             tasks=tasks,
+            tokens=await TokenRows.open(store, clock, old_file=state / "tokens.json"),
+            gatehouse=gatehouse,
         )
         await _resume(core, pool_size=settings.sandbox.pool_size)
+        await ensure_first_token(
+            core.tokens, settings.token_file, ensure_owner=registry.ensure_first_owner
+        )
         _settle()
         yield core
 
@@ -260,6 +294,8 @@ async def _resume(core: Core, *, pool_size: int) -> None:
     """Take over what a former core left, clear what nobody needs, wake what waits."""
     boxes = await core.isolator.survivors()
     await core.sessions.adopt(boxes)
+    # What was approved, revoked or came to its end meanwhile holds before anybody is answered.
+    await core.gatehouse.gateway.resume()
     alive = {box.slot for box in boxes}
     for slot in await core.isolator.slots():
         if slot not in alive:
@@ -277,6 +313,9 @@ async def _resume(core: Core, *, pool_size: int) -> None:
     for session in await core.registry.waiting():
         core.sessions.wake(session)
     core.delivery.due()
+    core.tasks.start(core.gatehouse.gateway.run(), name="deadlines")
+    core.tasks.start(core.gatehouse.schedules.run(), name="schedules")
+    core.tasks.start(core.tokens.keep_uses(), name="token uses")
 
 
 async def run(settings: Settings) -> None:
@@ -291,10 +330,7 @@ async def run(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     metrics = Metrics()
     async with open_core(settings, metrics=metrics) as core:
-        trail = core.house.trail
-        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock(), trail=trail)
-        await ensure_first_token(tokens, settings.token_file)
-        app = create_app(core.house, tokens, settings, metrics=metrics)
+        app = create_app(core.house, core.tokens, settings, metrics=metrics)
         serving = core.tasks.start(serve(app, settings, ready=say_ready), name="api")
         ending = core.tasks.start(stopping.wait(), name="signals")
         await asyncio.wait({serving, ending}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,8 @@
-"""Puts the gateway together, and looks at the host for it. Part of the composition root."""
+"""Puts the gateway together, and looks at the host for it. Part of the composition root.
+
+Sessions answer what boxes ask, the gateway tells sessions what has changed: so the host's tools are
+named first (`LateTools`) and filled in when the gateway is there.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,108 @@ import asyncio
 import os
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.domain.changes.base import HostDir, House
 from ironclaw.domain.tools import TOOLS
+from ironclaw.services.gateway.service import GatewayService
+from ironclaw.services.gateway.service import Parts as GatewayParts
+from ironclaw.services.host_tools.service import HostToolService
+from ironclaw.services.host_tools.service import Parts as ToolParts
+from ironclaw.services.parts import NoHostTools
+from ironclaw.services.reaching import Reaching
+from ironclaw.services.schedules import Schedules
+from ironclaw.services.telling import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ironclaw.config.settings import Settings
     from ironclaw.core.clock import Clock
+    from ironclaw.core.ids import AgentId, SessionId
+    from ironclaw.core.tasks import Tasks
+    from ironclaw.services.auditing import Auditing
+    from ironclaw.services.delivery import DeliveryService
+    from ironclaw.services.hub import Hub
+    from ironclaw.services.parts import HostTools
+    from ironclaw.services.router import Router
+    from ironclaw.services.sessions import Sessions
+    from ironclaw.store.ledger import Ledger
+    from ironclaw.store.registry import Registry
+    from ironclaw.store.task_rows import TaskRows
+    from ironclaw.store.usage_rows import UsageRows
+    from ironclaw_contract.rpc import Use, Used
 
 _OTHERS_READ: Final = stat.S_IROTH | stat.S_IXOTH
+
+
+class LateTools:
+    """The host's tools for sessions, which are there before the gateway is."""
+
+    def __init__(self) -> None:
+        self.real: HostTools = NoHostTools()
+
+    async def use(self, agent: AgentId, session: SessionId, use: Use) -> Used:
+        """As `parts.HostTools.use`."""
+        return await self.real.use(agent, session, use)
+
+
+class Gatehouse(NamedTuple):
+    """The open gateway and what belongs to it."""
+
+    gateway: GatewayService
+    schedules: Schedules
+
+
+class Books(NamedTuple):
+    """The tables that it works with."""
+
+    registry: Registry
+    ledger: Ledger
+    tasks: TaskRows
+    usages: UsageRows
+
+
+def open_gatehouse(
+    *,
+    books: Books,
+    sessions: Sessions,
+    router: Router,
+    hub: Hub,
+    delivery: DeliveryService,
+    audit: Auditing,
+    looks: HostLooks,
+    clock: Clock,
+    tasks: Tasks,
+    tools: LateTools,
+) -> Gatehouse:
+    """Put it together over what is open already. `resume` and `run` are the caller's to start."""
+    schedules = Schedules(book=books.tasks, teller=router, clock=clock)
+    gateway = GatewayService(
+        GatewayParts(
+            store=books.registry,
+            reach=Reaching(boxes=sessions, agents=books.registry, schedules=schedules),
+            tell=Telling(ledger=books.ledger, hub=hub, wake=sessions.wake),
+            looks=looks,
+            names=books.registry,
+            record=audit.append,
+            clock=clock,
+            tasks=tasks,
+        )
+    )
+    tools.real = HostToolService(
+        ToolParts(
+            agents=books.registry,
+            gateway=gateway,
+            requests=books.registry,
+            letters=books.ledger,
+            hands=delivery,
+            tasks=books.tasks,
+            usages=books.usages,
+            clock=clock,
+        )
+    )
+    return Gatehouse(gateway, schedules)
 
 
 class HostLooks:

@@ -20,13 +20,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ironclaw.api.app import create_app
 from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
-from ironclaw.api.tokens import FileTokenStore, ensure_first_token
 from ironclaw.bench.floor import bare_runs, echoes
 from ironclaw.bench.posture import PostureCosts
 from ironclaw.bench.profile import Stages
 from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
 from ironclaw.config.load import load_settings
-from ironclaw.core.clock import SystemClock
 from ironclaw.core.ids import PrincipalId
 from ironclaw.daemon import open_core, say_ready
 from ironclaw.domain.model import Engage, Event, Ignored, Role
@@ -277,10 +275,7 @@ async def _main(sizes: Sizes) -> None:
     channel = BenchChannel()
     metrics = Metrics()
     async with open_core(settings, metrics=metrics, channels=[channel]) as core:
-        trail = core.house.trail
-        tokens = FileTokenStore(settings.state_dir / "tokens.json", SystemClock(), trail=trail)
-        await ensure_first_token(tokens, settings.token_file)
-        app = create_app(core.house, tokens, settings, metrics=metrics)
+        app = create_app(core.house, core.tokens, settings, metrics=metrics)
         core.tasks.start(serve(app, settings, ready=say_ready), name="api")
         result = await Bench(core, channel, sizes, settings.runtime_dir / "floor").run()
         draft = target.with_suffix(".draft")
