@@ -173,10 +173,10 @@ class RemoveWiring(Spec, frozen=True, kw_only=True, tag="wiring.remove"):
             )
 
     def before(self, live: Live) -> State:
-        return _place(live) | _state(self._known(live))
+        return self._place(live) | _state(self._known(live))
 
     def after(self, live: Live) -> State:
-        return _place(live) | _state(None)
+        return {"channel": None, "chat": None} | _state(None)
 
     def bearing(self, live: Live) -> Bearing:
         return Bearing.NARROWS
@@ -208,16 +208,15 @@ class RemoveWiring(Spec, frozen=True, kw_only=True, tag="wiring.remove"):
             (one for one in live.wirings if (one.id, one.agent) == (self.wiring, self.agent)), None
         )
 
+    def _place(self, live: Live) -> State:
+        if self._known(live) is None or live.chat is None:
+            return {"channel": None, "chat": None}
+        return {"channel": live.chat.channel, "chat": live.chat.platform_id}
+
 
 def _strangers(live: Live) -> UnknownSender:
     """What happens to unknown senders; a chat that is not there yet begins closed."""
     return UnknownSender.DROP if live.chat is None else live.chat.unknown_sender
-
-
-def _place(live: Live) -> State:
-    if live.chat is None:
-        return {"channel": None, "chat": None}
-    return {"channel": live.chat.channel, "chat": live.chat.platform_id}
 
 
 _NAMES: Final = (
