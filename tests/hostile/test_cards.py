@@ -172,7 +172,7 @@ def what_nobody_reads_is_refused(renderer: Renderer) -> None:
         CreateAgent(name="x", tools=many),
         SetPersona(agent=AGENT, persona="x" * 1024 * 1024),
         SetPersona(agent=AGENT, persona="\n" * (MAX_LINES + 1)),
-        SetPersona(agent=AGENT, persona="\u202e" * 60_000),
+        SetPersona(agent=AGENT, persona="\u202e" * 30_000),
     ):
         with pytest.raises(UserError) as caught:
             card_of(renderer, ask(spec))
