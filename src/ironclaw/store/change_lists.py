@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from ironclaw.domain.change import Status
 
 _NEWEST: Final = " ORDER BY n DESC LIMIT ?"
+# Left to itself, SQLite takes the index on the status and sorts all that waits.
 _EXPIRES: Final = (
-    "SELECT expires_ms, 'expire', id, NULL FROM change WHERE status = 'pending'"
-    " ORDER BY expires_ms LIMIT 1"
+    "SELECT expires_ms, 'expire', id, NULL FROM change INDEXED BY change_expires"
+    " WHERE status = 'pending' ORDER BY expires_ms LIMIT 1"
 )
 _ESCALATES: Final = (
-    "SELECT escalate_ms, 'escalate', id, NULL FROM change WHERE status = 'pending'"
-    " AND escalated = 0 ORDER BY escalate_ms LIMIT 1"
+    "SELECT escalate_ms, 'escalate', id, NULL FROM change INDEXED BY change_escalates"
+    " WHERE status = 'pending' AND escalated = 0 ORDER BY escalate_ms LIMIT 1"
 )
 _ENDS: Final = (
     "SELECT expires_ms, 'end', change, id FROM grant_ WHERE ended_ms IS NULL"
