@@ -15,7 +15,8 @@ from tests.support.slots import slots
 
 from ironclaw.airlock.pace import BURST_S, SHARE
 from ironclaw_contract.frames import pack
-from ironclaw_contract.rpc import Bell, Cancel
+from ironclaw_contract.limits import MAX_TOOL_FRAME_BYTES
+from ironclaw_contract.rpc import Bell, Cancel, Use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,12 +70,31 @@ def cancels(slot: Slot) -> Callable[[], object]:
     return lambda: slot.box.model and slot.box.model.send(frames)
 
 
-@pytest.mark.parametrize("kind", [bells, cancels])
+def uses(slot: Slot) -> Callable[[], object]:
+    """More than may be open: each is refused, and nobody reads that, so connections are lost."""
+    use = Use(call=1, turn="msg_a", key="k", tool="my_rights", arguments="x" * 1000)
+    frame = pack(use, limit=MAX_TOOL_FRAME_BYTES)
+
+    def once() -> None:
+        if slot.box.tools is None:
+            slot.box.tools = slot.box.connect("tools.sock")
+        try:
+            slot.box.tools.sendall(frame)
+        except ConnectionError:
+            slot.box.tools.close()
+            slot.box.tools = None
+
+    return once
+
+
+@pytest.mark.parametrize("kind", [bells, cancels, uses])
 async def test_a_flood_costs_a_share_of_a_core_and_the_session_goes_on(
     kind: Callable[[Slot], Callable[[], object]],
 ) -> None:
     async with slots() as (slot,):
         await slot.bring_up()
+        await slot.link.offer_tools(True)
+        assert await slot.send("before") == ["before"]
         before = cpu_s(slot.link.pid)
         with flood(kind(slot)):
             await asyncio.sleep(_FLOOD_S)

@@ -1,7 +1,8 @@
 """Hundreds of hijacked boxes at real, confined airlocks; the kernel says what those touched.
 
-Each box gets an airlock of its own and attacks it with a segment, with frames on `model.sock`, or
-on the bell, beside odd names in `out/`. strace sees every name that airlocks and sweeps use.
+Each box gets an airlock of its own and attacks it with a segment, with frames on `model.sock` or
+`tools.sock`, or on the bell, beside odd names in `out/`. strace sees every name that airlocks and
+sweeps use.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from tests.support.cores import until
 from tests.support.slots import KEY, SESSION, slots
 from tests.support.tracing import read_trace, strays, trace_zygote
 
 from ironclaw.airlock import starter
-from ironclaw.domain.ports import Asked, BoxArrived, BoxGone, Outbound, Tampered
+from ironclaw.domain.ports import Asked, AskedTool, BoxArrived, BoxGone, Outbound, Tampered
 from ironclaw.testing.fuzz import samples
 from ironclaw.testing.fuzz.dice import Dice, mutate
 from ironclaw.testing.fuzz.pages import encrypt
 from ironclaw.testing.fuzz.targets import TARGETS
 from ironclaw_contract.chain import Refusal
 from ironclaw_contract.frames import decode_hello, pack
-from ironclaw_contract.limits import MAX_FRAME_BYTES
+from ironclaw_contract.limits import MAX_FRAME_BYTES, MAX_TOOL_FRAME_BYTES
 from ironclaw_contract.records import ContractError, TurnEnd
 from ironclaw_contract.rpc import Hello
 
@@ -45,6 +47,7 @@ TALKERS = 1_000
 FRAMES = 6_000
 ANSWER_S = 15.0
 FIRST = "0000000000000001.seg"
+TOOLS = "tools.sock"
 REFUSALS = set(Refusal)
 ODD_NAMES = (b"x", b"\xff\xfe", b"new\nline", b"-rf", b" ", b"..x", FIRST.encode() + b"-journal",
              b"a" * 255, FIRST.encode() + b"-wal", b"\xe2\x80\xae.seg", b"0000000000000000.seg",
@@ -85,16 +88,19 @@ def attack(dice: Dice, *, is_segment: bool) -> Attack:
         return Attack(names, data, "", b"", 0)
     if dice.chance(4):
         return Attack(names, None, "bell.sock", *bell_stream(dice))
-    return Attack(names, None, "model.sock", *model_stream(dice))
+    if dice.chance(3):
+        # No odd names: a box that is refused for them is offered nothing.
+        return Attack((), None, TOOLS, *frames(dice, "use", MAX_TOOL_FRAME_BYTES))
+    return Attack(names, None, "model.sock", *frames(dice, "ask", MAX_FRAME_BYTES))
 
 
-def model_stream(dice: Dice) -> tuple[bytes, int]:
+def frames(dice: Dice, kind: str, most: int) -> tuple[bytes, int]:
     """Some frames that the contract takes, and then one that it does not."""
     stream, count = b"", 0
     for _ in range(600):
-        body = TARGETS["ask"].make(dice)
-        is_taken = TARGETS["ask"].run(body) == "taken"
-        size = len(body) + dice.pick((0, 0, 1 << 31, MAX_FRAME_BYTES + 1))
+        body = TARGETS[kind].make(dice)
+        is_taken = TARGETS[kind].run(body) == "taken"
+        size = len(body) + dice.pick((0, 0, 1 << 31, most + 1))
         if is_taken:
             stream, count = stream + len(body).to_bytes(4, "big") + body, count + 1
         elif count >= 9 or dice.chance(400):
@@ -166,6 +172,15 @@ async def until_it_ends(slot: Slot) -> list[LinkEvent]:
                 return events
 
 
+def is_offered(slot: Slot) -> bool:
+    """Whether somebody listens on the socket."""
+    try:
+        slot.box.connect(TOOLS).close()
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+    return True
+
+
 async def be_a_box(slot: Slot, what: Attack, dice: Dice, count: Count) -> None:
     """One airlock, one attack, one verdict."""
     plant(slot, what.names, dice)
@@ -173,6 +188,9 @@ async def be_a_box(slot: Slot, what: Attack, dice: Dice, count: Count) -> None:
         slot.box.plant(FIRST, what.segment)
     await slot.start()
     await slot.claim()
+    if what.where == TOOLS:
+        await slot.link.offer_tools(True)
+        await until(lambda: is_offered(slot), TOOLS)
     sending = None
     if what.stream:
         sending = asyncio.get_running_loop().create_task(asyncio.to_thread(send, slot, what, dice))
@@ -180,7 +198,7 @@ async def be_a_box(slot: Slot, what: Attack, dice: Dice, count: Count) -> None:
     if sending is not None:
         await sending
     last = events[-1]
-    assert all(isinstance(each, Asked | BoxArrived) for each in events[:-1]), events
+    assert all(isinstance(each, Asked | AskedTool | BoxArrived) for each in events[:-1]), events
     if isinstance(last, Tampered):
         assert last.reason in REFUSALS
         count.refused += 1
@@ -332,7 +350,8 @@ async def test_an_airlock_that_looks_elsewhere_later_is_seen(
     """After its root has been changed and everything is shut."""
     twin(
         monkeypatch,
-        "import os; inner = process.listen; process.listen = lambda *a, **k: "
+        "import os; from ironclaw.airlock import opened; inner = opened.listen; "
+        "opened.listen = lambda *a, **k: "
         "(os.path.exists('/etc/shadow'), inner(*a, **k))[1]",
     )
     assert any("/etc/shadow" in text for text in await seen_of_a_twin(monkeypatch, tmp_path))
