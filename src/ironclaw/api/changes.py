@@ -113,7 +113,13 @@ async def retry_change(call: Call) -> Response:
 async def follow_changes(call: Call) -> EventStream:
     """What happens to changes, as a stream."""
     after = resume_point(call)
-    return await follow(call, call.parts.house.gateway.watch(actor=call.actor, after=after))
+    gateway = call.parts.house.gateway
+
+    async def may() -> bool:
+        # Of each event the gateway has asked what the caller may look at.
+        return await gateway.may_anywhere(call.actor, Right.READ) != frozenset()
+
+    return await follow(call, gateway.watch(actor=call.actor, after=after), may=may)
 
 
 async def list_grants(call: Call) -> Response:

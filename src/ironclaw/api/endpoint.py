@@ -72,6 +72,8 @@ class Call(NamedTuple):
     """Who acts; None where `token` is."""
     body: Any
     """An instance of the endpoint's body struct; None when it has none."""
+    is_valid: Callable[[], bool] = lambda: True
+    """Whether the token is still one: for answers that take long."""
 
     @property
     def holder(self) -> Token:

@@ -178,10 +178,12 @@ class Door:
         token: Token | None = None
         actor: Actor | None = None
         by = CORE
+        secret = ""
         request = Request(scope, receive)
         if endpoint.about is not None:
             source = source_of(scope)
-            token = self._authenticate(scope, source)  # (1)
+            secret = _bearer(scope)
+            token = self._authenticate(secret, source)  # (1)
             by = by_of(token, scope, source)
             await self._arrivals.came_in(token, by, source)
             actor = actor_of(token)
@@ -196,17 +198,15 @@ class Door:
         if endpoint.body is not None:
             limit = self._parts.settings.api.max_body_bytes
             body = decode(endpoint.body, await read_body(scope, receive, limit))  # (3), (4)
-        call = Call(self._parts, request, token, actor, body)
+        call = Call(self._parts, request, token, actor, body, partial(self._is_valid, secret))
         with act_as(by):
             response = await endpoint.handler(call)
         await response(scope, receive, send)
 
-    def _authenticate(self, scope: Scope, source: str) -> Token:
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
-        secret = ""
-        if len(given) == 1:
-            scheme, _, rest = given[0].decode("latin-1").partition(" ")
-            secret = rest.strip() if scheme.lower() == "bearer" else ""
+    def _is_valid(self, secret: str) -> bool:
+        return self._parts.tokens.find(secret) is not None
+
+    def _authenticate(self, secret: str, source: str) -> Token:
         token = self._parts.tokens.find(secret) if secret else None
         if token is not None:
             return token
@@ -223,6 +223,15 @@ class Door:
             hint="Send `Authorization: Bearer icl_…`; the first token is in the state directory, "
             "in the file api-token.",
         )
+
+
+def _bearer(scope: Scope) -> str:
+    """The secret that a request carries; empty when it has none, or several."""
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(given) != 1:
+        return ""
+    scheme, _, rest = given[0].decode("latin-1").partition(" ")
+    return rest.strip() if scheme.lower() == "bearer" else ""
 
 
 def allowed_hosts(settings: ApiSettings) -> frozenset[str]:

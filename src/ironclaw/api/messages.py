@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal
 
+from ironclaw.api.access import may_follow
 from ironclaw.api.bodies import SendMessage, Sent
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
 from ironclaw.api.sse import close, follow, resume_point
@@ -180,7 +182,11 @@ async def follow_chat(call: Call) -> EventStream:
     """Events of a chat as a stream."""
     after = resume_point(call)
     # The door has looked whether there is such a chat and whether the caller may follow it.
-    return await follow(call, call.parts.house.watch(ChatId(call.path("chat")), after=after))
+    chat = ChatId(call.path("chat"))
+    house = call.parts.house
+    place = await house.place_of(chat)
+    may = partial(may_follow, house, call.actor, place)
+    return await follow(call, house.watch(chat, after=after), may=may)
 
 
 ENDPOINTS = (

@@ -19,7 +19,7 @@ from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from starlette.types import Receive, Scope, Send
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SEND_TIMEOUT_S: Final = 20.0
 """A client that takes nothing for so long is cut off; it resumes with Last-Event-ID."""
 MAX_STREAM_S: Final = 3600.0
-"""A stream ends after an hour, so that a revoked token does not listen for ever."""
+"""A stream ends after an hour: one that nothing happens in is not kept for ever."""
 _PROBE_S: Final = 0.02
 """How long a stream is watched for an early refusal before it is answered with 200."""
 _RETRY: Final = b"retry: 1000\n\n"
@@ -88,9 +88,28 @@ def resume_point(call: Call) -> int | None:
     return int(raw)
 
 
-async def follow(call: Call, events: AsyncIterator[Happening]) -> EventStream:
-    """Play events to the caller; what they raise at once is an answer, not a stream that breaks."""
-    started = _started(events)
+async def follow(
+    call: Call, events: AsyncIterator[Happening], *, may: Callable[[], Awaitable[bool]]
+) -> EventStream:
+    """Play events to the caller; what they raise at once is an answer, not a stream that breaks.
+
+    Args:
+        call: Whose token is looked at before each event: one that was revoked hears nothing more.
+        events: What happens.
+        may: Whether the caller may still be told; asked before each event.
+    """
+
+    async def check() -> None:
+        if not call.is_valid():
+            raise UserError(
+                Code.UNAUTHENTICATED, "The token is not valid any more.", hint="Use another one."
+            )
+        if not await may():
+            raise PolicyError(
+                Code.FORBIDDEN, "The right to follow this is gone.", hint="`ironclaw me` says more."
+            )
+
+    started = _started(events, check)
     first = await anext(started)
     if first is not None:
         raise AssertionError("the probe comes first")
@@ -103,8 +122,10 @@ async def follow(call: Call, events: AsyncIterator[Happening]) -> EventStream:
     )
 
 
-async def _started(events: AsyncIterator[Happening]) -> AsyncIterator[Happening | None]:
-    """`events`, with None in front once they had time to refuse. Raises what they raise."""
+async def _started(
+    events: AsyncIterator[Happening], check: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Happening | None]:
+    """`events`, with None in front once they had time to refuse. Raises what they and it raise."""
     try:
         async with Tasks("sse-probe", on_failure=_note) as tasks:
             first = tasks.start(_next(events), name="first")
@@ -114,6 +135,7 @@ async def _started(events: AsyncIterator[Happening]) -> AsyncIterator[Happening 
             yield None
             event = await first
         while event is not None:
+            await check()
             yield event
             event = await anext(events, None)
     finally:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import Any
 
 import pytest
+from tests.support.asgi import Listener
 
 from ironclaw.api import sse
 from ironclaw.core.tasks import Tasks
@@ -13,51 +13,9 @@ from ironclaw.domain.tokens import Scope
 SEND = "/v1/agents/demo/chats/main/messages?wait=5"
 
 
-class Listener:
-    """A client of an event stream on the ASGI level, whose speed the test decides."""
-
-    def __init__(self, edge: Any, chat: str, *, headers: dict[str, str] | None = None) -> None:
-        given = {"host": "localhost", "authorization": f"Bearer {edge.secrets[Scope.READ]}"}
-        given |= headers or {}
-        self.scope = {
-            "type": "http",
-            "method": "GET",
-            "path": f"/v1/chats/{chat}/events",
-            "raw_path": b"",
-            "query_string": b"",
-            "headers": [(k.encode(), v.encode()) for k, v in given.items()],
-            "client": ("127.0.0.1", 1),
-        }
-        self.app = edge.app
-        self.status = 0
-        self.text = b""
-        self.taking = asyncio.Event()
-        self.taking.set()
-        self.left = asyncio.Event()
-        self.changed = asyncio.Event()
-
-    async def run(self) -> None:
-        await self.app(self.scope, self._receive, self._send)
-
-    async def _receive(self) -> dict[str, str]:
-        await self.left.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        await self.taking.wait()
-        self.status = message.get("status", self.status)
-        self.text += message.get("body", b"")
-        self.changed.set()
-
-    async def until(self, needle: bytes) -> None:
-        async with asyncio.timeout(5):
-            while needle not in self.text:
-                self.changed.clear()
-                await self.changed.wait()
-
-    def events(self) -> list[dict[str, Any]]:
-        lines = self.text.decode().split("\n")
-        return [json.loads(line[6:]) for line in lines if line.startswith("data: ")]
+def listen(edge: Any, chat: str, *, headers: dict[str, str] | None = None) -> Listener:
+    target = f"/v1/chats/{chat}/events"
+    return Listener(edge.app, target, secret=edge.secrets[Scope.READ], headers=headers)
 
 
 @pytest.fixture
@@ -73,7 +31,7 @@ async def chat_of(edge: Any) -> str:
 
 async def test_events_arrive_live_with_progress_in_between(edge: Any, tasks: Any):
     chat = await chat_of(edge)
-    listener = Listener(edge, chat)
+    listener = listen(edge, chat)
     task = tasks.start(listener.run(), name="listen")
     await listener.until(b"retry:")
     async with edge.client() as client:
@@ -89,7 +47,7 @@ async def test_events_arrive_live_with_progress_in_between(edge: Any, tasks: Any
 
 async def test_a_client_resumes_after_the_last_event_it_saw(edge: Any, tasks: Any):
     chat = await chat_of(edge)
-    listener = Listener(edge, chat, headers={"last-event-id": "1"})
+    listener = listen(edge, chat, headers={"last-event-id": "1"})
     task = tasks.start(listener.run(), name="listen")
     await listener.until(b"echo: first")
     listener.left.set()
@@ -99,7 +57,7 @@ async def test_a_client_resumes_after_the_last_event_it_saw(edge: Any, tasks: An
 
 
 async def test_a_silent_stream_beats_and_ends_when_its_client_leaves(edge: Any, tasks: Any):
-    listener = Listener(edge, await chat_of(edge))
+    listener = listen(edge, await chat_of(edge))
     task = tasks.start(listener.run(), name="listen")
     await listener.until(b": beat\n\n: beat")
     listener.left.set()
@@ -111,7 +69,7 @@ async def test_a_silent_stream_beats_and_ends_when_its_client_leaves(edge: Any, 
 async def test_text_of_an_agent_cannot_forge_an_event(edge: Any, tasks: Any):
     chat = await chat_of(edge)
     message = (await edge.house.sessions(agent=None))[0].session.id
-    listener = Listener(edge, chat)
+    listener = listen(edge, chat)
     task = tasks.start(listener.run(), name="listen")
     await listener.until(b"retry:")
     edge.house.say(chat, message, "reply", "a\n\nevent: problem\r\rdata: {}\n\n\u2028id: 99\n\n")
@@ -147,7 +105,7 @@ async def test_a_token_that_may_only_chat_follows_its_own_chats(edge: Any):
 
 async def test_streams_are_bounded(edge: Any, tasks: Any):
     chat = await chat_of(edge)
-    listeners = [Listener(edge, chat) for _ in range(2)]
+    listeners = [listen(edge, chat) for _ in range(2)]
     running = [tasks.start(one.run(), name="listen") for one in listeners]
     for one in listeners:
         await one.until(b"retry:")
@@ -166,7 +124,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(edge: Any, tasks: Any, mon
     monkeypatch.setattr(sse, "SEND_TIMEOUT_S", 0.05)
     chat = await chat_of(edge)
     message = (await edge.house.sessions(agent=None))[0].session.id
-    listener = Listener(edge, chat)
+    listener = listen(edge, chat)
     task = tasks.start(listener.run(), name="listen")
     await listener.until(b"retry:")
     listener.taking.clear()
@@ -183,3 +141,33 @@ async def test_an_odd_resume_point_is_refused(edge: Any, value: Any):
         answer = await client.get(f"/v1/chats/{chat}/events", params={"after": value})
 
     assert answer.status_code == 400
+
+
+async def test_who_may_not_look_any_more_is_told_nothing_more(edge: Any, tasks: Any):
+    chat = await chat_of(edge)
+    message = (await edge.house.sessions(agent=None))[0].session.id
+    listener = listen(edge, chat)
+    task = tasks.start(listener.run(), name="listen")
+    await listener.until(b"retry:")
+    edge.house.setting.standings.clear()
+    edge.house.say(chat, message, "reply", "a secret")
+    async with asyncio.timeout(2):
+        await task
+
+    assert b"secret" not in listener.text
+    assert b'"code":"forbidden"' in listener.text
+
+
+async def test_a_token_that_is_revoked_hears_nothing_more(edge: Any, tasks: Any):
+    chat = await chat_of(edge)
+    message = (await edge.house.sessions(agent=None))[0].session.id
+    listener = listen(edge, chat)
+    task = tasks.start(listener.run(), name="listen")
+    await listener.until(b"retry:")
+    await edge.tokens.revoke("t-read")
+    edge.house.say(chat, message, "reply", "a secret")
+    async with asyncio.timeout(2):
+        await task
+
+    assert b"secret" not in listener.text
+    assert b'"code":"unauthenticated"' in listener.text
