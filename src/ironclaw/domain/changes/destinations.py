@@ -21,7 +21,7 @@ from ironclaw.domain.changes.base import (
     Topic,
     derived_id,
 )
-from ironclaw.domain.changes.checking import check_word, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_word, existing, living, nothing_to_do
 from ironclaw.domain.model import Destination
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
         return frozenset({f"destination:{self.agent}:{self.channel}:{self.platform_id}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        agent = living(live)
+        agent = existing(live)
         others = tuple(one for one in agent.destinations if one.name != self.name)
         chat = ChatId(derived_id("cht", change)) if live.chat is None else live.chat.id
         return (
@@ -148,7 +148,7 @@ class RemoveDestination(Spec, frozen=True, kw_only=True, tag="destination.remove
         return frozenset({f"destination.remove:{self.agent}:{self.name}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        agent = living(live)
+        agent = existing(live)
         others = tuple(one for one in agent.destinations if one.name != self.name)
         return (PutAgent(msgspec.structs.replace(agent, destinations=others)),)
 

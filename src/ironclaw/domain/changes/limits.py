@@ -13,7 +13,7 @@ from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.box_limits import Bounds, check_bounds, check_box_limits
 from ironclaw.domain.changes.base import Bearing, Needs, PutAgent, Spec, Topic
-from ironclaw.domain.changes.checking import living, nothing_to_do
+from ironclaw.domain.changes.checking import existing, living, nothing_to_do
 from ironclaw.domain.disk import LEAST_BYTES, LEAST_FILES, MOST_BYTES, MOST_FILES
 from ironclaw.domain.model import Agent, BoxLimits
 
@@ -111,7 +111,7 @@ class SetLimits(Spec, frozen=True, kw_only=True, tag="limits"):
         )
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        return (PutAgent(_with(living(live), self._wanted())),)
+        return (PutAgent(_with(existing(live), self._wanted())),)
 
     def inverse(self, live: Live, change: ChangeId) -> SetLimits:
         return _spec(self.agent, {name: was for name, (was, _) in self._changed(live).items()})

@@ -10,7 +10,7 @@ import msgspec
 
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.changes.base import Bearing, Needs, PutAgent, Spec, Topic
-from ironclaw.domain.changes.checking import check_model, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_model, existing, living, nothing_to_do
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId
@@ -56,7 +56,7 @@ class SetModel(Spec, frozen=True, kw_only=True, tag="model"):
         return frozenset({f"model:{self.agent}:{self.model}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        return (PutAgent(msgspec.structs.replace(living(live), model=self.model)),)
+        return (PutAgent(msgspec.structs.replace(existing(live), model=self.model)),)
 
     def inverse(self, live: Live, change: ChangeId) -> SetModel:
-        return SetModel(agent=self.agent, model=living(live).model)
+        return SetModel(agent=self.agent, model=existing(live).model)

@@ -13,7 +13,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.changes.base import NAME_RULE, Bearing, Needs, PutAgent, Spec, Topic
-from ironclaw.domain.changes.checking import check_word, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_word, existing, living, nothing_to_do
 from ironclaw.domain.model import Role, SharedMount
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class AddMount(Spec, frozen=True, kw_only=True, tag="mount.add"):
         return frozenset({f"mount:{self.agent}:{self.path}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        agent = living(live)
+        agent = existing(live)
         if live.directory is None:
             return ()
         mount = SharedMount(
@@ -140,7 +140,7 @@ class RemoveMount(Spec, frozen=True, kw_only=True, tag="mount.remove"):
         return frozenset({f"mount.remove:{self.agent}:{self.name}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        agent = living(live)
+        agent = existing(live)
         others = tuple(one for one in agent.mounts if one.name != self.name)
         return (PutAgent(msgspec.structs.replace(agent, mounts=others)),)
 

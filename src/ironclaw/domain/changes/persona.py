@@ -18,7 +18,7 @@ from ironclaw.domain.changes.base import (
     Spec,
     Topic,
 )
-from ironclaw.domain.changes.checking import check_prose, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_prose, existing, living, nothing_to_do
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId
@@ -65,7 +65,7 @@ class SetPersona(Spec, frozen=True, kw_only=True, tag="persona"):
         return frozenset({f"persona:{self.agent}:{digest}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        return (PutAgent(msgspec.structs.replace(living(live), persona=self.persona)),)
+        return (PutAgent(msgspec.structs.replace(existing(live), persona=self.persona)),)
 
     def inverse(self, live: Live, change: ChangeId) -> SetPersona:
-        return SetPersona(agent=self.agent, persona=living(live).persona)
+        return SetPersona(agent=self.agent, persona=existing(live).persona)

@@ -12,7 +12,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.changes.base import Bearing, Needs, PutAgent, Spec, Topic
-from ironclaw.domain.changes.checking import check_known_tools, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_known_tools, existing, living, nothing_to_do
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId
@@ -83,7 +83,7 @@ class SetTools(Spec, frozen=True, kw_only=True, tag="tools"):
         )
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        return (PutAgent(msgspec.structs.replace(living(live), tools=self._tools(live))),)
+        return (PutAgent(msgspec.structs.replace(existing(live), tools=self._tools(live))),)
 
     def inverse(self, live: Live, change: ChangeId) -> SetTools:
         return SetTools(agent=self.agent, add=self._taken(live), remove=self._given(live))

@@ -1,0 +1,204 @@
+import msgspec
+import pytest
+from tests.unit.domain.changes.samples import SAMPLES, Sample
+from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, OWNER_TOO, World
+from tests.unit.domain.stepping import Gateway, by_token, row_of
+
+from ironclaw.core.errors import PolicyError, UserError
+from ironclaw.core.ids import PrincipalId
+from ironclaw.domain.change import Status
+from ironclaw.domain.changes.access import GiveRole, LinkPerson, TakeRole
+from ironclaw.domain.changes.agents import CreateAgent
+from ironclaw.domain.changes.base import Bearing, Spec, Topic
+from ironclaw.domain.changes.limits import SetLimits
+from ironclaw.domain.changes.persona import SetPersona
+from ironclaw.domain.changes.policies import SetPolicy
+from ironclaw.domain.changes.tools import SetTools
+from ironclaw.domain.gateway import Write
+from ironclaw.domain.model import Role, Standing
+from ironclaw.domain.policy import ApproverRule, Policy
+from ironclaw.domain.revoking import ended, revoked
+
+TOOLS = SetTools(agent=BOB, add=("write_file",))
+SONG = SetPersona(agent=BOB, persona="You sing.")
+AS_CHANGES = {"person.link", "person.unlink", "policy"}
+"""Kinds whose way back is for more than one word."""
+
+
+def given(spec: Spec, *, grant_s: int | None = None, world: World | None = None) -> Gateway:
+    """What was asked for by one owner, approved by another, and applied."""
+    gateway = Gateway(world)
+    gateway.ask(spec, grant_s=grant_s)
+    gateway.decide(OWNER_TOO)
+    gateway.apply()
+    assert gateway.kept.status is Status.APPLIED
+    return gateway
+
+
+def refused(gateway: Gateway, who: PrincipalId) -> str:
+    with pytest.raises((PolicyError, UserError)) as caught:
+        gateway.revoke(who)
+    return caught.value.code.value
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [one for one in SAMPLES if one.bearing is not Bearing.NARROWS],
+    ids=lambda one: one.name,
+)
+def test_what_was_given_is_taken_back_on_one_word(sample: Sample) -> None:
+    tag = str(sample.spec.__struct_config__.tag)
+    if tag == "session.forget":
+        return
+    gateway = given(sample.spec, world=sample.world())
+    goes_to_the_house = bool(getattr(gateway.inverse, "unlimited", ()))
+    if tag in AS_CHANGES or goes_to_the_house:
+        assert refused(gateway, OWNER_TOO) == "conflict"
+        return
+    after = sample.spec.before(gateway.world.of(sample.spec))
+
+    write = gateway.revoke(OWNER_TOO)
+
+    assert sample.spec.before(gateway.world.of(sample.spec)) != after
+    assert write.end is not None
+    assert (write.end.why, write.end.by) == ("revoked", OWNER_TOO)
+    assert write.event == "revoked"
+    assert refused(gateway, OWNER_TOO) == "conflict"
+
+
+def test_who_may_not_decide_takes_nothing_back() -> None:
+    gateway = given(TOOLS)
+
+    for who in (CAL, PrincipalId("api:nobody")):
+        assert refused(gateway, who) == "forbidden"
+    assert "write_file" in gateway.world.agents[BOB].tools
+
+
+def test_what_was_changed_since_is_not_taken_back_and_the_change_is_named() -> None:
+    gateway = given(SONG)
+    gateway.world.change(persona="You dance.")
+    actor = by_token(ANN)
+    later = gateway.told(actor)._replace(later=row_of(SONG, "chg_later", Status.DONE))
+
+    with pytest.raises(UserError) as caught:
+        revoked(later, actor=actor)
+
+    assert caught.value.code == "conflict"
+    assert "chg_later" in caught.value.message
+
+
+def test_a_way_back_that_two_must_agree_on_is_asked_for() -> None:
+    world = World()
+    gateway = given(SONG, world=world)
+    world.policy = Policy(approvers=(ApproverRule(topic=Topic.PERSONA, people=2),))
+    assert refused(gateway, ANN) == "conflict"
+
+    world.policy = Policy()
+    gateway.revoke(ANN)
+    assert world.agents[BOB].persona == "You help."
+
+
+def test_taking_back_never_gives() -> None:
+    """A swap of tools: what was given goes, what was taken does not come back by itself."""
+    gateway = given(SetTools(agent=BOB, add=("write_file",), remove=("clock",)))
+    gateway.revoke(ANN)
+
+    assert gateway.world.agents[BOB].tools == ("read_file",)
+
+
+def test_what_only_takes_away_gives_nothing_to_revoke() -> None:
+    for spec in (
+        SetTools(agent=BOB, remove=("clock",)),
+        TakeRole(principal=CAL, role=Role.MEMBER, agent=BOB),
+    ):
+        gateway = given(spec)
+        assert gateway.kept.grant is None
+        assert refused(gateway, OWNER_TOO) == "conflict"
+
+
+def test_the_grant_says_whether_one_word_ends_it() -> None:
+    for spec, is_so in (
+        (TOOLS, True),
+        (SONG, True),
+        (GiveRole(principal=CAL, role=Role.OWNER), True),
+        (SetPolicy(policy=Policy(pending_s=3600)), False),
+        (LinkPerson(principal=CAL, same_as=ANN), False),
+    ):
+        assert given(spec).grant.revocable is is_so
+
+
+# --- by the clock ---------------------------------------------------------------------------------
+
+
+def test_a_grant_ends_at_its_time_and_not_before() -> None:
+    gateway = given(TOOLS, grant_s=60)
+    assert ended(gateway.told()) == Write()
+
+    gateway.later(60)
+    write = gateway.keep(ended(gateway.told()))
+
+    assert write.end is not None
+    assert (write.end.why, write.end.by) == ("expired", "")
+    assert gateway.world.agents[BOB].tools == ("clock", "read_file")
+    assert ended(gateway.told()) == Write()
+
+
+def test_a_grant_without_an_end_has_none() -> None:
+    gateway = given(TOOLS)
+    gateway.later(366 * 86_400)
+
+    assert ended(gateway.told()) == Write()
+
+
+def test_what_is_left_of_a_grant_ends_at_its_time() -> None:
+    gateway = given(SetLimits(agent=BOB, pids=128, files=512), grant_s=60)
+    gateway.world.apply(SetLimits(agent=BOB, files=300))
+    gateway.later(60)
+    gateway.keep(ended(gateway.told()))
+
+    limits = gateway.world.agents[BOB].limits
+    assert (limits.pids, limits.files) == (64, 300)
+
+
+def test_a_grant_ends_in_an_agent_that_has_ended_too() -> None:
+    gateway = given(TOOLS, grant_s=60)
+    gateway.world.change(archived=True)
+    gateway.later(60)
+    gateway.keep(ended(gateway.told()))
+
+    assert gateway.grant.ended_why == "expired"
+    assert "write_file" not in gateway.world.agents[BOB].tools
+    assert gateway.world.agents[BOB].archived
+
+
+def test_a_grant_of_which_nothing_is_left_was_replaced() -> None:
+    gateway = given(SONG, grant_s=60)
+    gateway.world.change(persona="You dance.")
+    gateway.later(60)
+    write = gateway.keep(ended(gateway.told()))
+
+    assert write.ops == ()
+    assert gateway.grant.ended_why == "replaced"
+    assert write.audit[0].reason == "replaced"
+    assert gateway.world.agents[BOB].persona == "You dance."
+
+
+def test_the_last_owner_stays_one_when_the_time_is_over() -> None:
+    gateway = given(GiveRole(principal=CAL, role=Role.OWNER), grant_s=60)
+    for one in (DESK, OWNER_TOO):
+        gateway.world.standings.discard(Standing(principal=one, role=Role.OWNER))
+    gateway.later(60)
+    gateway.keep(ended(gateway.told()))
+
+    assert Standing(principal=CAL, role=Role.OWNER) in gateway.world.standings
+
+
+def test_an_agent_made_for_a_time_ends_whatever_became_of_it() -> None:
+    gateway = given(CreateAgent(name="eve"), grant_s=60)
+    (eve,) = [one.id for one in gateway.world.agents.values() if one.name == "eve"]
+    gateway.world.change(eve, persona="You dance.")
+    gateway.later(60)
+    gateway.keep(ended(gateway.told()))
+
+    assert gateway.world.agents[eve].archived
+    assert msgspec.structs.asdict(gateway.world.agents[eve])["persona"] == "You dance."
