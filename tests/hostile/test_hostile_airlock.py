@@ -19,6 +19,7 @@ from ironclaw.airlock.messages import Fault, Here, Ready, decode_from_airlock
 from ironclaw.domain.model import SessionState
 from ironclaw.domain.ports import (
     Asked,
+    AskedTool,
     BoxArrived,
     BoxGone,
     BoxHung,
@@ -45,7 +46,7 @@ pytestmark = [pytest.mark.hostile, pytest.mark.timeout(180)]
 
 STREAMS = 1_500
 AIRLOCKS = 90
-EVENTS = Asked | BoxArrived | BoxGone | BoxHung | KeyRead | Outbound | Tampered
+EVENTS = Asked | AskedTool | BoxArrived | BoxGone | BoxHung | KeyRead | Outbound | Tampered
 
 
 def bodies(dice: Dice) -> Iterator[bytes]:
