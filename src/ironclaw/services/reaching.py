@@ -58,8 +58,8 @@ class Agents(Protocol):
 class Schedules(Protocol):
     """When tasks are due: `services.schedules`."""
 
-    def rearm(self) -> None:
-        """Tasks have changed: look again which is due next."""
+    async def rearm(self) -> None:
+        """Tasks have changed: look again. On return, none that is gone is being told any more."""
         ...
 
 
@@ -86,7 +86,7 @@ class Reaching:
             IronClawError: Something that runs could not be brought there; it may be called again.
         """
         if any(isinstance(op, PutTask | DropTask) for op in ops):
-            self._schedules.rearm()
+            await self._schedules.rearm()
         for agent in _agents_of(ops):
             async with self._telling:
                 await self._boxes.refresh(await self._agents.agent(agent))

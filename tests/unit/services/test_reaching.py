@@ -44,7 +44,7 @@ class Rearmed:
     def __init__(self) -> None:
         self.times = 0
 
-    def rearm(self) -> None:
+    async def rearm(self) -> None:
         self.times += 1
 
 
