@@ -163,9 +163,9 @@ def http_api() -> str:
         - Events of a chat are server-sent events of the kinds `message`, `progress`, `reply`,
           `error`; those of changes are `requested`, `decided`, `applied`, `done`, `failed`,
           `denied`, `expired`, `escalated`, `withdrawn`, `revoked`, each with the change, its card,
-          its buttons and its link. Resume
-          with `Last-Event-ID`; `progress` has no id and is not kept. Without it a stream begins
-          with what happens next, with `?after=0` at the beginning. A stream ends after an hour.
+          its buttons and its link. Resume with `Last-Event-ID`; `progress` has no id and is not
+          kept. Without it a stream begins with what happens next, with `?after=0` at the beginning.
+          A stream ends after an hour, and with the next event when the token or the right is gone.
         - The `Host` header must name this machine or be in `api.allowed_hosts`; pages of other
           sites (`Origin`) are refused.
         """
@@ -206,10 +206,10 @@ _RIGHTS: Final = """\
     what they ask gets 403, with the role or the scope that is missing. Who may only talk reads no
     lists: `/v1/me` names their agents.
 
-    A token is minted for a principal of its own (`api:<name>`), which has no role until somebody
-    asks for one, by who may administer the house. Anybody mints further tokens of their own
-    (`principal`), which let through no more and live no longer than the one in use. Nobody mints
-    for a principal that is somebody else.
+    Who may administer the house mints a token for a new principal (`api:<name>`), which has no
+    role until a change gives it one. Anybody mints further tokens of their own (`principal`), which
+    let through no more and live no longer than the one in use. Nobody mints for a principal that is
+    somebody else.
     """
 
 
