@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from ironclaw.core.ids import ChangeId, GrantId
 from ironclaw.services.gateway.rows import Due
+from ironclaw.store.live import policy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,8 +22,8 @@ _EXPIRES: Final = (
     " WHERE status = 'pending' ORDER BY expires_ms LIMIT 1"
 )
 _ESCALATES: Final = (
-    "SELECT escalate_ms, 'escalate', id, NULL FROM change INDEXED BY change_escalates"
-    " WHERE status = 'pending' AND escalated = 0 ORDER BY escalate_ms LIMIT 1"
+    "SELECT created_ms + ?, 'escalate', id, NULL FROM change INDEXED BY change_escalates"
+    " WHERE status = 'pending' AND escalated = 0 ORDER BY created_ms LIMIT 1"
 )
 _ENDS: Final = (
     "SELECT expires_ms, 'end', change, id FROM grant_ WHERE ended_ms IS NULL"
@@ -37,7 +38,13 @@ _UNFINISHED: Final = (
 
 def next_due(db: apsw.Connection) -> Due | None:
     """What comes first of all that happens by itself."""
-    rows = [row for query in (_EXPIRES, _ESCALATES, _ENDS) for row in db.execute(query)]
+    # By the policy of now: what waits already is told of sooner, or later, when that changes.
+    escalate_ms = policy_of(db).escalate_s * 1000
+    rows = [
+        *db.execute(_EXPIRES),
+        *db.execute(_ESCALATES, (escalate_ms,)),
+        *db.execute(_ENDS),
+    ]
     if not rows:
         return None
     at_ms, what, change, grant = min(rows, key=lambda row: int(row[0]))

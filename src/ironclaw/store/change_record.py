@@ -91,7 +91,7 @@ def load_row(db: apsw.Connection, number: int) -> Row:
     )
 
 
-def add_change(db: apsw.Connection, write: Write, *, escalate_ms: int, now_ms: int) -> int:
+def add_change(db: apsw.Connection, write: Write, *, now_ms: int) -> int:
     """Keep a new change, pending; its number."""
     change = write.change
     if change is None:
@@ -101,12 +101,12 @@ def add_change(db: apsw.Connection, write: Write, *, escalate_ms: int, now_ms: i
         raise ValueError("the hash is not the change's own")
     db.execute(
         "INSERT INTO change (id, kind, topic, agent, asker, session, body, hash, fingerprint,"
-        " atoms, created_ms, expires_ms, escalate_ms, updated_ms)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " atoms, created_ms, expires_ms, updated_ms)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *_columns(change), change.asker.session, body.decode(), write.hash,
             fingerprint_of(change.spec), msgspec.json.encode(sorted(write.atoms)).decode(),
-            change.created_ms, change.expires_ms, escalate_ms, now_ms,
+            change.created_ms, change.expires_ms, now_ms,
         ),
     )  # fmt: skip
     return db.last_insert_rowid()

@@ -105,8 +105,7 @@ def write_all(
     """
     now_ms = loaded.live.house.now_ms
     if number is None:
-        escalate_ms = now_ms + loaded.live.policy.escalate_s * 1000
-        number = record.add_change(db, write, escalate_ms=escalate_ms, now_ms=now_ms)
+        number = record.add_change(db, write, now_ms=now_ms)
     elif write._replace(by=CORE) == Write():
         return Written(record.load_row(db, number), (), None)
     change = record.id_of(db, number)

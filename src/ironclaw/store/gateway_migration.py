@@ -35,7 +35,6 @@ CREATE TABLE change (
   atoms TEXT NOT NULL,
   created_ms INTEGER NOT NULL,
   expires_ms INTEGER NOT NULL,
-  escalate_ms INTEGER NOT NULL,
   status TEXT NOT NULL DEFAULT 'pending',
   updated_ms INTEGER NOT NULL,
   escalated INTEGER NOT NULL DEFAULT 0,
@@ -54,7 +53,7 @@ CREATE INDEX change_agent ON change (agent, status, n);
 CREATE INDEX change_asker ON change (asker, status, n);
 CREATE INDEX change_twin ON change (fingerprint, asker) WHERE status IN :open:;
 CREATE INDEX change_expires ON change (expires_ms) WHERE status = 'pending';
-CREATE INDEX change_escalates ON change (escalate_ms) WHERE status = 'pending' AND escalated = 0;
+CREATE INDEX change_escalates ON change (created_ms) WHERE status = 'pending' AND escalated = 0;
 CREATE INDEX change_applied ON change (topic, agent, applied) WHERE applied IS NOT NULL;
 CREATE INDEX change_unreached ON change (n) WHERE unreached IS NOT NULL;
 
@@ -62,8 +61,8 @@ CREATE TRIGGER change_begins_pending BEFORE INSERT ON change
 WHEN NEW.status <> 'pending' OR EXISTS (SELECT 1 FROM change WHERE id = NEW.id OR n = NEW.n)
 BEGIN SELECT RAISE(ABORT, 'a change begins pending, once'); END;
 CREATE TRIGGER change_is_not_altered BEFORE UPDATE OF
-  n, id, kind, topic, agent, asker, session, body, hash, fingerprint, atoms, created_ms, expires_ms,
-  escalate_ms ON change
+  n, id, kind, topic, agent, asker, session, body, hash, fingerprint, atoms, created_ms, expires_ms
+ON change
 BEGIN SELECT RAISE(ABORT, 'another wish is another change'); END;
 CREATE TRIGGER change_keeps_its_course BEFORE UPDATE OF status ON change
 WHEN NEW.status <> OLD.status AND (OLD.status || '>' || NEW.status) NOT IN (:course:)

@@ -24,8 +24,9 @@ from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
 from ironclaw.core.ids import AgentId, ChangeId, GrantId, PrincipalId
+from ironclaw.domain import applying, asking, deciding, revoking
 from ironclaw.domain.audit import AuditEvent, By, Via
-from ironclaw.domain.change import OPEN, Row, Status, hash_of
+from ironclaw.domain.change import CARD_VERSION, OPEN, Row, Seen, Status, hash_of, state_version
 from ironclaw.domain.changes.access import GiveRole
 from ironclaw.domain.changes.base import (
     ForgetSession,
@@ -39,7 +40,8 @@ from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
 from ironclaw.domain.gateway import GrantEnd, Loaded, Write
 from ironclaw.domain.model import Agent, Role, Standing
-from ironclaw.domain.policy import Policy
+from ironclaw.domain.policy import Policy, Proof
+from ironclaw.domain.rights import Actor
 from ironclaw.domain.routing import Seat
 from ironclaw.services.gateway.rows import Due
 from ironclaw.store.gateway_migration import OPEN_STATUSES
@@ -315,11 +317,60 @@ async def test_a_session_that_is_forgotten_is_not_found_at_its_seat(
     assert await core.registry.seated(seat) is None
 
 
+async def test_the_gateways_own_steps_lead_from_request_to_revocation(
+    core: CoreStore, desk: Desk, agent: Agent
+):
+    """Each step is the real one; the store is what they are run in."""
+    await core.registry.give(ANN, Role.OPERATOR, None)
+    await core.registry.give(BOB, Role.OWNER, None)
+    change = wish(tools(agent.id))
+    ann, bob = Actor(ANN), Actor(BOB, proof=Proof.TOKEN)
+    asked = await desk.registry.request(
+        change,
+        lambda loaded: asking.asked(loaded, change, actor=ann),
+        house=HOUSE,
+        directory=None,
+    )
+    state = state_version({"tools": ["read_file"]})
+    seen = Seen(asked.row.hash, state, CARD_VERSION)
+
+    decided = await desk.step(
+        change, lambda loaded: deciding.decided(loaded, actor=bob, approve=True, seen=seen)
+    )
+    assert decided.row.status is Status.APPROVED
+    applied = await desk.step(change, applying.applied, actor=None)
+    assert (await core.registry.agent("helper")).tools == ("read_file", "write_file")
+    done = await desk.step(change, applying.done, actor=None)
+    assert done.row.status is Status.DONE
+    assert applied.row.grant is not None
+    await desk.registry.end_grant(
+        applied.row.grant.id,
+        lambda loaded: revoking.revoked(loaded, actor=bob),
+        actor=BOB,
+        house=HOUSE,
+        directory=None,
+    )
+
+    assert (await core.registry.agent("helper")).tools == ("read_file",)
+    assert [one.kind for one in await core.registry.events(after=0, limit=10)] == [
+        "requested", "decided", "applied", "done", "revoked",
+    ]  # fmt: skip
+
+
+async def test_what_a_rule_approves_is_kept_with_its_decision(desk: Desk, agent: Agent):
+    change = wish(tools(agent.id))
+    by_rule = decision(change, PrincipalId(""), proof=None)
+
+    written = await desk.ask(change, status=Status.APPROVED, decision=by_rule)
+
+    assert (written.row.status, written.row.decisions) == (Status.APPROVED, (by_rule,))
+
+
 # --- nothing is altered ---------------------------------------------------------------------------
 
 _BEGIN_APPROVED = (
     "INSERT INTO change SELECT n + 1, id || 'x', kind, topic, agent, asker, session, body, hash,"
-    " fingerprint, atoms, created_ms, expires_ms, escalate_ms, 'approved', updated_ms, 0, NULL,"
+    " fingerprint, atoms, created_ms, expires_ms, 'approved', updated_ms, 0, NULL,"
     " NULL, '[]', '', '', NULL FROM change"
 )
 _DECIDE_LATE = (
@@ -681,6 +732,16 @@ async def test_what_is_due_first_comes_first(desk: Desk, agent: Agent):
     assert await desk.registry.next_due() == Due(NOW_MS + 3, "end", slow.id, grant(slow).id)
     await desk.step(slow, lambda _: Write(end=GrantEnd(grant(slow).id, "expired", BOB)))
     assert await desk.registry.next_due() is None
+
+
+async def test_owners_are_told_by_the_policy_of_now(desk: Desk, agent: Agent):
+    change, policy = wish(tools(agent.id)), wish(SetPolicy(policy=Policy(escalate_s=60)), BOB)
+    await desk.ask(change)
+    await desk.ask(policy)
+
+    await desk.apply(policy)
+
+    assert await desk.registry.next_due() == Due(NOW_MS + 60_000, "escalate", change.id, None)
 
 
 async def test_what_a_former_core_left_is_found_until_it_is_reached(desk: Desk, agent: Agent):

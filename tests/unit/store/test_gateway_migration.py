@@ -29,9 +29,9 @@ AGENT = AgentId("agt_a")
 _CHANGES = """
 WITH RECURSIVE counter (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counter WHERE n < ?1)
 INSERT INTO change (id, kind, topic, agent, asker, body, hash, fingerprint, atoms, created_ms,
-  expires_ms, escalate_ms, updated_ms)
+  expires_ms, updated_ms)
 SELECT printf('chg_%d', n), 'tools', 'tools', printf('agt_%d', n % 50), printf('api:%d', n % 500),
-  '{}', 'sha256:', n, '[]', n, n + 1000000, n + 500000, n FROM counter
+  '{}', 'sha256:', n, '[]', n, n + 1000000, n FROM counter
 """
 _GRANTS = """
 INSERT INTO grant_ (id, change, kind, topic, agent, revocable, given_ms, expires_ms)
