@@ -241,3 +241,54 @@ async def test_watchers_see_the_message_at_once(desk: Desk):
     assert (shown.kind, shown.message, shown.text) == ("message", routed.message, "hello")
     await watch.aclose()
     assert desk.hub.watching == 0
+
+
+# --- the host's own word --------------------------------------------------------------------------
+
+
+def host_event(**fields: str) -> Event:
+    return msgspec.structs.replace(event("do it", handle="task:tsk_a", external_id="\nk"), **fields)
+
+
+async def test_the_host_tells_an_agent_whatever_engages_it_and_whoever_is_known(desk: Desk):
+    agent = await desk.wire(engage=Engage.MENTION)
+    await desk.wire("other")
+    told = await desk.router.tell(host_event(), agent.id)
+    assert (told.agent, told.engaged, told.reason) == (agent.id, True, "engaged")
+    assert told.session is not None
+    assert desk.woken == [told.session]
+    (message,) = await desk.core.ledger.backlog(told.session)
+    assert (message.id, message.text, message.engage) == (told.message, "do it", True)
+
+
+async def test_it_tells_in_the_conversation_that_people_have_with_the_agent(desk: Desk):
+    agent = await desk.wire()
+    (heard,) = await desk.router.hear(event())
+    assert (await desk.router.tell(host_event(), agent.id)).session == heard.session
+
+
+async def test_it_tells_the_same_once_and_wakes_again(desk: Desk):
+    agent = await desk.wire()
+    first = await desk.router.tell(host_event(), agent.id)
+    again = await desk.router.tell(host_event(text="other words"), agent.id)
+    assert (again.duplicate, again.message) == (True, first.message)
+    assert first.session is not None
+    assert len(await desk.core.ledger.backlog(first.session)) == 1
+
+
+async def test_a_chat_that_does_not_lead_to_the_agent_is_not_told(desk: Desk):
+    agent = await desk.wire()
+    await desk.wire("other", place="elsewhere")
+    told = await desk.router.tell(host_event(platform_id="elsewhere"), agent.id)
+    assert (told.session, told.message, told.reason) == (None, None, "not_wired")
+    nowhere = await desk.router.tell(host_event(platform_id="nowhere"), agent.id)
+    assert nowhere.session is None
+    assert await desk.reasons() == ["not_wired", "not_wired"]
+    assert desk.woken == []
+
+
+async def test_nobody_outside_can_send_the_ids_that_the_host_gives(desk: Desk):
+    await desk.wire()
+    with pytest.raises(UserError) as caught:
+        await desk.router.hear(event(external_id="\nk"))
+    assert caught.value.code is Code.INVALID
