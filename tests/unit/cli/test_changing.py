@@ -1,0 +1,227 @@
+"""The verbs that change something: what they ask for, what they show, and who decides."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ironclaw.config.load import load_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ironclaw.testing.fake_house import FakeHouse
+
+
+@pytest.fixture
+def solo(cli: Any, house: FakeHouse) -> FakeHouse:
+    """A house whose one owner approves for themselves."""
+    assert cli("policy", "set", "solo", "on", "--yes")[0] == 0
+    return house
+
+
+@pytest.fixture
+def ann(cli: Any, solo: FakeHouse, tmp_path: Path) -> str:
+    """The file with the token of an approver."""
+    del solo
+    secret = cli("token", "mint", "ann", "--scope", "approve")[1]
+    path = tmp_path / "token"
+    path.write_text(secret)
+    path.chmod(0o600)
+    assert cli("role", "give", "api:ann", "approver", "--yes")[0] == 0
+    assert cli("policy", "set", "solo", "off", "--yes")[0] == 0
+    return str(path)
+
+
+def _pending(cli: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(cli("change", "list", "--json")[1])["changes"]
+    return found
+
+
+def test_a_request_waits_and_says_whose_decision_it_needs(cli: Any, house: FakeHouse) -> None:
+    status, out, err = cli("agent", "create", "helper", "--reason", "we need one")
+
+    assert status == 0
+    assert "Make an agent" in out
+    assert "we need one" in out
+    assert "waits for a decision" in out
+    assert "owner or admin" in err
+    (view,) = _pending(cli)
+    assert view["row"]["status"] == "pending"
+    assert cli("agent", "show", "helper")[0] == 4
+
+
+def test_yes_is_no_yes_for_somebody_who_may_not_decide(cli: Any, house: FakeHouse) -> None:
+    told = json.loads(cli("agent", "create", "helper", "--yes", "--json")[1])
+
+    assert told["row"]["status"] == "pending"
+    assert told["may_decide"] is False
+
+
+def test_solo_approves_what_was_shown_and_the_card_says_so(cli: Any, solo: FakeHouse) -> None:
+    status, out, _err = cli("agent", "create", "helper", "--yes")
+
+    assert status == 0
+    assert "Solo mode is on" in out
+    assert "done, and in force" in out
+    assert cli("agent", "show", "helper")[0] == 0
+
+
+def test_without_a_terminal_nothing_is_decided_in_silence(cli: Any, solo: FakeHouse) -> None:
+    cli("agent", "create", "helper")
+    (view,) = _pending(cli)
+
+    status, _out, err = cli("approve", view["row"]["change"]["id"])
+
+    assert status == 3
+    assert "--yes" in err
+    assert [one["row"]["status"] for one in _pending(cli)] == ["pending"]
+
+
+def test_another_person_approves_with_a_token_of_their_own(cli: Any, ann: str) -> None:
+    cli("agent", "persona", "demo", "You are brief.")
+    (view,) = _pending(cli)
+    name = view["row"]["change"]["id"]
+
+    assert cli("approve", name, "--yes")[0] == 40
+    status, out, _err = cli("--token-file", ann, "approve", name, "--yes", "--because", "fine")
+
+    assert status == 0, out
+    assert "You are brief." in out
+    assert json.loads(cli("agent", "show", "demo", "--json")[1])["persona"] == "You are brief."
+    assert "approved by api:ann: fine" in cli("change", "show", name)[1]
+
+
+def test_a_no_is_remembered_and_can_be_set_aside_by_name(cli: Any, ann: str) -> None:
+    cli("agent", "tools", "demo", "--add", "send_message")
+    name = _pending(cli)[0]["row"]["change"]["id"]
+    assert cli("--token-file", ann, "reject", name, "--yes", "--because", "not yet")[0] == 0
+
+    status, _out, err = cli("agent", "tools", "demo", "--add", "send_message")
+    assert status == 46
+    assert name in err
+    spec = '{"kind": "tools", "agent": "demo", "add": ["send_message"]}'
+    assert cli("change", "submit", spec, "--despite", name)[0] == 0
+    assert name in cli("change", "show", _pending(cli)[0]["row"]["change"]["id"])[1]
+
+
+def test_a_grant_is_listed_and_taken_back(cli: Any, solo: FakeHouse) -> None:
+    cli("agent", "tools", "demo", "--add", "send_message", "--for", "8h", "--yes")
+    (view,) = json.loads(cli("grant", "list", "--agent", "demo", "--json")[1])["grants"]
+    grant = view["grant"]
+
+    assert grant["expires_ms"] - grant["given_ms"] == 8 * 3600 * 1000
+    assert grant["id"] in cli("grant", "list")[1]
+    assert cli("grant", "revoke", grant["id"])[1].startswith(f"revoked {grant['id']}")
+    assert "send_message" not in json.loads(cli("agent", "show", "demo", "--json")[1])["tools"]
+    assert cli("grant", "revoke", grant["id"])[0] == 5
+    assert json.loads(cli("grant", "list", "--json")[1])["grants"] != [view]
+
+
+def test_a_card_can_be_looked_at_without_asking(cli: Any, house: FakeHouse) -> None:
+    spec = '{"kind": "persona", "agent": "demo", "persona": "Brief."}'
+
+    assert "Brief." in cli("change", "diff", spec)[1]
+    assert "hash" in json.loads(cli("change", "diff", spec, "--json")[1])
+    assert _pending(cli) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "status"),
+    [
+        ("nonsense", 3),
+        ("[]", 3),
+        ('{"kind": "everything"}', 3),
+        ('{"kind": "persona", "agent": "demo", "persona": "x", "more": 1}', 3),
+        ('{"kind": "persona", "agent": "nobody", "persona": "x"}', 4),
+        ("@nowhere.json", 3),
+    ],
+)
+def test_a_spec_that_is_none_is_refused(cli: Any, house: FakeHouse, spec: str, status: int) -> None:
+    assert cli("change", "submit", spec)[0] == status
+
+
+def test_requests_are_taken_back_by_who_asked(cli: Any, house: FakeHouse) -> None:
+    cli("agent", "persona", "demo", "Longer.")
+    name = _pending(cli)[0]["row"]["change"]["id"]
+
+    assert "withdrawn" in cli("change", "withdraw", name)[1]
+    assert _pending(cli) == []
+    assert name in cli("change", "list", "--all")[1]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("agent", "model", "demo", "scripted/other"),
+        ("agent", "limits", "demo", "memory_bytes=128M", "calls_per_day=10"),
+        ("agent", "destination", "demo", "desk", "--channel", "test", "--chat", "desk"),
+        ("wiring", "strangers", "test", "room", "public"),
+        ("principal", "link", "test:ann", "api:cli"),
+    ],
+)
+def test_each_verb_asks_for_its_kind(cli: Any, solo: FakeHouse, argv: tuple[str, ...]) -> None:
+    if argv[0] == "wiring":
+        cli("wiring", "create", "test", "room", "demo", "--yes")
+
+    told = json.loads(cli(*argv, "--yes", "--json")[1])
+
+    assert told["row"]["status"] == "done", told
+
+
+def test_limits_are_written_as_people_write_them(cli: Any, solo: FakeHouse) -> None:
+    cli("agent", "limits", "demo", "memory_bytes=128M", "tokens_per_day=5000", "--yes")
+    shown = json.loads(cli("agent", "show", "demo", "--json")[1])
+    assert (shown["limits"]["memory_bytes"], shown["tokens_per_day"]) == (128 * 1024**2, 5000)
+
+    cli("agent", "limits", "demo", "tokens_per_day=none", "--yes")
+    assert json.loads(cli("agent", "show", "demo", "--json")[1])["tokens_per_day"] is None
+    assert cli("agent", "limits", "demo", "nonsense=1")[0] == 3
+    assert cli("agent", "limits", "demo", "pids=many")[0] == 3
+
+
+def test_a_task_is_added_listed_and_removed(cli: Any, solo: FakeHouse) -> None:
+    cli("wiring", "create", "test", "room", "demo", "--yes")
+    where = ("--channel", "test", "--chat", "room")
+
+    added = cli(
+        *("task", "add", "demo", "morning", "Say good morning.", *where),
+        *("--cron", "30 8 * * *", "--zone", "Europe/Berlin", "--yes", "--json"),
+    )
+    assert json.loads(added[1])["row"]["status"] == "done", added
+    assert cli("task", "add", "demo", "wrong", "x", *where, "--at", "tomorrow")[0] == 3
+    assert cli("task", "add", "demo", "wrong", "x", *where, "--cron", "now")[0] == 3
+    removed = cli("task", "remove", "demo", "morning", "--yes", "--json")
+    assert json.loads(removed[1])["row"]["status"] == "done"
+
+
+def test_me_says_who_one_is_and_what_one_may(cli: Any, ann: str) -> None:
+    assert "own" in json.loads(cli("me", "--json")[1])["rights"]
+
+    told = json.loads(cli("--token-file", ann, "me", "--json")[1])
+
+    assert told["principal"] == "api:ann"
+    assert told["rights"] == ["decide", "read"]
+    assert "api:ann" in cli("--token-file", ann, "me")[1]
+    assert "api:ann" in cli("principal", "list")[1]
+
+
+def test_the_policy_is_shown_and_changed_by_name(cli: Any, solo: FakeHouse) -> None:
+    assert "solo" in cli("policy", "show")[1]
+    assert cli("policy", "set", "pending_s", "3600", "--yes")[0] == 0
+    assert json.loads(cli("policy", "show", "--json")[1])["pending_s"] == 3600
+    assert cli("policy", "set", "nonsense", "1")[0] == 3
+    assert cli("policy", "set", "pending_s", "soon")[0] == 3
+
+
+def test_a_token_that_is_nobodys_is_refused_with_the_place_named(
+    cli: Any, house: FakeHouse, tmp_path: Path
+) -> None:
+    path = tmp_path / "token"
+    path.write_text("icl_nothing")
+    path.chmod(0o600)
+
+    assert cli("--token-file", str(path), "agent", "list")[0] == 8
+    assert load_settings().token_file.exists()
