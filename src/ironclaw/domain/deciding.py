@@ -55,8 +55,8 @@ def hindrance(loaded: Loaded, row: Row, actor: Actor) -> str:
         return missing
     if is_own(loaded) and not may_decide_own(loaded, row.change.spec):
         return "You asked for it yourself: somebody else has to decide."
-    state = state_version(row.change.spec.before(loaded.live))
-    if loaded.person in approvals(row, state):
+    if loaded.person in {one.person for one in row.decisions}:
+        # Also where its state is another since: a person decides once, and can withdraw it.
         return "You have approved it already: it needs somebody else's word too."
     return ""
 

@@ -76,11 +76,7 @@ class CreateAgent(Spec, frozen=True, kw_only=True, tag="agent.create"):
         if len(set(self.tools)) != len(self.tools):
             raise UserError(Code.INVALID, "A tool is named twice.", hint="Name each one once.")
         if live.named is not None:
-            raise UserError(
-                Code.CONFLICT,
-                f"There is an agent named {self.name} already.",
-                hint="Choose another name: `ironclaw agent list` shows those taken.",
-            )
+            raise _name_taken(self.name)
         _check_room(live)
 
     def before(self, live: Live) -> State:
@@ -184,9 +180,11 @@ class RestoreAgent(Spec, frozen=True, kw_only=True, tag="agent.restore"):
         return Needs(agent=self.agent)
 
     def check(self, live: Live) -> None:
-        # Whether its name belongs to another one by now is for the store to see, as it writes it.
-        if not existing(live).archived:
+        agent = existing(live)
+        if not agent.archived:
             raise nothing_to_do("The agent has not ended.")
+        if live.named is not None:
+            raise _name_taken(agent.name)
         _check_room(live)
 
     def before(self, live: Live) -> State:
@@ -206,6 +204,14 @@ class RestoreAgent(Spec, frozen=True, kw_only=True, tag="agent.restore"):
 
     def inverse(self, live: Live, change: ChangeId) -> ArchiveAgent:
         return ArchiveAgent(agent=self.agent)
+
+
+def _name_taken(name: str) -> UserError:
+    return UserError(
+        Code.CONFLICT,
+        f"There is an agent named {name} already.",
+        hint="Choose another name: `ironclaw agent list` shows those taken.",
+    )
 
 
 def _check_room(live: Live) -> None:

@@ -132,6 +132,7 @@ class Live(NamedTuple):
     policy: Policy
     agent: Agent | None = None
     named: Agent | None = None
+    """Who has the name that was asked for, or the one that `agent`, archived, would need back."""
     chat: Chat | None = None
     wirings: tuple[Wiring, ...] = ()
     """Of `chat`, or the one that was asked for."""

@@ -21,7 +21,7 @@ from tests.unit.domain.changes.world import (
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.ids import AgentId, ChatId, PrincipalId, WiringId
 from ironclaw.domain.changes.access import GiveRole, LinkPerson, SetStrangers, TakeRole
-from ironclaw.domain.changes.agents import CreateAgent
+from ironclaw.domain.changes.agents import CreateAgent, RestoreAgent
 from ironclaw.domain.changes.base import Bearing, HostDir, Spec, Topic
 from ironclaw.domain.changes.destinations import MAX_DESTINATIONS, AddDestination
 from ironclaw.domain.changes.limits import SetLimits
@@ -386,6 +386,13 @@ def test_an_ended_agent_still_loses_people_and_wirings() -> None:
         ForgetSession(agent=BOB, session=SESSION),
     ):
         spec.check(world.of(spec))
+
+
+def test_an_agent_whose_name_is_taken_does_not_come_back() -> None:
+    world = World()
+    world.change(name="old")
+
+    assert refused(RestoreAgent(agent=OLD), world) == "conflict"
 
 
 # --- policies -------------------------------------------------------------------------------------

@@ -124,11 +124,13 @@ class World:
             )
         owners = sorted(one.principal for one in self.standings if one.role is Role.OWNER)
         active = [one for one in self.agents.values() if not one.archived]
+        agent = self.agents.get(needs.agent) if needs.agent else None
+        name = agent.name if agent and agent.archived else needs.agent_name
         return Live(
             house=self.house,
             policy=self.policy,
-            agent=self.agents.get(needs.agent) if needs.agent else None,
-            named=next((one for one in active if one.name == needs.agent_name), None),
+            agent=agent,
+            named=next((one for one in active if one.name == name), None),
             chat=chat,
             wirings=wirings,
             standings=tuple(one for one in self.standings if one.principal == needs.principal),
