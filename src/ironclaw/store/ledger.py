@@ -85,6 +85,7 @@ class Ledger(Outbox):
             sticky: A wiring that from now on engages in this chat or thread without a mention.
 
         Raises:
+            UserError: `CONFLICT`: the session was forgotten meanwhile; nothing of it was kept.
             PolicyError: `RATE_LIMITED`: too many wait already; nothing of it was kept.
             HostError: `DISK_FULL` and other store errors; nothing of it was kept then.
         """
@@ -125,7 +126,16 @@ class Ledger(Outbox):
                 message.status.value, 0, engage, agent="",  # a person speaks
             )  # fmt: skip
             add_event(db, number=number, kind="message", target=target, delivery=None, now_ms=now)
-            db.execute("UPDATE session SET active_ms = ? WHERE id = ?", (now, session))
+            db.execute(
+                "UPDATE session SET active_ms = ? WHERE id = ? AND state <> 'forgotten'",
+                (now, session),
+            )
+            if not db.changes():
+                raise UserError(
+                    Code.CONFLICT,
+                    "This conversation was forgotten a moment ago.",
+                    hint="Say it again: that begins a new one.",
+                )
             if sticky is not None:
                 db.execute(
                     "INSERT INTO sticky VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -258,7 +268,7 @@ class Ledger(Outbox):
         def work(db: apsw.Connection) -> None:
             stopped = db.execute(
                 "UPDATE session SET state = 'quarantined', reason = ? WHERE id = ?"
-                " AND state <> 'quarantined' RETURNING agent, epoch",
+                " AND state = 'active' RETURNING agent, epoch",
                 (reason[:_REASON_CHARS], session),
             ).fetchone()
             if stopped is not None:

@@ -89,7 +89,8 @@ def take_in(
     held_epoch, out_seq, state = row
     if epoch != held_epoch:
         raise _tamper("epoch", f"records of epoch {epoch} in epoch {held_epoch}")
-    if out.last_seq <= out_seq:
+    if out.last_seq <= out_seq or state == SessionState.FORGOTTEN:
+        # What a box still says while it is being ended shall not outlive the conversation.
         return Committed((), ())
     if state == SessionState.QUARANTINED:
         raise PeerError(

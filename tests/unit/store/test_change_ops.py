@@ -45,6 +45,8 @@ from ironclaw.domain.routing import Seat
 from ironclaw.store import person_links
 from ironclaw.store.change_ops import Cause, execute
 from ironclaw.store.op_codec import pack_ops, unpack_ops
+from ironclaw.testing.fakes_store import outbound
+from ironclaw_contract.records import Say, TurnEnd
 
 if TYPE_CHECKING:
     from ironclaw.domain.audit import AuditRecord
@@ -309,6 +311,28 @@ async def test_a_session_is_forgotten_with_its_key_and_what_waits(
         core.custodian.content_key(talk.session)
     shown = await core.chatlog.chat_events(talk.chat.id, after=0)
     assert all("secret" not in event.text for event in shown)
+
+
+async def test_nothing_is_added_to_a_forgotten_session(core: CoreStore, talk: Conversation):
+    """Its box may still speak while it is being ended, and its key is in memory until then."""
+    heard = await talk.hear("hello")
+    await write(core, ForgetSession(talk.session, talk.agent.id))
+
+    with pytest.raises(UserError) as caught:
+        await talk.hear("are you there?")
+    late = TurnEnd(
+        turn=heard.message.id,
+        index=0,
+        entries=(),
+        says=(Say(text="late", reply_to=heard.message.id),),
+    )
+    said = await core.ledger.commit(talk.session, 1, outbound(1, late))
+    await core.ledger.quarantine(talk.session, reason="mac")
+
+    assert caught.value.code is Code.CONFLICT
+    assert (said.deliveries, said.answered) == ((), ())
+    assert (await core.registry.session(talk.session)).state is SessionState.FORGOTTEN
+    assert await rows(core, "SELECT count(*) FROM message") == [(1,)]
 
 
 async def test_the_seat_of_a_forgotten_session_is_free(core: CoreStore, talk: Conversation):
