@@ -38,6 +38,7 @@ async def test_first_messages_at_once_wire_a_chat_once(tmp_path: Path) -> None:
             *(house.chat_for("demo", "main", principal=PrincipalId("api:t")) for _ in range(16))
         )
         assert len({chat.id for chat in chats}) == 1
+        assert await core.registry.standings() == [], "opening a chat gives nobody a role"
         assert [(row[1].id, row[2].id) for row in await core.registry.wirings()] == [
             (chats[0].id, agent.id)
         ]

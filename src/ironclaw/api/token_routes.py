@@ -7,7 +7,7 @@ Nobody mints for a principal that is somebody else: that would be speaking in th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ironclaw.api.access import require
 from ironclaw.api.bodies import MintedToken, MintToken, TokenList, TokenOut
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from ironclaw.domain.tokens import Token
+
+
+MAX_OWN: Final = 50
+"""Tokens, ended ones included, that a principal can have minted: those of all have an end too."""
 
 
 async def list_tokens(call: Call) -> Response:
@@ -40,7 +44,7 @@ async def mint_token(call: Call) -> Response:
     body: MintToken = call.body
     is_own = body.principal == call.actor.principal
     if is_own:
-        _check_own(call, body)
+        await _check_own(call, body)
     else:
         await require(call.parts.house, call.actor, Right.ADMINISTER, None)
         await _check_fresh(call, body)
@@ -55,8 +59,16 @@ async def mint_token(call: Call) -> Response:
     return encode(answer, status=201)
 
 
-def _check_own(call: Call, body: MintToken) -> None:
+async def _check_own(call: Call, body: MintToken) -> None:
     """A second token of one's own is no way to more rights, nor to longer ones."""
+    own = call.actor.principal
+    held = sum(one.principal == own for one in await call.parts.tokens.tokens())
+    if held >= MAX_OWN:
+        raise PolicyError(
+            Code.RATE_LIMITED,
+            f"{own} has had {held} tokens; it mints no more for itself.",
+            hint="Ask somebody who may administer the house for a token of a new principal.",
+        )
     if not limit_of(body.scopes) <= call.actor.limit:
         raise PolicyError(
             Code.FORBIDDEN,
@@ -95,16 +107,21 @@ async def _check_fresh(call: Call, body: MintToken) -> None:
 async def revoke_token(call: Call) -> Response:
     """End a token at once: one's own, or anybody's."""
     ref = call.path("token")
-    if not await _administers(call):
-        own = call.actor.principal
-        tokens = await call.parts.tokens.tokens()
-        if not any(one.principal == own and ref in {one.id, one.name} for one in tokens):
-            raise UserError(
-                Code.NOT_FOUND,
-                "There is no such token of yours.",
-                hint="`ironclaw token list` shows them.",
-            )
-    return encode(token_out(call, await call.parts.tokens.revoke(ref)))
+    sees_all = await _administers(call)
+    theirs = [
+        one
+        for one in await call.parts.tokens.tokens()
+        if sees_all or one.principal == call.actor.principal
+    ]
+    # A name may look like the id of somebody else's token: the id counts, and only what is theirs.
+    found = [one for one in theirs if one.id == ref] or [one for one in theirs if one.name == ref]
+    if not found:
+        raise UserError(
+            Code.NOT_FOUND,
+            "There is no such token that you may revoke.",
+            hint="`ironclaw token list` shows them.",
+        )
+    return encode(token_out(call, await call.parts.tokens.revoke(found[0].id)))
 
 
 async def _administers(call: Call) -> bool:

@@ -20,6 +20,7 @@ from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.model import Agent, Chat, Event, Partition, Role, Session, Standing, Wiring
 from ironclaw.domain.receipts import shown
+from ironclaw.domain.tools import TOOLS
 from ironclaw.services.gateway.service import GatewayService, Parts
 from ironclaw.services.house import (
     ChatEvent,
@@ -39,10 +40,19 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ironclaw.core.clock import Clock
+    from ironclaw.domain.changes.base import House
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
 
 NOW_MS = 1_800_000_000_000
+
+
+class _Looks(MemoryLooks):
+    """With the models and tools that people can really name."""
+
+    def house(self) -> House:
+        """The house now."""
+        return super().house()._replace(models=("scripted",), tools=tuple(TOOLS))
 
 
 class FakeHouse:
@@ -64,7 +74,7 @@ class FakeHouse:
                 store=self.kept,
                 reach=self.reach,
                 tell=MemoryTell(),
-                looks=MemoryLooks(clock),
+                looks=_Looks(clock),
                 names=self,
                 record=self.trail.append,
                 clock=clock,

@@ -9,9 +9,12 @@ from tests.support.asgi import ask
 from tests.support.authorisation import MATRIX, OK, Caller, outcome
 from tests.support.authorised import ASKER
 
+from ironclaw.api.access import actor_of, admit
 from ironclaw.api.app import ENDPOINTS
+from ironclaw.api.token_routes import MAX_OWN
 from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.model import Role
+from ironclaw.domain.rights import Right
 from ironclaw.domain.tokens import Scope
 
 if TYPE_CHECKING:
@@ -221,6 +224,46 @@ async def test_no_fresh_token_takes_the_name_of_somebody_who_holds_a_role(world:
     assert (await _mint(world, secret, name="heir")).status == 403
     assert (await _mint(world, secret, name="newcomer")).status == 201
     assert (await _mint(world, secret, name="newcomer")).status == 409
+
+
+async def test_a_token_named_as_anothers_id_is_no_way_to_end_that_one(world: World) -> None:
+    victim = await world.tokens.mint(name="victim", scopes=[Scope.READ], ttl_s=None)
+    secret = await world.secret(OPERATOR)
+    me = (await ask(world.app, "GET", "/v1/me", secret=secret)).body["principal"]
+    named = await _mint(world, secret, name=victim.token.id, principal=me)
+    ended = await ask(world.app, "DELETE", f"/v1/tokens/{victim.token.id}", secret=secret)
+
+    assert named.status == 201
+    assert ended.body["id"] == named.body["token"]["id"]
+    assert world.tokens.find(victim.secret) is not None
+
+
+async def test_nobody_uses_up_the_tokens_of_all(world: World) -> None:
+    secret = await world.secret(MEMBER)
+    me = (await ask(world.app, "GET", "/v1/me", secret=secret)).body["principal"]
+    for number in range(MAX_OWN - 1):
+        await world.tokens.mint(name=f"m{number}", scopes=[Scope.CHAT], ttl_s=None, principal=me)
+
+    answer = await _mint(world, secret, principal=me, scopes=["chat"])
+
+    assert (answer.status, answer.body["code"]) == (429, "rate_limited")
+
+
+async def test_looking_up_a_right_reads_nothing_from_the_store(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every message asks for one."""
+    minted = await world.tokens.mint(name="ann", scopes=[Scope.CHAT], ttl_s=None)
+    await world.give(minted.token.principal, Role.MEMBER, world.own)
+    actor = actor_of(minted.token)
+    path = {"agent": world.own.name}.__getitem__
+    await admit(world.house, actor, "agent", Right.TALK, path)
+
+    async def read(*_: object) -> None:
+        raise AssertionError("the store is read")
+
+    monkeypatch.setattr("ironclaw.store.engine.Store.read", read)
+    await admit(world.house, actor, "agent", Right.TALK, path)
 
 
 async def _mint(world: World, secret: str | None, **fields: Any) -> Any:
