@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -10,6 +10,7 @@ from ironclaw.core.ids import AgentId, PrincipalId
 from ironclaw.domain.acting import acting
 from ironclaw.domain.changes.base import DropStanding, PutStanding
 from ironclaw.domain.model import Role, Standing
+from ironclaw.domain.principals import check_principal
 from ironclaw.store.change_ops import Cause, execute
 from ironclaw.store.person_links import person_of
 from ironclaw.store.rows import Memory, Rows
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from ironclaw.core.clock import Clock
     from ironclaw.store.engine import Store
-
-_MAX_PRINCIPAL: Final = 256
 
 
 class StandingRows(Rows):
@@ -64,13 +63,7 @@ class StandingRows(Rows):
             raise UserError(
                 Code.INVALID, "An owner owns everything.", hint="Give `admin` for one agent."
             )
-        channel, colon, handle = principal.partition(":")
-        if not (channel and colon and handle) or len(principal) > _MAX_PRINCIPAL:
-            raise UserError(
-                Code.INVALID,
-                f"A principal is `<channel>:<handle>`, at most {_MAX_PRINCIPAL} characters.",
-                hint="For example `api:desk`.",
-            )
+        check_principal(principal)
         standing = Standing(principal=principal, role=role, agent=agent)
         cause = Cause(self._clock.now_ms(), acting())
         await self._change(lambda db: execute(db, PutStanding(standing), cause))
