@@ -312,4 +312,5 @@ async def main() -> None:
     results.write_text(json.dumps(found))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

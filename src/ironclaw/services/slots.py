@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
-from ironclaw.core.codes import Code
-from ironclaw.core.errors import HostError, IronClawError, PeerError, PostureError
+from ironclaw.core.errors import HostError, IronClawError, PostureError
 from ironclaw.core.ids import SlotId, new_id
 from ironclaw.core.log import get_logger
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.disk import check_limits
-from ironclaw.domain.ports import BoxArrived, BoxGone, Durable, LaunchSpec
+from ironclaw.domain.ports import Durable, LaunchSpec
 from ironclaw.services.enclosing import in_words, start_enclosed
+from ironclaw.services.hello import first_facts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +41,6 @@ if TYPE_CHECKING:
     )
     from ironclaw.domain.statement import Receipt
     from ironclaw.services.parts import Meters
-    from ironclaw_contract.rpc import Facts
-
-HELLO_TIMEOUT_S: Final = 20.0
-"""From the start of a box to its hello; a cold start takes 0.3 s on an idle machine."""
 
 _log = get_logger("slots")
 
@@ -60,7 +56,7 @@ class Slot:
         link: AirlockLink,
         receipt: Receipt | None,
         workspace: str,
-        made_of: object,
+        made_of: object = None,
     ) -> None:
         self.directory = directory
         self.box = box
@@ -257,7 +253,8 @@ class Slots:
                 link = await self._airlock(directory)
                 spec = await self._spec(agent, directory, workspace or name)
                 box = await self._isolator.launch(spec)
-                proof = await self._isolator.prove(box, spec, await self._facts(box, link))
+                facts = await first_facts(self._isolator, box, link, self._tasks)
+                proof = await self._isolator.prove(box, spec, facts)
             except BaseException as error:
                 taken_s = self._clock.monotonic_s() - began
                 try:
@@ -327,37 +324,6 @@ class Slots:
         finally:
             await self._isolator.remove_empty(Durable.WORKSPACE, slot.workspace)
 
-    async def _facts(self, box: Box, link: AirlockLink) -> Facts:
-        """Wait for the hello, but no longer than the box lives.
-
-        Raises:
-            HostError: No hello in time, or the airlock ended.
-            PeerError: The box ended, or did something else first.
-        """
-        hello = self._tasks.start(_first_facts(link), name=f"hello {box.slot}")
-        ended = self._tasks.start(self._isolator.ended(box), name=f"starting {box.slot}")
-        try:
-            async with asyncio.timeout(HELLO_TIMEOUT_S):
-                await asyncio.wait({hello, ended}, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            raise HostError(
-                Code.LAUNCH_TIMEOUT,
-                f"the box did not say hello within {HELLO_TIMEOUT_S:.0f} s",
-                hint="run `ironclaw doctor`; the machine may be overloaded",
-            ) from None
-        finally:
-            hello.cancel()
-            ended.cancel()
-        if not hello.done():
-            raise PeerError(
-                Code.BOX_BROKEN,
-                f"the box ended before it said hello ({ended.result()})",
-                hint="run `ironclaw doctor`; rebuild the image with `ironclaw image build`",
-            )
-        if (facts := hello.result()) is None:
-            raise HostError(Code.AIRLOCK_FAILED, "the airlock ended while the box was starting")
-        return facts
-
     async def _spec(self, agent: Agent, directory: SlotDir, workspace: str) -> LaunchSpec:
         check_limits(agent.limits)
         durable = self._isolator.durable
@@ -412,18 +378,3 @@ class Slots:
             waiting.remove(slot)
             await self._release_blank(slot)
             self._refill(agent)
-
-
-async def _first_facts(link: AirlockLink) -> Facts | None:
-    """Wait for a blank box's hello: what it sees of its own walls. None: the airlock ended."""
-    while (event := await link.receive()) is not None:
-        match event:
-            case BoxArrived(hello) if hello.facts is not None:
-                return hello.facts
-            case BoxGone():
-                continue
-            case _:
-                raise PeerError(
-                    Code.TAMPER, "a blank box did more than say hello", detail=repr(event)
-                )
-    return None

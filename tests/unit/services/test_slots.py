@@ -12,7 +12,7 @@ from tests.support.cores import Core, until
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
 from ironclaw.domain.ports import Durable
-from ironclaw.services import slots
+from ironclaw.services import hello
 from ironclaw.services.enclosing import airlocks_weaker
 from ironclaw.testing.fakes_wall import FakeLink
 
@@ -170,7 +170,7 @@ async def test_a_launch_that_fails_leaves_nothing(core: Core, agent: Agent):
 async def test_a_box_that_says_nothing_in_time_is_given_up(
     core: Core, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(slots, "HELLO_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(hello, "HELLO_TIMEOUT_S", 0.01)
     core.airlocks.are_silent = True
     error = await failed(core, agent)
     assert isinstance(error, HostError)
