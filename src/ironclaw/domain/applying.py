@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PolicyError, UserError
-from ironclaw.core.ids import GrantId
+from ironclaw.core.ids import GrantId, PrincipalId
 from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent
 from ironclaw.domain.change import Grant, Status, hash_of, state_version
 from ironclaw.domain.changes.base import Bearing, derived_id
 from ironclaw.domain.deciding import approvals
 from ironclaw.domain.gateway import Write, entry, row_of, tag_of
+from ironclaw.domain.policy import Verdict, needed, verdict
 from ironclaw.domain.revoking import is_free
 from ironclaw.domain.rights import Right, rights
 
@@ -45,12 +46,19 @@ def applied(loaded: Loaded, *, by: By = CORE) -> Write:
     words = [one for one in row.decisions if one.approved and one.hash == row.hash]
     if row.hash != hash_of(change) or not words:
         return failed(loaded, code=Code.FORBIDDEN, problem="There is no approval of it as it is.")
-    # 2. And saw the state that is.
-    if not approvals(row, state_version(before)):
+    # 2. And saw the state that is, and they are as many as the policy of now wants.
+    persons = approvals(row, state_version(before))
+    if not persons:
         return failed(
             loaded,
             code=Code.CONFLICT,
             problem="What it changes has changed since it was approved. Ask for it again.",
+        )
+    if not _are_enough(persons, change, live):
+        return failed(
+            loaded,
+            code=Code.CONFLICT,
+            problem="The policy has changed since it was approved. Ask for it again.",
         )
     # 3. And it still may be.
     try:
@@ -131,6 +139,14 @@ def retried(loaded: Loaded, *, actor: Actor, by: By = CORE) -> Write:
             Code.CONFLICT, "Its approval is too old to be used now.", hint="Ask for it again."
         )
     return Write(status=Status.APPROVED, by=by)
+
+
+def _are_enough(persons: frozenset[PrincipalId], change: Change, live: Live) -> bool:
+    spec = change.spec
+    if PrincipalId("") in persons:
+        said = verdict(live.policy, spec, live, lasts=change.grant_s is None)
+        return said is Verdict.ALLOW
+    return len(persons) >= needed(live.policy, spec).people
 
 
 def _grant(change: Change, live: Live, inverse: Spec | None) -> Grant | None:

@@ -75,7 +75,7 @@ def lacks(loaded: Loaded, spec: Spec, actor: Actor) -> str:
         ),
         (wanted.roles & roles_over(loaded.standings, agent), f"It needs the word of: {names}."),
         (
-            wanted.roles != {Role.OWNER} or Right.OWN in held & actor.limit,
+            spec.deciders_for() != {Role.OWNER} or Right.OWN in held & actor.limit,
             "It needs an owner, with a token that lets an owner's rights through.",
         ),
         (spec.demands() <= held, "Nobody gives rights that they do not hold themselves."),

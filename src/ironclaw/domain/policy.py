@@ -51,7 +51,7 @@ class AutoRule(_Rule, frozen=True):
     verdict: Verdict
     bearing: Bearing | None = None
     """Only changes that bear so; None: all. `allow` works for `narrows` alone."""
-    agent: str | None = None
+    agent: Annotated[str, msgspec.Meta(max_length=64)] | None = None
     """Only for this agent (its id); None: for all."""
 
 
@@ -86,7 +86,10 @@ class Policy(_Rule, frozen=True):
     """Seconds for which a denial answers the same request by itself."""
     max_pending: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
     """Requests of one agent, or of one principal, that may wait at once."""
-    approver_channels: Annotated[tuple[str, ...], msgspec.Meta(max_length=16)] = ()
+    approver_channels: Annotated[
+        tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...],
+        msgspec.Meta(max_length=16),
+    ] = ()
     """Channels whose principals may decide (`api`, `telegram`, …); empty: all."""
     automatic: Annotated[tuple[AutoRule, ...], msgspec.Meta(max_length=64)] = ()
     """The first rule that fits counts; none fits: a person is asked."""

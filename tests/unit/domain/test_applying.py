@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.domain.changes.samples import SAMPLES, Sample
-from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, World
+from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, OWNER_TOO, World
 from tests.unit.domain.stepping import AGENT, Gateway, by_token
 
 from ironclaw.core.codes import Code
@@ -11,11 +11,11 @@ from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.applying import applied, done, failed, retried
 from ironclaw.domain.change import Status, state_version
-from ironclaw.domain.changes.base import Bearing
+from ironclaw.domain.changes.base import Bearing, Topic
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.gateway import Write
-from ironclaw.domain.policy import Policy, Proof
+from ironclaw.domain.policy import ApproverRule, AutoRule, Policy, Proof, Verdict
 from ironclaw.domain.rights import Actor, Right
 
 TOOLS = SetTools(agent=BOB, add=("write_file",))
@@ -104,6 +104,37 @@ def test_what_drifted_since_the_approval_is_not_applied() -> None:
     assert (write.status, write.code) == (Status.FAILED, "conflict")
     assert write.ops == ()
     assert gateway.world.agents[BOB].persona == "You dance."
+
+
+def test_what_drifted_there_and_back_needs_as_many_words_for_what_it_is() -> None:
+    gateway = Gateway()
+    gateway.world.policy = Policy(approvers=(ApproverRule(topic=Topic.PERSONA, people=2),))
+    gateway.ask(SONG, AGENT)
+    gateway.decide(DESK)
+    gateway.world.change(persona="You dance.")
+    gateway.decide(ANN)
+    gateway.decide(OWNER_TOO)
+    assert gateway.kept.status is Status.APPROVED
+    gateway.world.change(persona="You help.")
+
+    assert gateway.apply().status is Status.FAILED
+
+
+def test_what_the_policy_wants_by_now_counts() -> None:
+    gateway = approved()
+    gateway.world.policy = Policy(approvers=(ApproverRule(topic=Topic.TOOLS, people=2),))
+    assert gateway.apply().status is Status.FAILED
+
+    allow = AutoRule(topic=Topic.TOOLS, verdict=Verdict.ALLOW, bearing=Bearing.NARROWS)
+    gateway = Gateway()
+    gateway.world.policy = Policy(automatic=(allow,))
+    gateway.ask(SetTools(agent=BOB, remove=("clock",)), AGENT)
+    kept = gateway.kept
+    assert gateway.apply().status is Status.APPLIED
+
+    gateway = Gateway()
+    gateway.row = kept
+    assert gateway.apply().status is Status.FAILED
 
 
 def test_what_may_not_be_any_more_is_not_applied() -> None:

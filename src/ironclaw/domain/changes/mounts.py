@@ -173,7 +173,7 @@ def _check_place(path: PurePosixPath, house: House) -> None:
         raise PolicyError(
             Code.FORBIDDEN,
             "That directory is not below one that the setting `gateway.mount_roots` names.",
-            hint=f"Directories below these may be shared: {', '.join(house.mount_roots)}.",
+            hint="Share one that is, or ask whoever runs this host.",
         )
     for own in map(PurePosixPath, house.own_dirs):
         if path == own or own in path.parents or path in own.parents:
