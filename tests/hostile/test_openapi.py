@@ -1,7 +1,7 @@
 """Whatever the schema lets be sent: never a fault of ours, never what the matrix forbids.
 
 Requests are made from `/openapi.json`, both such as fit it and such as do not, and sent to the real
-server, half of them to things that are there.
+server, most of them to things that are there.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.hostile
 
-EXAMPLES: Final = 12
+EXAMPLES: Final = 25
 CHECKS: Final = [
     not_a_server_error,
     status_code_conformance,
@@ -130,7 +130,7 @@ def test_what_the_schema_lets_be_sent_is_answered_as_it_says(
     except schemathesis.errors.SchemathesisError:
         strategy = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
     case = data.draw(strategy)
-    if data.draw(st.booleans()):
+    if data.draw(st.integers(0, 3)):
         for name in case.path_parameters or {}:
             case.path_parameters[name] = served.there[name]
         if isinstance(case.body, dict) and isinstance(case.body.get("change"), dict):
