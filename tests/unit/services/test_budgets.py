@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -124,6 +125,14 @@ async def test_a_budget_of_nothing_lets_nothing_through(desk: Desk):
     assert is_spent(await desk.ask())
     assert desk.models.asked == []
     assert await desk.used() == Usage()
+
+
+async def test_of_many_calls_at_once_no_more_go_through_than_there_are(desk: Desk):
+    desk.agents.limit(calls=3)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(desk.ask()) for _ in range(10)]
+    assert sum(not is_spent(task.result()) for task in tasks) == 3
+    assert len(desk.models.asked) == 3
 
 
 async def test_a_raise_takes_effect_with_the_next_call(desk: Desk):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import pytest
 
 from ironclaw.core.clock import ManualClock
@@ -14,6 +16,7 @@ from ironclaw.core.errors import HostError, PolicyError
 from ironclaw.core.ids import SessionId, TaskId
 from ironclaw.domain.model import Agent, Message, Task
 from ironclaw.domain.schedules import Run
+from ironclaw.services import schedules as schedules_module
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.services.schedules import RETRY_MS, Schedules
@@ -245,6 +248,24 @@ async def test_a_core_that_ends_at_any_step_tells_it_exactly_once(
     (run,) = await desk.book.runs(task.id)
     assert run.due_ms == BEGIN + HOUR
     assert desk.woken
+
+
+async def test_without_the_id_of_task_and_time_it_would_be_told_twice(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+):
+    """So that the test above tests what it says."""
+    real, numbers = schedules_module._event, itertools.count()
+
+    def careless(task: Task, fire_ms: int) -> Event:
+        event = real(task, fire_ms)
+        return msgspec.structs.replace(event, external_id=f"{next(numbers)}")
+
+    monkeypatch.setattr(schedules_module, "_event", careless)
+    await desk.keep(at_ms=BEGIN)
+    with pytest.raises(Killed):
+        await desk.schedules(teller=DiesBefore(desk.router, "tell", after=True))._look()
+    await desk.schedules()._look()
+    assert len(await desk.told()) == 2
 
 
 async def test_nobody_outside_can_say_first_what_the_host_is_about_to_say(desk: Desk):
