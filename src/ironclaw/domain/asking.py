@@ -60,7 +60,7 @@ def check_request(loaded: Loaded, change: Change, actor: Actor | None) -> None:
     spec, live = change.spec, loaded.live
     spec.check(live)
     if change.grant_s is not None:
-        _check_end(spec, live, change)
+        _check_end(spec, live)
     # 4. Has somebody said no to it already?
     _check_denial(loaded, change)
     if verdict(live.policy, spec, live, lasts=change.grant_s is None) is Verdict.DENY:
@@ -164,8 +164,8 @@ def _check_asker(loaded: Loaded, change: Change, actor: Actor | None) -> None:
         raise PolicyError(Code.FORBIDDEN, "You may not ask for that change.", hint=hint)
 
 
-def _check_end(spec: Spec, live: Live, change: Change) -> None:
-    if spec.inverse(live, change.id) is None:
+def _check_end(spec: Spec, live: Live) -> None:
+    if not spec.has_way_back:
         raise UserError(
             Code.INVALID,
             "That cannot be for a time: nothing takes it back.",

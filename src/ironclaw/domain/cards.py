@@ -115,7 +115,7 @@ class Told(NamedTuple):
     after: State
     bearing: Bearing
     revocable: bool
-    """Whether there is a way back: `spec.inverse(live) is not None`."""
+    """Whether there is a way back: `Spec.has_way_back`."""
     agent_name: str = ""
     """Of the agent that it is about."""
     asker_name: str = ""

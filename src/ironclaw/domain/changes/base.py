@@ -283,6 +283,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Roles that may decide on it, held globally or for its agent; a policy can only name fewer."""
     always_human: ClassVar[bool] = True
     """Whether no rule of the policy may allow it without a person, whatever its bearing."""
+    has_way_back: ClassVar[bool] = True
+    """Whether `inverse` knows one: False for what can never be undone."""
     labels: ClassVar[Mapping[str, str]]
     """Every field's name on the card. A field without one refuses to be shown."""
 

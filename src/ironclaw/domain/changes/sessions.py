@@ -25,6 +25,7 @@ class ForgetSession(Spec, frozen=True, kw_only=True, tag="session.forget"):
     topic: ClassVar = Topic.SESSIONS
     title: ClassVar = "Forget a conversation for good"
     deciders: ClassVar = frozenset({Role.OWNER, Role.ADMIN})
+    has_way_back: ClassVar = False
     labels: ClassVar = {
         "agent": "agent",
         "session": "session",

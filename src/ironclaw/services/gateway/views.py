@@ -149,15 +149,11 @@ def card_of(
         UserError: `INVALID` or `TOO_LARGE`: it has no card.
     """
     spec, live = change.spec, loaded.live
-    if row is None or row.status is Status.PENDING:
-        revocable = spec.inverse(live, change.id) is not None
-    else:
-        revocable = row.grant is not None and row.grant.revocable
     told = Told(
         before=spec.before(live) if row is None or row.before is None else row.before,
         after=spec.after(live),
         bearing=spec.bearing(live),
-        revocable=revocable,
+        revocable=spec.has_way_back,
         agent_name=agent_name or ("" if live.agent is None else live.agent.name),
         asker_name=asker_name,
         solo=live.policy.solo and not change.asker.is_agent,
