@@ -75,7 +75,9 @@ class ModelSocket:
         self._served.close()
 
     def _heard(self, connection: Connection, body: bytes) -> None:
-        ask = decode_ask(body)
+        self._asked(connection, decode_ask(body))
+
+    def _asked(self, connection: Connection, ask: ModelAsk) -> None:
         match ask:
             case Generate(call=call):
                 if call in self._calls or len(self._calls) >= _MAX_CALLS:

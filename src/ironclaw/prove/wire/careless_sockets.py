@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ironclaw.airlock import bell, model, process, sockets
+from ironclaw.airlock import bell, model, process, served, sockets
 from ironclaw.airlock.messages import Ask
 from ironclaw.prove.airlock.weak import patch
 from ironclaw_contract.frames import decode_ask, decode_hello
@@ -125,7 +125,7 @@ def allow_many_calls() -> None:
 
 def allow_many_connections() -> None:
     """Take any number of connections."""
-    patch(model, "_MAX_CONNECTIONS", _LARGE)
+    patch(served, "_MAX_CONNECTIONS", _LARGE)
 
 
 def wait_for_frames() -> None:
