@@ -111,7 +111,7 @@ def _rows() -> dict[str, Row]:
     found = {}
     for line in _TABLE.strip().splitlines()[1:]:
         method, path, *cells = line.split()
-        expected = {}
+        expected: dict[Caller, str] = {}
         for callers, cell in zip(columns.values(), cells, strict=True):
             if cell != "~":
                 expected |= dict(zip(callers, cell, strict=True))

@@ -12,6 +12,7 @@ from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.model import Event, Role
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.rights import Actor
+from ironclaw.domain.tokens import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -115,10 +116,8 @@ class World(NamedTuple):
             assert grant is not None
             found["grant"] = grant.id
         if "{token}" in path:
-            name = self.new_name()
-            found["token"] = (
-                await self.tokens.mint(name=name, scopes=["read"], ttl_s=None)
-            ).token.id  # type: ignore[list-item]
+            minted = await self.tokens.mint(name=self.new_name(), scopes=[Scope.READ], ttl_s=None)
+            found["token"] = minted.token.id
         return found
 
     async def _body(self, endpoint: str, path: str, agent: Agent) -> Any:

@@ -100,7 +100,7 @@ async def test_what_is_not_theirs_is_told_of_as_what_is_not(
     (used,) = [value for name, value in names.items() if f"{{{name}}}" in foreign]
     missing = used[:-1] + ("a" if used[-1] != "a" else "b")
     secret = await world.secret(Caller("admin", Role.ADMIN))
-    body = {} if "grants" in foreign else None
+    body: object = {} if "grants" in foreign else None
     there = await ask(world.app, method, foreign.format(**names), secret=secret, body=body)
     not_there = await ask(
         world.app, method, absent.format(absent=missing), secret=secret, body=body
