@@ -47,7 +47,10 @@ def up(
     environment = launch.core_environment(mine, config)
     if foreground:
         argv = keeper_argv(
-            launch.core_argv(), state_dir=mine.state_dir, runtime_dir=mine.runtime_dir
+            launch.core_argv(),
+            state_dir=mine.state_dir,
+            runtime_dir=mine.runtime_dir,
+            visible=mine.gateway.mount_roots,
         )
         os.execve(argv[0], argv, environment)  # noqa: S606 - our own program, no shell
     if not as_json:

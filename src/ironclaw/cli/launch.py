@@ -96,6 +96,7 @@ def start(
         list(core) or core_argv(),
         state_dir=settings.state_dir,
         runtime_dir=settings.runtime_dir,
+        visible=settings.gateway.mount_roots,
         log=settings.log_file,
         timeout_s=START_S,
         env=environment,

@@ -49,13 +49,19 @@ class KeeperStatus(NamedTuple):
 
 
 def keeper_argv(
-    core_argv: Sequence[str], *, state_dir: Path, runtime_dir: Path, ready_fd: int | None = None
+    core_argv: Sequence[str],
+    *,
+    state_dir: Path,
+    runtime_dir: Path,
+    visible: Sequence[Path] = (),
+    ready_fd: int | None = None,
 ) -> list[str]:
     """Return the command of a keeper, for `os.execv` when it is to stay in the foreground."""
     ready = [] if ready_fd is None else ["--ready-fd", str(ready_fd)]
     return [
         *(sys.executable, "-s", "-P", "-m", "ironclaw.sandbox.keeper"),
         *("--runtime-dir", str(runtime_dir), "--state-dir", str(state_dir)),
+        *(f"--visible={path}" for path in visible),
         *ready,
         "--",
         *core_argv,
@@ -67,6 +73,7 @@ def start_keeper(
     *,
     state_dir: Path,
     runtime_dir: Path,
+    visible: Sequence[Path] = (),
     log: Path,
     timeout_s: float = 60.0,
     env: Mapping[str, str] | None = None,
@@ -77,6 +84,7 @@ def start_keeper(
         core_argv: The core's command.
         state_dir: Made 0700 if it is missing.
         runtime_dir: Made 0700 if it is missing.
+        visible: Directories that the nest must not hide.
         log: Where both write; appended to, 0600.
         timeout_s: Seconds until the core must be ready. After that all is stopped again.
         env: Environment of both; None inherits ours.
@@ -94,7 +102,11 @@ def start_keeper(
     try:
         child = subprocess.Popen(  # noqa: S603 - our own program
             keeper_argv(
-                core_argv, state_dir=state_dir, runtime_dir=runtime_dir, ready_fd=write_end
+                core_argv,
+                state_dir=state_dir,
+                runtime_dir=runtime_dir,
+                visible=visible,
+                ready_fd=write_end,
             ),
             stdin=subprocess.DEVNULL,
             stdout=log_fd,
@@ -170,6 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ironclaw.sandbox.keeper")
     parser.add_argument("--runtime-dir", type=Path, required=True)
     parser.add_argument("--state-dir", type=Path, required=True)
+    parser.add_argument("--visible", type=Path, action="append", default=[])
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("core", nargs="+")
     options = parser.parse_args(argv)
@@ -178,6 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.core,
             options.state_dir.resolve(),
             options.runtime_dir.resolve(),
+            options.visible,
             options.ready_fd,
         )
     except IronClawError as error:
@@ -188,12 +202,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CODES[error.code].exit_code
 
 
-def _keep(core: list[str], state_dir: Path, runtime_dir: Path, ready_fd: int | None) -> int:
+def _keep(
+    core: list[str],
+    state_dir: Path,
+    runtime_dir: Path,
+    visible: list[Path],
+    ready_fd: int | None,
+) -> int:
     lock = _lock(state_dir)
     try:
         # What a killed keeper left behind belongs to a nest that is gone.
         clear(runtime_dir)
-        view = nest.enter(avoid=[state_dir, runtime_dir])
+        view = nest.enter(avoid=[state_dir, runtime_dir, *visible])
         env = dict(os.environ) | {nest.VIEW_VARIABLE: str(view)}
         keep: list[int] = []
         if ready_fd is not None:

@@ -87,7 +87,8 @@ def choose_place(avoid: Sequence[Path]) -> Path:
     raise HostError(
         Code.HOST_UNSUITED,
         f"No place for the view: {', '.join(_PLACES)} are missing or in use by this house.",
-        hint="Make an empty directory /mnt, or move the state directory out of it.",
+        hint="Make an empty directory /mnt, or move the state directory and what people share "
+        "with agents out of it.",
     )
 
 

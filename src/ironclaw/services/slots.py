@@ -190,8 +190,8 @@ class Slots:
         """Start an airlock on a slot that a former core made; its box runs on.
 
         Args:
-            box: What runs; `is_current` has said so.
-            agent: Whose it is.
+            box: What runs.
+            agent: Whose it is. What would be launched otherwise for it now `fits` nobody.
             workspace: Name of its session's workspace.
 
         Raises:
@@ -199,6 +199,7 @@ class Slots:
         """
         try:
             directory = await self._isolator.reopen(box.slot)
+            is_current = await self.is_current(box, agent, workspace=workspace)
             link = await self._airlock(directory)
         except BaseException:
             await self._isolator.discard(box.slot)
@@ -209,7 +210,7 @@ class Slots:
             link=link,
             receipt=None,
             workspace=workspace,
-            made_of=self._made_of(agent),
+            made_of=self._made_of(agent) if is_current else None,
         )
 
     async def relink(self, slot: Slot) -> None:
