@@ -1,6 +1,6 @@
 """A hostile airlock: production's zygote and confinement, and then an attacker instead of service.
 
-    AirlockStarter -> main -> zygote.main -> fork -> run: process.confined, Ready, one attack
+    AirlockStarter -> main -> zygote.main -> fork -> run: confined, Ready, one attack
 
 One airlock carries out one attack: many of them end in SIGSYS. The zygote tells how each ended. A
 plan on the command line names the controls that a twin goes without.
