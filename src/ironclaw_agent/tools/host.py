@@ -174,9 +174,10 @@ SPECS: Final = (
         parameters='{"type":"object","properties":{'
         '"change":{"type":"object","description":"What shall be.",'
         '"properties":{"kind":{"type":"string"}},"required":["kind"]},'
-        '"reason":{"type":"string","description":"Why, in words for the person who decides."},'
-        '"for_s":{"type":"integer","minimum":1,"description":"Seconds after which it is taken back '
-        'again; for good if left out."}},'
+        '"reason":{"type":"string","minLength":1,"maxLength":2000,'
+        '"description":"Why, in words for the person who decides."},'
+        '"for_s":{"type":"integer","minimum":60,"maximum":31622400,'
+        '"description":"Seconds after which it is taken back again; for good if left out."}},'
         '"required":["change","reason"],"additionalProperties":false}',
     ),
     ToolSpec(
@@ -185,7 +186,7 @@ SPECS: Final = (
         "chat you are in needs no tool; my_rights lists the destinations.",
         parameters='{"type":"object","properties":{'
         '"destination":{"type":"string","description":"Name of the destination."},'
-        '"text":{"type":"string","description":"What to say."}},'
+        '"text":{"type":"string","minLength":1,"maxLength":16000,"description":"What to say."}},'
         '"required":["destination","text"],"additionalProperties":false}',
     ),
     ToolSpec(

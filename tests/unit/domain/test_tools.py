@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from tests.support.tree import ROOT
 
@@ -11,6 +12,9 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.changes.table import SPECS
 from ironclaw.domain.tools import HOST_TOOLS, TOOLS, check_tools
+from ironclaw.services.host_tools.asking import Request, Withdrawal
+from ironclaw.services.host_tools.sending import Message
+from ironclaw.services.host_tools.standing import Nothing
 from ironclaw_agent.tools.host import SPECS as HOST_SPECS
 from ironclaw_agent.tools.host import HostTools
 from ironclaw_agent.tools.table import Toolbox
@@ -30,6 +34,33 @@ def test_the_host_knows_exactly_the_tools_that_the_program_has(tmp_path: Path) -
 def test_the_host_knows_which_tools_are_its_own_to_carry_out() -> None:
     assert {spec.name for spec in HOST_SPECS} == HOST_TOOLS
     assert set(TOOLS) >= HOST_TOOLS
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("my_rights", Nothing),
+        ("request_change", Request),
+        ("send_message", Message),
+        ("withdraw_change", Withdrawal),
+    ],
+)
+def test_the_model_is_told_the_arguments_that_the_host_takes(
+    name: str, arguments: type[msgspec.Struct]
+) -> None:
+    """The program does not know them either: what it says of them is text."""
+    (spec,) = [spec for spec in HOST_SPECS if spec.name == name]
+    told = msgspec.json.decode(spec.parameters)
+    (real,) = msgspec.json.schema_components([arguments])[1].values()
+    assert told["properties"].keys() == real["properties"].keys()
+    assert told.get("required", []) == real["required"]
+    for field, schema in told["properties"].items():
+        taken = real["properties"][field]
+        (taken,) = [each for each in taken.get("anyOf", [taken]) if each.get("type") != "null"]
+        # What the host keeps raw is an object, and is read by its kind.
+        assert schema["type"] == taken.get("type", "object")
+        for bound in ("minimum", "maximum", "minLength", "maxLength"):
+            assert schema.get(bound) == taken.get(bound), (field, bound)
 
 
 def test_an_agent_is_told_of_every_change_that_it_may_ask_for() -> None:
