@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PeerError
-from ironclaw.core.ids import MessageId
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain import disk
@@ -31,6 +30,7 @@ from ironclaw.domain.ports import (
 from ironclaw.services.briefing import message_record, publish
 from ironclaw.services.calls import ModelCalls
 from ironclaw.services.ends import NO_MEMORY, End, note_failures
+from ironclaw.services.inbox import Inbox
 from ironclaw.services.setups import Setups
 from ironclaw.services.tool_calls import ToolCalls
 from ironclaw_contract.records import Trouble
@@ -82,15 +82,9 @@ class Life:
         self._parts = parts
         self._changed = changed
         self._ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
-        self._work = asyncio.Event()
         self._fed = asyncio.Event()
         """Set while the box has its setup, so that messages may follow."""
-        self._sent: dict[MessageId, Message] = {}
-        self._answered: set[MessageId] = set()
-        """Of this life: what is read of the ledger may be older than an answer."""
-        self._fresh: list[Message] = []
-        self._behind = False
-        """The ledger has more than `_fresh`, or something that comes before it."""
+        self._inbox = Inbox(parts.ledger, session.id)
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.TimerHandle | None = None
         self._progressed = False
@@ -100,7 +94,7 @@ class Life:
     @property
     def busy(self) -> bool:
         """Whether the box is being briefed or messages that want an answer are with it."""
-        return not self._fed.is_set() or any(message.engage for message in self._sent.values())
+        return not self._fed.is_set() or self._inbox.is_owed
 
     @property
     def slot(self) -> Slot:
@@ -117,7 +111,7 @@ class Life:
         Model calls, host tools and the time of a turn go by the new one at once.
         """
         former, self._setups.agent = self._setups.agent, agent
-        if agent.turn_s != former.turn_s and self.busy:
+        if agent.turn_s != former.turn_s and self._timer is not None and self.busy:
             self._rest()
         while not self.knows(self._setups.agent):
             if self._fed.is_set():
@@ -132,15 +126,7 @@ class Life:
         Args:
             message: What it is, so that nobody need read it again; None when that is not known.
         """
-        if message is None:
-            self._behind = True
-        elif message.engage:
-            self._fresh.append(message)
-        else:
-            # Context starts nothing, but it comes before the next message that does.
-            self._behind = True
-            return
-        self._work.set()
+        self._inbox.wake(message)
 
     def end(
         self,
@@ -185,7 +171,7 @@ class Life:
                 agent=lambda: self._setups.agent,
                 parts=self._parts,
                 tasks=tasks,
-                message=self._sent.get,
+                message=self._inbox.sent,
             )
             self._uses = ToolCalls(
                 slot=self._slot,
@@ -234,17 +220,17 @@ class Life:
         past = await self._parts.ledger.resume(
             self._session.id, limit_bytes=self._parts.limits.context_bytes
         )
-        messages = await self._backlog()
+        messages = await self._inbox.backlog()
         await self._setups.brief(past, messages)
         self._mark(messages)
         self._now_fed()
 
     async def _feed(self) -> None:
         while True:
-            await self._work.wait()
+            await self._inbox.work.wait()
             await self._fed.wait()
             link = self._slot.link
-            messages = await self._backlog() if self._behind else self._take_fresh()
+            messages = await self._inbox.take()
             if link is not self._slot.link or not self._fed.is_set():
                 # The airlock died meanwhile: look again once its successor has been told.
                 self.wake(None)
@@ -253,29 +239,8 @@ class Life:
                 self._mark(messages)
                 await publish(link, [message_record(message) for message in messages])
 
-    async def _backlog(self) -> list[Message]:
-        """What the ledger has and the box has not."""
-        # Forgotten before the read: what comes during it may not be in it.
-        self._behind = False
-        self._fresh.clear()
-        self._work.clear()
-        return self._unsent(await self._parts.ledger.backlog(self._session.id))
-
-    def _take_fresh(self) -> list[Message]:
-        messages = self._unsent(self._fresh)
-        self._fresh.clear()
-        self._work.clear()
-        return messages
-
-    def _unsent(self, messages: list[Message]) -> list[Message]:
-        return [
-            message
-            for message in messages
-            if message.id not in self._sent and message.id not in self._answered
-        ]
-
     def _mark(self, messages: list[Message]) -> None:
-        self._sent.update((message.id, message) for message in messages)
+        self._inbox.mark(messages)
         self._rest()
 
     def _now_fed(self) -> None:
@@ -350,11 +315,9 @@ class Life:
         self._progressed |= any(not isinstance(body, Trouble) for body in out.bodies)
         self._parts.announce.committed(committed.deliveries)
         note_failures(committed.deliveries)
-        self._answered.update(committed.answered)
-        for name in committed.answered:
-            if (message := self._sent.pop(name, None)) is not None:
-                taken_ms = self._parts.clock.now_ms() - message.at_ms
-                self._parts.meters.round_trip(max(0, taken_ms) / 1000)
+        for message in self._inbox.settle(committed.answered):
+            taken_ms = self._parts.clock.now_ms() - message.at_ms
+            self._parts.meters.round_trip(max(0, taken_ms) / 1000)
         self._rest()
         await self._slot.link.ack(out.last_seq)
         for body in out.bodies:
@@ -394,7 +357,7 @@ class Life:
             await asyncio.Future()
         _log.warning("airlock_replaced", session=self._session.id, slot=self._slot.id)
         self._fed.clear()
-        self._sent.clear()
+        self._inbox.lose()
         session = await self._parts.registry.session(self._session.id)
         self._session = session
         await self._parts.slots.relink(self._slot)

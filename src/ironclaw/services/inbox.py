@@ -1,0 +1,94 @@
+"""What the ledger has for one box: what is new, what is with the box, what it has answered."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ironclaw.core.ids import MessageId, SessionId
+    from ironclaw.domain.model import Message
+    from ironclaw.domain.ports import Ledger
+
+
+class Inbox:
+    """Messages of one session, as far as one life of its box is concerned.
+
+    Args:
+        ledger: Where they are durable.
+        session: Whose they are.
+    """
+
+    def __init__(self, ledger: Ledger, session: SessionId) -> None:
+        self._ledger = ledger
+        self._session = session
+        self._sent: dict[MessageId, Message] = {}
+        self._answered: set[MessageId] = set()
+        """Of this life: what is read of the ledger may be older than an answer."""
+        self._fresh: list[Message] = []
+        self._behind = False
+        """The ledger has more than `_fresh`, or something that comes before it."""
+        self.work = asyncio.Event()
+        """Set while there may be something to take."""
+
+    @property
+    def is_owed(self) -> bool:
+        """Whether messages that want an answer are with the box."""
+        return any(message.engage for message in self._sent.values())
+
+    def sent(self, message: MessageId) -> Message | None:
+        """The message of that id that is with the box, if it is."""
+        return self._sent.get(message)
+
+    def wake(self, message: Message | None) -> None:
+        """There is something new: `message`, or whatever it is."""
+        if message is None:
+            self._behind = True
+        elif message.engage:
+            self._fresh.append(message)
+        else:
+            # Context starts nothing, but it comes before the next message that does.
+            self._behind = True
+            return
+        self.work.set()
+
+    async def take(self) -> list[Message]:
+        """What is new and not with the box; the ledger is read only where that is needed."""
+        if self._behind:
+            return await self.backlog()
+        messages = self._unsent(self._fresh)
+        self._fresh.clear()
+        self.work.clear()
+        return messages
+
+    async def backlog(self) -> list[Message]:
+        """What the ledger has and the box has not."""
+        # Forgotten before the read: what comes during it may not be in it.
+        self._behind = False
+        self._fresh.clear()
+        self.work.clear()
+        return self._unsent(await self._ledger.backlog(self._session))
+
+    def mark(self, messages: list[Message]) -> None:
+        """These are with the box from now on."""
+        self._sent.update((message.id, message) for message in messages)
+
+    def settle(self, answered: Iterable[MessageId]) -> Iterator[Message]:
+        """These are answered; yields those that were with the box."""
+        for name in answered:
+            self._answered.add(name)
+            if (message := self._sent.pop(name, None)) is not None:
+                yield message
+
+    def lose(self) -> None:
+        """Nobody can say what is with the box."""
+        self._sent.clear()
+
+    def _unsent(self, messages: list[Message]) -> list[Message]:
+        return [
+            message
+            for message in messages
+            if message.id not in self._sent and message.id not in self._answered
+        ]
