@@ -128,7 +128,7 @@ def test_an_agent_asks_a_person_sees_approves_and_revokes(gate: Gate) -> None:
     # What a person sees is the whole of it, and whose words are whose.
     assert view["row"]["change"]["id"] in told
     assert view["row"]["change"]["asker"]["session"] == session
-    assert view["card"]["reason"].strip().endswith("I would like to help better.")
+    assert "I would like to help better." in "".join(view["card"]["reason"])
     assert any("write_file" in line["text"] for line in view["card"]["diff"])
     assert view["buttons"]
     assert view["link"]
@@ -208,11 +208,11 @@ def test_limits_reach_a_fresh_box_and_the_conversation_goes_on(gate: Gate) -> No
     agent = gate.agent()
     session = gate.house.ask(agent, "remember the 17")["session"]
     before = gate.house.box_of(session)
-    view = gate.change(kind="limits", agent=agent, memory_bytes=128 * 1024**2)
+    view = gate.change(kind="limits", agent=agent, memory_bytes=512 * 1024**2)
     assert "remember the 17" in gate.tell(agent, "!recall")
     after = gate.house.box_of(session)
     assert after.slot != before.slot
-    assert after.spec["linux"]["resources"]["memory"]["limit"] == 128 * 1024**2
+    assert after.spec["linux"]["resources"]["memory"]["limit"] == 512 * 1024**2
     gate.revoke(view)
     assert "remember the 17" in gate.tell(agent, "!recall")
     limits = gate.house.box_of(session).spec["linux"]["resources"]["memory"]
@@ -221,14 +221,15 @@ def test_limits_reach_a_fresh_box_and_the_conversation_goes_on(gate: Gate) -> No
 
 def test_a_budget_stops_the_call_after_the_last(gate: Gate) -> None:
     agent = gate.agent()
-    view = gate.change(kind="limits", agent=agent, calls_per_day=2)
+    gate.change(kind="limits", agent=agent, calls_per_day=2)
     gate.tell(agent, "one")
     gate.tell(agent, "two")
     with gate.house.api() as owner:
-        third = owner.say(agent, "three")
-    assert third["status"] == "failed", third
-    gate.revoke(view)
-    gate.tell(agent, "four")
+        assert owner.say(agent, "three")["status"] == "failed"
+        raised = gate.change(kind="limits", agent=agent, calls_per_day=20)
+        gate.tell(agent, "four")
+        gate.revoke(raised)
+        assert owner.say(agent, "five")["status"] == "failed"
 
 
 def test_shared_mounts(gate: Gate) -> None:
@@ -368,7 +369,7 @@ def test_a_session_is_forgotten_for_good(gate: Gate) -> None:
         after = owner.get(f"/v1/sessions/{session}").body["session"]
     assert "99" not in json.dumps(said.body)
     assert after["state"] == "forgotten"
-    assert not gate.house.in_nest("find", str(workspace.parent), "-name", "a.txt").strip()
+    assert workspace.name not in gate.house.in_nest("ls", str(workspace.parent))
     assert "I remember" not in gate.tell(agent, "hello") or "99" not in gate.tell(agent, "!recall")
 
 

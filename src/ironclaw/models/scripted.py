@@ -155,7 +155,8 @@ def _default(agent: Agent, script: Script, heard: list[str], turn: Sequence[Entr
 
 def _setup(agent: Agent, request: Generate) -> str:
     """Which model was asked, and what the box told it: the persona and the tools on offer."""
-    persona = request.system.rpartition("\n\n")[2]
+    # Its last paragraph, without the line that introduces it.
+    persona = request.system.rpartition("\n\n")[2].partition("\n")[2]
     tools = ", ".join(tool.name for tool in request.tools) or "none"
     return f"model: {agent.model}\ntools: {tools}\npersona: {persona}"[:_RECALL_CHARS]
 
