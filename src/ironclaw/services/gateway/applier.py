@@ -37,7 +37,7 @@ BASE_S: Final = 1.0
 CAP_S: Final = 300.0
 """The n-th time again waits BASE * 2^n seconds, at most CAP."""
 _LATER: Final = 500
-"""Newer changes looked at for one that stands on this one."""
+"""Newest changes looked at for one that was applied since."""
 
 _log = get_logger("gateway")
 
@@ -199,8 +199,8 @@ class Applier:
         )
         return any(
             one.change.id != row.change.id
-            and one.change.spec.topic is spec.topic
-            and one.updated_ms >= row.updated_ms
+            and one.updated_ms >= row.change.created_ms
+            and spec.agent_id in {None, one.change.spec.agent_id}
             for one in others
         )
 

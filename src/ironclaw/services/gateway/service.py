@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ironclaw.core.tasks import Tasks
     from ironclaw.domain.audit import AuditEntry
     from ironclaw.domain.cards import Card
-    from ironclaw.domain.change import Asker, Seen
+    from ironclaw.domain.change import Asker, Row, Seen
     from ironclaw.domain.changes.base import Spec
     from ironclaw.domain.changes.table import AnySpec
     from ironclaw.domain.gateway import Loaded
@@ -194,9 +194,7 @@ class GatewayService:
         if actor is not None:
             row = await self._sight.visible(change, actor)
         else:
-            row = await self._store.row(change)
-            if asker is None or not asker.is_agent or asker.agent != row.change.asker.agent:
-                raise no_change(change)
+            row = await self._own(change, asker)
         by = _by(actor) if actor is not None else By(row.change.asker.principal, Via.AGENT)
         step = functools.partial(deciding.withdrawn, actor=actor, asker=asker, by=by)
         row = await self._steps.whole(self._steps.act(row, step, actor=actor, by=by), "withdraw")
@@ -233,14 +231,10 @@ class GatewayService:
 
     async def revoke(self, grant: GrantId, *, actor: Actor, words: str = "") -> GrantView:
         """Take back what a change gave; in force, also in running boxes, on return."""
-        found = await self._store.end_grant(
-            grant, _only_look, actor=None, house=self._looks.house(), directory=None
-        )
-        if not await self._sight.may_look(found.row, actor):
-            raise no_grant(grant)
+        row = await self._given(grant, actor)
         by = _by(actor)
         step = functools.partial(revoking.revoked, actor=actor, by=by)
-        work = self._steps.end(grant, found.row, step, actor=actor, by=by, words=words)
+        work = self._steps.end(grant, row, step, actor=actor, by=by, words=words)
         row = await self._steps.whole(work, "revoke")
         if row.grant is None:
             raise no_grant(grant)
@@ -297,6 +291,30 @@ class GatewayService:
         return self._feed.watch(actor, after=after)
 
     # --- parts ------------------------------------------------------------------------------------
+
+    async def _given(self, grant: GrantId, actor: Actor) -> Row:
+        """The change that gave something. Raises UserError (`NOT_FOUND`)."""
+        house = self._looks.house()
+        try:
+            # Nothing is written: the one way to a change from its grant.
+            found = await self._store.end_grant(
+                grant, lambda _: Write(), actor=None, house=house, directory=None
+            )
+        except UserError as error:
+            raise no_grant(grant) from error
+        if not await self._sight.may_look(found.row, actor):
+            raise no_grant(grant)
+        return found.row
+
+    async def _own(self, change: ChangeId, asker: Asker | None) -> Row:
+        """A change that this agent asked for. Raises UserError (`NOT_FOUND`)."""
+        try:
+            row = await self._store.row(change)
+        except UserError as error:
+            raise no_change(change) from error
+        if asker is None or not asker.is_agent or asker.agent != row.change.asker.agent:
+            raise no_change(change)
+        return row
 
     async def _due(self, due: Due) -> None:
         """Carry out what is due. Raises IronClawError."""
@@ -372,7 +390,3 @@ class GatewayService:
 def _by(actor: Actor) -> By:
     """Who acts, as the edge has made sure of; and through what, as it says."""
     return By(actor.principal, acting().via)
-
-
-def _only_look(_loaded: Loaded) -> Write:
-    return Write()

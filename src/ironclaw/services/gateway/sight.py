@@ -57,7 +57,10 @@ class Sight:
 
     async def visible(self, change: ChangeId, actor: Actor) -> Row:
         """A change that somebody may look at. Raises UserError (`NOT_FOUND`)."""
-        row = await self._store.row(change)
+        try:
+            row = await self._store.row(change)
+        except UserError as error:
+            raise no_change(change) from error
         if not await self.may_look(row, actor):
             raise no_change(change)
         return row

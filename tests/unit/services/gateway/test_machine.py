@@ -60,7 +60,9 @@ people = st.sampled_from(PEOPLE)
 askers = st.sampled_from(("ann", "amy", "oli", "ann", "oli", "vic", "mel", "eve"))
 deciders = st.sampled_from(("ann", "amy", "bob", "ben", "ann", "bob", "oli", "eve"))
 specs = st.one_of(
-    st.sampled_from(["kind", "rude", "terse", "shy"]).map(lambda text: SetPersona(agent=AGENT, persona=text)),
+    st.sampled_from(["kind", "rude", "terse", "shy"]).map(
+        lambda text: SetPersona(agent=AGENT, persona=text)
+    ),
     st.sampled_from(TOOLS).map(lambda tool: SetTools(agent=AGENT, add=(tool,))),
     st.sampled_from(TOOLS[:2]).map(lambda tool: SetTools(agent=AGENT, remove=(tool,))),
 )

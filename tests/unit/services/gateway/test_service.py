@@ -16,6 +16,7 @@ from ironclaw.core.ids import ChangeId, GrantId, PrincipalId
 from ironclaw.domain.acting import act_as
 from ironclaw.domain.audit import By, Via
 from ironclaw.domain.change import Asker, Seen, Status
+from ironclaw.domain.changes.agents import CreateAgent
 from ironclaw.domain.changes.base import Bearing, Topic
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.tools import SetTools
@@ -403,6 +404,18 @@ async def test_an_effect_that_is_not_there_is_noticed(desk: Desk) -> None:
     assert desk.audited()[-1] == "change.failed"
 
 
+async def test_what_was_altered_again_meanwhile_is_no_failure(desk: Desk) -> None:
+    """Told late, a new agent is not as it was made any more, and that is as it should be."""
+    desk.reach.is_deaf = True
+    made = await desk.approve(await desk.ask(CreateAgent(name="other")), "amy")
+    assert status(made) is Status.APPLIED
+    desk.reach.is_deaf = False
+    (other,) = [one for one in desk.setting.agents.values() if one.name == "other"]
+    await desk.approve(await desk.ask(SetPersona(agent=other.id, persona="Be kind.")))
+    view = await desk.gateway.retry(made.row.change.id, actor=person("ann"))
+    assert status(view) is Status.DONE
+
+
 async def test_an_asker_who_cannot_be_told_holds_nothing_up(desk: Desk) -> None:
     desk.tell.broken = HostError(Code.DISK_FULL, "Full.")
     assert status(await desk.approve(await desk.agent_asks(WRITE))) is Status.DONE
@@ -538,6 +551,24 @@ async def test_there_is_no_change_that_nobody_asked_for(desk: Desk) -> None:
         with pytest.raises(UserError) as caught:
             await call(ChangeId("chg_x"), actor=person("ann"))
         assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_what_one_may_not_look_at_reads_as_what_is_not_there(desk: Desk) -> None:
+    view = await desk.approve(await desk.agent_asks(WRITE))
+    eve, gateway = person("eve"), desk.gateway
+    for name, there, gone in (
+        ("show", view.row.change.id, ChangeId("chg_x")),
+        ("withdraw", view.row.change.id, ChangeId("chg_x")),
+        ("retry", view.row.change.id, ChangeId("chg_x")),
+        ("revoke", grant_of(view), GrantId("grn_x")),
+    ):
+        said = []
+        for id_ in (there, gone):
+            with pytest.raises(UserError) as caught:
+                await getattr(gateway, name)(id_, actor=eve)
+            error = caught.value
+            said.append((error.code, error.message.replace(id_, "…"), error.hint, error.detail))
+        assert said[0] == said[1]
 
 
 async def test_a_change_without_a_card_is_listed_and_cannot_be_approved(desk: Desk) -> None:
