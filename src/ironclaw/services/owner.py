@@ -129,7 +129,8 @@ class Owner:
             return
         self._agent = agent
         if agent.archived:
-            await self.stop()
+            # Whoever waits is told why by the next owner, which looks at the agent first.
+            await self.retire()
             return
         # One that is still being made is looked at before it gets its key.
         if (life := self._life) is None:

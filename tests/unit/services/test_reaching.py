@@ -7,12 +7,15 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 from tests.support.cores import Core, OpenCore, until
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import SlotId, TaskId
+from ironclaw.core.tasks import Tasks
 from ironclaw.domain.changes.base import (
     DropTask,
     ForgetSession,
@@ -25,6 +28,9 @@ from ironclaw.domain.model import BoxLimits, SessionState, SharedMount, Task
 from ironclaw.services.parts import SessionLimits
 from ironclaw.services.reaching import Reaching
 from ironclaw.store.change_ops import Cause, execute
+from ironclaw.testing.fakes_sandbox import FakeIsolator
+from ironclaw.testing.fakes_store import open_core_store
+from ironclaw.testing.fakes_wall import FakeAirlocks
 from ironclaw_contract.rpc import Use, Used
 
 if TYPE_CHECKING:
@@ -99,6 +105,13 @@ def docs(place: Path) -> SharedMount:
     path.mkdir(exist_ok=True)
     found = path.stat()
     return SharedMount(name="docs", path=str(path), device=found.st_dev, inode=found.st_ino)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fresh boxes after milliseconds, not seconds, however often they die."""
+    monkeypatch.setattr("ironclaw.domain.lifecycle.BASE_DELAY_S", 0.001)
+    monkeypatch.setattr("ironclaw.domain.lifecycle.PARK_AFTER", 1000)
 
 
 # --- a running box --------------------------------------------------------------------------------
@@ -270,6 +283,18 @@ async def test_archiving_ends_every_box_and_restoring_makes_blank_ones(core: Cor
     await write(core, back)
     await reach.reach([back])
     await until(lambda: core.slots.blank == 1)
+
+
+async def test_whoever_waits_for_an_archived_agent_is_told(core: Core):
+    talk = await begun(core)
+    await busy(core, talk)
+    op = SetArchived(talk.agent.id, archived=True)
+    await write(core, op)
+
+    await reaching(core).reach([op])
+
+    assert (await core.answered(talk, 2))[1] == "The agent helper is archived."
+    assert await core.isolator.survivors() == []
 
 
 async def test_an_old_change_that_is_finished_late_sets_nothing_back(core: Core):
@@ -501,6 +526,74 @@ async def test_forgetting_goes_on_wherever_a_killed_core_left_it(open_core: Open
     assert not workspace.exists()
     assert await after.isolator.survivors() == []
     assert after.failed == []
+
+
+# --- anything at any time -------------------------------------------------------------------------
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["hear", "persona", "limits", "tools", "airlock", "box"]),
+        st.integers(0, 40),
+    ),
+    min_size=3,
+    max_size=10,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=STEPS)
+async def test_whatever_happens_when_every_message_is_answered_and_the_box_knows(
+    steps: list[tuple[str, int]], tmp_path_factory: pytest.TempPathFactory
+):
+    """Changes, messages and deaths at every step of each other."""
+    place = tmp_path_factory.mktemp("house")
+    async with open_core_store(place / "state") as store:
+        core = Core(store, FakeIsolator(place / "house"), FakeAirlocks(), SessionLimits())
+        async with core, Tasks("changes", on_failure=core._note) as changes:
+            talk = await begun(core)
+            agent, heard = talk.agent, 1
+            reach = reaching(core)
+            for number, (step, pauses) in enumerate(steps):
+                match step:
+                    case "hear":
+                        heard += 1
+                        await core.hear(talk, f"m{number}")
+                    case "airlock":
+                        core.link().die()
+                    case "box":
+                        for box in await core.isolator.survivors():
+                            core.isolator.crash(box.slot)
+                    case _:
+                        agent = structs.replace(agent, **_changed(step, number))
+                        await write(core, PutAgent(agent))
+                        changes.start(reach.reach([PutAgent(agent)]), name=f"{number}")
+                for _ in range(pauses):
+                    await asyncio.sleep(0)
+            heard += 1
+            await core.hear(talk, "last")
+            async with asyncio.timeout(20):
+                await reach.reach([PutAgent(agent)])
+            said = await core.answered(talk, heard)
+            assert len(said) == heard
+            assert set(await core.codes(talk.chat.id)) == {""}
+            await until(lambda: core.sessions.box_state(talk.session) == "ready")
+            assert await reach.holds([PutAgent(agent)])
+            told = core.box().setups[-1]
+            assert (told.persona, told.tools) == (agent.persona, agent.tools)
+            assert core.isolator.launches[-1].limits == agent.limits
+            assert core.link().has_tools == ("my_rights" in agent.tools)
+        assert core.failed == []
+
+
+def _changed(step: str, number: int) -> dict[str, Any]:
+    """What a step of that name changes; each time something else."""
+    match step:
+        case "persona":
+            return {"persona": f"p{number}"}
+        case "tools":
+            return {"tools": ("clock", "my_rights") if number % 2 else ("clock",)}
+        case _:
+            return {"limits": BoxLimits(memory_bytes=(100 + number) << 20)}
 
 
 # --- the rest -------------------------------------------------------------------------------------
