@@ -143,8 +143,8 @@ async def test_a_failing_host_says_nothing_of_itself(desk: Desk):
 async def test_what_is_wrong_with_a_directory_of_the_host_is_not_told(desk: Desk):
     change = {"kind": "mount.add", "name": "etc", "path": "/etc/secret"}
     answers = set()
-    for key, message in enumerate(["/etc/secret is no directory.", "It leads to /root/x."]):
-        desk.gateway.fails = UserError(Code.INVALID, message, hint="Look at /root/x.")
+    for key, message in enumerate(["/etc/secret is no directory.", "It leads to /srv/x."]):
+        desk.gateway.fails = UserError(Code.INVALID, message, hint="Look at /srv/x.")
         used = await desk.use("request_change", {"change": change, "reason": "r"}, key=f"k{key}")
         assert used.is_error
         answers.add(used.text)
