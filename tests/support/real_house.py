@@ -19,7 +19,7 @@ from ironclaw.services.router import Router
 from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.token_rows import TokenRows
 from ironclaw.testing.fake_trail import FakeTrail
-from ironclaw.testing.fakes_gateway import MemoryLooks, MemoryReach, MemoryTell
+from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.fakes_store import open_core_store
 from ironclaw.testing.receipts import sealed
 

@@ -13,13 +13,8 @@ from ironclaw.domain.model import Agent, Role, Standing
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.rights import Actor, Right
 from ironclaw.services.gateway.service import GatewayService, Parts
-from ironclaw.testing.fakes_gateway import (
-    MemoryChanges,
-    MemoryLooks,
-    MemoryNames,
-    MemoryReach,
-    MemoryTell,
-)
+from ironclaw.testing.fakes_gateway import MemoryChanges
+from ironclaw.testing.fakes_running import MemoryLooks, MemoryNames, MemoryReach, MemoryTell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -32,7 +32,8 @@ from ironclaw.services.house import (
     TaskView,
 )
 from ironclaw.testing.fake_trail import FakeTrail
-from ironclaw.testing.fakes_gateway import MemoryChanges, MemoryLooks, MemoryReach, MemoryTell
+from ironclaw.testing.fakes_gateway import MemoryChanges
+from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""A gateway's surroundings in memory: what it keeps, what it reaches, whom it tells.
+"""What a gateway keeps, in memory.
 
 `MemoryChanges` runs steps as the real store does: all that a step writes, or nothing.
 """
@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
 from ironclaw.domain.audit import CORE
 from ironclaw.domain.change import OPEN, Row, Status
 from ironclaw.domain.changes.base import HostDir, House
@@ -29,11 +27,8 @@ if TYPE_CHECKING:
     from ironclaw.domain.audit import AuditEntry, By
     from ironclaw.domain.change import Change, Grant
     from ironclaw.domain.changes.base import Op, Spec
-    from ironclaw.domain.model import Agent, Standing
+    from ironclaw.domain.model import Standing
     from ironclaw.domain.policy import Policy
-
-MODELS = ("scripted", "other")
-TOOLS = ("read_file", "write_file", "list_files", "request_change", "send_message")
 
 
 class MemoryChanges:
@@ -326,79 +321,3 @@ class MemoryChanges:
             event = len(self._events) + 1
             self._events.append(KeptEvent(event, write.event, now_ms, change))
         return Written(row, write.ops, event)
-
-
-class MemoryReach:
-    """Implements `services.gateway.rows.Reach`: a running system that is what it was told."""
-
-    def __init__(self) -> None:
-        self.reached: list[Op] = []
-        self.broken: IronClawError | None = None
-        """Raised by `reach` while it is set."""
-        self.is_deaf = False
-        """Whether it takes what it is told, and does nothing."""
-        self.hold: asyncio.Event | None = None
-        """Waited for by `reach` while it is set."""
-
-    async def reach(self, ops: Sequence[Op]) -> None:
-        """Be as those say."""
-        if self.hold is not None:
-            await self.hold.wait()
-        if self.broken is not None:
-            raise self.broken
-        self.reached += ops
-
-    async def holds(self, ops: Sequence[Op]) -> bool:
-        """Whether it is."""
-        return not self.is_deaf and all(op in self.reached for op in ops)
-
-
-class MemoryTell:
-    """Implements `services.gateway.rows.Tell`."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[ChangeId, str]] = []
-        self.broken: IronClawError | None = None
-
-    async def tell_asker(self, row: Row, text: str) -> None:
-        """Note it, once for each thing that happened."""
-        if self.broken is not None:
-            raise self.broken
-        if row.change.asker.is_agent and (row.change.id, text) not in self.told:
-            self.told.append((row.change.id, text))
-
-
-class MemoryLooks:
-    """Implements `services.gateway.rows.Looks`: a house with a few directories."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.directories: dict[str, HostDir] = {}
-
-    def house(self) -> House:
-        """The house now."""
-        return House(
-            now_ms=self.clock.now_ms(),
-            models=MODELS,
-            tools=TOOLS,
-            mount_roots=("/srv",),
-            own_dirs=("/var/lib/ironclaw",),
-        )
-
-    async def directory(self, path: str) -> HostDir | None:
-        """What is at a path."""
-        return self.directories.get(path, HostDir("", False, 0, 0, False))
-
-
-class MemoryNames:
-    """Implements `services.gateway.views.Names` over a setting."""
-
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
-
-    async def agent(self, ref: str) -> Agent:
-        """One agent by id or name."""
-        for agent in self._setting.agents.values():
-            if ref in {agent.id, agent.name}:
-                return agent
-        raise UserError(Code.NOT_FOUND, f"There is no agent {ref}.", hint="Check the name.")

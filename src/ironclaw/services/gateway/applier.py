@@ -17,7 +17,7 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import HostError, IronClawError
+from ironclaw.core.errors import HostError, IronClawError, UserError
 from ironclaw.core.log import get_logger
 from ironclaw.domain import applying
 from ironclaw.domain.change import Status
@@ -120,6 +120,9 @@ class Applier:
                 row = await self._apply(row)
             if row.status is Status.APPLIED or await self._store.unreached(change):
                 row = await self._bring(row, words)
+        except UserError:
+            # There is no such change.
+            raise
         except IronClawError as error:
             self._again(change, f"{error.code}: {error.message}")
             raise

@@ -32,7 +32,7 @@ from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.policy import ApproverRule, AutoRule, Policy, Verdict
 from ironclaw.testing.desk import AGENT, open_desk, person
-from ironclaw.testing.fakes_gateway import TOOLS
+from ironclaw.testing.fakes_running import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

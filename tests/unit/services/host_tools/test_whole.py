@@ -25,7 +25,7 @@ from ironclaw.services.router import Router
 from ironclaw.services.schedules import Schedules
 from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.usage_rows import UsageRows
-from ironclaw.testing.fakes_gateway import MemoryLooks, MemoryReach, MemoryTell
+from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store
 from ironclaw_contract.rpc import Use, Used
 
