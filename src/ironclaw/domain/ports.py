@@ -76,8 +76,6 @@ class LaunchSpec(NamedTuple):
     limits: BoxLimits
     mounts: tuple[SharedMount, ...] = ()
     """Directories of the host, shown read-only below `/shared`."""
-    grants: frozenset[str] = frozenset()
-    """Extra sockets: `egress`, `tools`."""
 
 
 class Box(NamedTuple):

@@ -207,7 +207,11 @@ def test_spaces_do_not_push_text_out_of_sight() -> None:
     ("text", "row", "said"),
     [
         ("see xn--pypal-4ve.com", "see xn--pypal-4ve.com", 'reads "p\\u0430ypal.com"'),
-        ("https://раура.example/a", "https://\\u0440\\u0430\\u0443\\u0440\\u0430.example/a", "host names"),
+        (
+            "https://раура.example/a",
+            "https://\\u0440\\u0430\\u0443\\u0440\\u0430.example/a",
+            "host names",
+        ),
         ("mail me@пример.рф", None, "host names"),
         ("go to example\u3002com", "go to example\\u3002com", "host names"),
         ("see XN--" + "a" * 80 + ".com", None, 'reads "?.com"'),
