@@ -92,10 +92,6 @@ class Sessions:
         if owner is not None:
             await owner.stop()
 
-    async def stop_agent(self, agent: Agent) -> None:
-        """Kill every box of an agent."""
-        await self._end(owner.stop() for owner in self._of(agent.id))
-
     async def refresh(self, agent: Agent) -> None:
         """An agent has changed: bring its boxes, blank ones too, to what it is now.
 
