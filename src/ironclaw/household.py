@@ -256,7 +256,7 @@ class Household:
     async def health(self) -> Health:
         """State of the whole; a store that fails is a word, not an exception."""
         degraded = [*self._machine.weaker, *self._slots.weaker, *self._sessions.weaker]
-        degraded += self._audit.degraded
+        degraded += [*self._audit.degraded, *self._gateway.degraded]
         sessions = pending = dead = 0
         try:
             counts = await self._log_of_chats.counts()

@@ -94,6 +94,11 @@ class Gateway(Protocol):
     it. Somebody without the right to look at a change is told `NOT_FOUND`, as for one that is not.
     """
 
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What is not in force everywhere yet, in words; empty when all is well."""
+        ...
+
     async def submit(
         self,
         spec: Spec,
