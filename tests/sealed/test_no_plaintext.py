@@ -73,10 +73,11 @@ def test_disk_and_slots_show_no_plaintext_of_message_or_key(houses_of: Houses) -
         assert reply in house.ask("demo", f"{second}\n!say {reply}")["reply"]
         assert first in house.ask("demo", "!recall")["reply"]
         needles = {name: text.encode() for name, text in words.items()} | keys
+        needles["token"] = minted["secret"].encode()
         while_running = _look(house, needles, running=True)
         house.down()
         afterwards = _look(house, needles, running=False)
 
-    # A token's name is configuration; that it is found shows that the search finds things.
-    assert while_running == {("sender", "tokens.json")}
-    assert afterwards == {("sender", "tokens.json")}
+    # The command line's own token is a file: that it is found shows that the search finds things.
+    assert while_running == {("token", "api-token")}
+    assert afterwards == {("token", "api-token")}
