@@ -129,12 +129,13 @@ async def test_two_boxes_fit_where_two_may_run(open_core: OpenCore):
 async def test_who_finds_no_room_waits_until_somebody_is_done(open_core: OpenCore):
     core = await open_core(SessionLimits(max_boxes=1))
     talks = [await core.store.begin(name=f"a{n}", place=f"p{n}") for n in range(4)]
-    await core.hear(talks[0], "!slow 50\none")
+    await core.hear(talks[0], "!slow 300\none")
     await until(lambda: core.sessions.box_state(talks[0].session) == "busy")
     most = 0
     for talk in talks[1:]:
         await core.hear(talk, "one")
-    assert core.sessions.box_state(talks[1].session) == "starting"
+    await until(lambda: core.sessions.box_state(talks[1].session) == "starting")
+    assert core.sessions.box_state(talks[0].session) == "busy"
 
     for talk in talks:
         await core.answered(talk, 1)
