@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent
 from ironclaw.domain.audit_chain import FORMAT, GENESIS, Header, chained, line_of, sign
+from ironclaw.domain.audit_kinds import KINDS
 from ironclaw.keys.signer import AuditSigner
 from ironclaw.services.auditing import Auditing
 from ironclaw.store.audit_head import HeadFile
@@ -14,9 +17,32 @@ from ironclaw.testing.receipts import TestSigner
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ironclaw.domain.audit import AuditRecord, By
     from ironclaw.testing.fakes_store import CoreStore
 
 NOW_MS = 1_800_000_000_000
+SAMPLES: dict[str, object] = {
+    "agent": "agt_a", "session": "ses_a", "slot": "slt_a", "epoch": 2,
+    "receipt": "sha256:" + "a" * 64, "message": "msg_a", "delivery": "dlv_a", "chat": "cht_a",
+    "wiring": "wir_a", "token": "tok_a", "principal": "api:ann", "role": "member",
+    "name": "helper", "channel": "api", "source": "127.0.0.1", "reason": "not_wired",
+    "version": "0.1.0", "count": 3, "through": 9, "digest": "sha256:" + "b" * 64,
+    "code": "posture_failed", "words": ("inside.seccomp",), "change": "chg_a", "grant": "grn_a",
+    "task": "tsk_a", "kind": "mount.add", "person": "mail:ann@example.org",
+}  # fmt: skip
+"""A value of every field that an event can have."""
+
+
+def sample(event: AuditEvent) -> AuditEntry:
+    """An entry with every field of its event."""
+    kind = KINDS[event]
+    fields = {name: SAMPLES[name] for name in (*kind.must, *kind.may)}
+    return msgspec.convert({"event": event.value, **fields}, AuditEntry)
+
+
+def recorded(entry: AuditEntry, by: By = CORE) -> AuditRecord:
+    """An entry as the first record of a chain."""
+    return chained(entry, by, number=1, at_ms=1, previous=GENESIS)[0]
 
 
 def entry(number: int) -> AuditEntry:
