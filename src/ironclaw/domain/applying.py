@@ -46,9 +46,10 @@ def applied(loaded: Loaded, *, by: By = CORE) -> Write:
     words = [one for one in row.decisions if one.approved and one.hash == row.hash]
     if row.hash != hash_of(change) or not words:
         return failed(loaded, code=Code.FORBIDDEN, problem="There is no approval of it as it is.")
-    # 2. And saw the state that is, and they are as many as the policy of now wants.
-    persons = approvals(row, state_version(before))
-    if not persons:
+    # 2. And saw the state that is; they still may, and are as many as the policy of now wants.
+    seen = state_version(before)
+    persons = approvals(loaded, seen)
+    if all(one.state != seen for one in words):
         return failed(
             loaded,
             code=Code.CONFLICT,
@@ -58,7 +59,7 @@ def applied(loaded: Loaded, *, by: By = CORE) -> Write:
         return failed(
             loaded,
             code=Code.CONFLICT,
-            problem="The policy has changed since it was approved. Ask for it again.",
+            problem="Who may decide on it has changed since it was approved. Ask for it again.",
         )
     # 3. And it still may be.
     try:

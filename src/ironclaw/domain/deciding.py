@@ -27,7 +27,7 @@ from ironclaw.domain.gateway import Write, entry, row_of
 from ironclaw.domain.model import Role
 from ironclaw.domain.policy import needed
 from ironclaw.domain.principals import channel_of
-from ironclaw.domain.rights import Right, rights
+from ironclaw.domain.rights import Actor, Right, rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,14 +38,13 @@ if TYPE_CHECKING:
     from ironclaw.domain.changes.base import Live, Spec
     from ironclaw.domain.gateway import Loaded
     from ironclaw.domain.model import Standing
-    from ironclaw.domain.rights import Actor
 
 
 def hindrance(loaded: Loaded, row: Row, actor: Actor) -> str:
     """Say why somebody may not decide on a change now; empty when they may.
 
     Args:
-        loaded: With `standings` and `person` of the actor, and `asker_person`.
+        loaded: With `standings` and `person` of the actor, `asker_person` and `voices`.
         row: The change.
         actor: Who would decide.
     """
@@ -55,7 +54,7 @@ def hindrance(loaded: Loaded, row: Row, actor: Actor) -> str:
         return missing
     if is_own(loaded) and not may_decide_own(loaded, row.change.spec):
         return "You asked for it yourself: somebody else has to decide."
-    if loaded.person in {one.person for one in row.decisions}:
+    if loaded.person in _have_said(loaded, row):
         # Also where its state is another since: a person decides once, and can withdraw it.
         return "You have approved it already: it needs somebody else's word too."
     return ""
@@ -114,12 +113,37 @@ def is_only_owner(live: Live, person: PrincipalId | None) -> bool:
     return person is not None and set(live.owner_persons) == {person}
 
 
-def approvals(row: Row, state: str) -> frozenset[PrincipalId]:
-    """The persons who approved just this: that change, beside that state, in this form."""
+def approvals(loaded: Loaded, state: str) -> frozenset[PrincipalId]:
+    """The persons who approved just this: that change, beside that state, in this form.
+
+    Who they are, and whether it is theirs to say, is asked anew: principals were linked, roles
+    taken, since they said it.
+    """
+    row = row_of(loaded)
     return frozenset(
-        one.person
+        person
         for one in row.decisions
         if one.approved and one.hash == row.hash and one.state == state and one.card == CARD_VERSION
+        if (person := _who_says(loaded, row.change.spec, one)) is not None
+    )
+
+
+def _who_says(loaded: Loaded, spec: Spec, said: Decision) -> PrincipalId | None:
+    """Who that is by now; None when it would not be theirs to say any more."""
+    if not said.principal:
+        return said.person
+    if (voice := loaded.voices.get(said.principal)) is None:
+        return None
+    now = loaded._replace(person=voice.person, standings=voice.standings)
+    if lacks(now, spec, Actor(said.principal, proof=said.proof)):
+        return None
+    return None if is_own(now) and not may_decide_own(now, spec) else voice.person
+
+
+def _have_said(loaded: Loaded, row: Row) -> frozenset[PrincipalId]:
+    """Who has decided on it, as they were then and as they are now."""
+    return frozenset(one.person for one in row.decisions).union(
+        voice.person for voice in loaded.voices.values()
     )
 
 
@@ -184,7 +208,7 @@ def decided(
     kept = Write(decision=decision, audit=(record,), by=by, event="decided")
     if not approve:
         return kept._replace(status=Status.DENIED, is_denied=True, event="denied")
-    persons = approvals(row, state) | {decision.person}
+    persons = approvals(loaded, state) | {decision.person}
     if len(persons) < needed(live.policy, spec).people:
         return kept
     return kept._replace(status=Status.APPROVED)

@@ -10,16 +10,26 @@ nothing. They are in the order of a change's life:
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ironclaw.domain.audit import CORE, AuditEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ironclaw.core.ids import GrantId, PrincipalId, SessionId
     from ironclaw.domain.audit import AuditEvent, By
     from ironclaw.domain.change import Change, Decision, Grant, Row, Status
     from ironclaw.domain.changes.base import Live, Op, Spec, State
     from ironclaw.domain.model import Standing
+
+
+class Voice(NamedTuple):
+    """Somebody who has decided before, as they are now."""
+
+    person: PrincipalId
+    standings: tuple[Standing, ...]
 
 
 class Loaded(NamedTuple):
@@ -36,6 +46,8 @@ class Loaded(NamedTuple):
     asker_person: PrincipalId | None = None
     """Who asked for the change; None for an agent."""
     asker_standings: tuple[Standing, ...] = ()
+    voices: Mapping[PrincipalId, Voice] = MappingProxyType({})
+    """Everybody who has decided on the change so far; the policy is nobody."""
     pending: int = 0
     """Changes of the same asker that wait."""
     twin: Row | None = None

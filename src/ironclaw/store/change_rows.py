@@ -135,6 +135,14 @@ class ChangeRows(SessionRows, StandingRows):
             lambda db: load(db, spec, asker=asker, actor=actor, house=house, directory=directory)
         )
 
+    async def look_at(
+        self, row: Row, *, actor: PrincipalId | None, house: House, directory: HostDir | None
+    ) -> Loaded:
+        """What a step for that change would be told; nothing is written."""
+        return await self._store.read(
+            lambda db: load_kept(db, row, actor=actor, house=house, directory=directory)
+        )
+
     async def _apply(self, work: Callable[[apsw.Connection], Written]) -> Written:
         written = await self._change(work)
         if any(isinstance(op, ForgetSession) for op in written.ops):

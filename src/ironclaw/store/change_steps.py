@@ -11,7 +11,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.audit import CORE
 from ironclaw.domain.change import Status
-from ironclaw.domain.gateway import Loaded, Write, tag_of
+from ironclaw.domain.gateway import Loaded, Voice, Write, tag_of
 from ironclaw.services.gateway.rows import Written
 from ironclaw.store import change_record as record
 from ironclaw.store import grant_rows, live
@@ -57,7 +57,9 @@ def load_kept(
         house=house,
         directory=directory,
     )
-    return loaded._replace(row=row)
+    said = {one.principal for one in row.decisions if one.principal}
+    voices = {one: Voice(person_of(db, one), standings_of(db, one)) for one in said}
+    return loaded._replace(row=row, voices=voices)
 
 
 def load(

@@ -13,7 +13,7 @@ import msgspec
 from ironclaw.domain.audit import CORE
 from ironclaw.domain.change import OPEN, Row, Status
 from ironclaw.domain.changes.base import HostDir, House
-from ironclaw.domain.gateway import Loaded, Write
+from ironclaw.domain.gateway import Loaded, Voice, Write
 from ironclaw.services.gateway.rows import Due, KeptEvent, Written
 from ironclaw.services.gateway.sight import no_change, no_grant
 from ironclaw.testing.fake_setting import Setting
@@ -121,6 +121,13 @@ class MemoryChanges:
     ) -> Loaded:
         """What a step for that spec would be told."""
         return self._acted(self._load(spec, asker, None, house, directory), actor)
+
+    async def look_at(
+        self, row: Row, *, actor: PrincipalId | None, house: House, directory: HostDir | None
+    ) -> Loaded:
+        """What a step for that change would be told."""
+        loaded = self._load(row.change.spec, row.change.asker.principal, row, house, directory)
+        return self._acted(loaded, actor)
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -241,6 +248,11 @@ class MemoryChanges:
             row=row,
             asker_person=setting.person(asker) if is_person and asker is not None else None,
             asker_standings=setting.of(asker),
+            voices={
+                one.principal: Voice(setting.person(one.principal), setting.of(one.principal))
+                for one in (() if row is None else row.decisions)
+                if one.principal
+            },
             pending=len(waiting),
             twin=next(
                 (one for one in mine if one.status in OPEN and one.change.spec == spec), None

@@ -23,7 +23,7 @@ from ironclaw.domain.change import (
     state_version,
 )
 from ironclaw.domain.deciding import decided
-from ironclaw.domain.gateway import Loaded, Write
+from ironclaw.domain.gateway import Loaded, Voice, Write
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.revoking import revoked
 from ironclaw.domain.rights import Actor
@@ -59,6 +59,7 @@ class Gateway:
             one for one in world.standings if actor and one.principal == actor.principal
         )
         asking = tuple(one for one in world.standings if one.principal == asker.principal)
+        said = {one.principal for one in self.row.decisions} if self.row else set()
         return Loaded(
             live=world.of(spec),
             row=self.row,
@@ -66,6 +67,14 @@ class Gateway:
             person=world.person(actor.principal) if actor else None,
             asker_person=None if asker.is_agent else world.person(asker.principal),
             asker_standings=asking,
+            voices={
+                who: Voice(
+                    world.person(who),
+                    tuple(one for one in world.standings if one.principal == who),
+                )
+                for who in said
+                if who
+            },
             pending=self.pending,
             twin=self.twin,
             denial=self.denial,

@@ -15,6 +15,7 @@ from ironclaw.domain.changes.base import Bearing, Topic
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.gateway import Write
+from ironclaw.domain.model import Role, Standing
 from ironclaw.domain.policy import ApproverRule, AutoRule, Policy, Proof, Verdict
 from ironclaw.domain.rights import Actor, Right
 
@@ -135,6 +136,19 @@ def test_what_the_policy_wants_by_now_counts() -> None:
     gateway = Gateway()
     gateway.row = kept
     assert gateway.apply().status is Status.FAILED
+
+
+def test_nothing_is_applied_on_the_word_of_somebody_who_may_not_decide_any_more() -> None:
+    gateway = Gateway()
+    gateway.ask(TOOLS, DESK)
+    gateway.decide(ANN)
+    gateway.row = msgspec.structs.replace(gateway.kept, status=Status.FAILED)
+    gateway.keep(retried(gateway.told(by_token(DESK)), actor=by_token(DESK)))
+    gateway.world.standings.remove(Standing(principal=ANN, role=Role.APPROVER))
+
+    write = gateway.apply()
+
+    assert (write.status, write.code, write.ops) == (Status.FAILED, "conflict", ())
 
 
 def test_what_may_not_be_any_more_is_not_applied() -> None:

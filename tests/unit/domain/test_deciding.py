@@ -129,6 +129,38 @@ def test_two_persons_are_two_persons() -> None:
     assert gateway.decide(ANN).status is Status.APPROVED
 
 
+def test_who_has_become_one_person_counts_once() -> None:
+    gateway = ruled(Policy(approvers=(ApproverRule(topic=Topic.TOOLS, people=2),)))
+    gateway.ask(TOOLS, AGENT)
+    gateway.decide(ANN)
+    gateway.world.persons[ANN] = OWNER_TOO
+
+    assert "already" in refused(gateway, OWNER_TOO)
+    assert gateway.decide(DESK).status is Status.APPROVED
+
+
+def test_who_has_become_one_with_the_asker_does_not_count() -> None:
+    gateway = ruled(Policy(approvers=(ApproverRule(topic=Topic.TOOLS, people=2),)))
+    gateway.ask(TOOLS, DESK)
+    gateway.decide(ANN)
+    gateway.world.persons[ANN] = DESK
+
+    assert gateway.decide(OWNER_TOO).status is None
+    assert gateway.kept.status is Status.PENDING
+
+
+def test_the_word_of_somebody_whose_role_was_taken_does_not_count() -> None:
+    gateway = ruled(Policy(approvers=(ApproverRule(topic=Topic.TOOLS, people=2),)))
+    gateway.ask(TOOLS, AGENT)
+    gateway.decide(ANN)
+    role = Standing(principal=ANN, role=Role.APPROVER)
+    gateway.world.standings.remove(role)
+
+    assert gateway.decide(OWNER_TOO).status is None
+    gateway.world.standings.add(role)
+    assert gateway.decide(DESK).status is Status.APPROVED
+
+
 def test_a_yes_to_another_state_does_not_count() -> None:
     spec = SetPersona(agent=BOB, persona="You sing.")
     gateway = ruled(Policy(approvers=(ApproverRule(topic=Topic.PERSONA, people=2),)))

@@ -98,6 +98,12 @@ class ChangeStore(Protocol):
         """What a step for that spec would be told; nothing is written."""
         ...
 
+    async def look_at(
+        self, row: Row, *, actor: PrincipalId | None, house: House, directory: HostDir | None
+    ) -> Loaded:
+        """What a step for that change would be told; nothing is written."""
+        ...
+
     async def row(self, change: ChangeId) -> Row:
         """One change. Raises UserError (`NOT_FOUND`)."""
         ...

@@ -92,8 +92,9 @@ class Views:
     async def view(self, row: Row, actor: Actor | None) -> ChangeView:
         """A change as somebody sees it; None: as the agent that asked does."""
         change = row.change
-        loaded = await self.look(change.spec, asker=change.asker.principal, actor=actor)
-        loaded = loaded._replace(row=row)
+        house, directory = await self.around(change.spec)
+        who = None if actor is None else actor.principal
+        loaded = await self._store.look_at(row, actor=who, house=house, directory=directory)
         why_not = "" if actor is None else hindrance(loaded, row, actor)
         try:
             card = card_of(
