@@ -13,8 +13,12 @@ import msgspec
 
 from ironclaw.domain.changes.base import Bearing, Topic
 from ironclaw.domain.model import Role
+from ironclaw.domain.principals import API_CHANNEL, channel_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ironclaw.core.ids import PrincipalId
     from ironclaw.domain.changes.base import Live, Spec
 
 _DAY_S: Final = 86_400
@@ -116,7 +120,8 @@ def verdict(policy: Policy, spec: Spec, live: Live, *, lasts: bool = True) -> Ve
     """Say what becomes of a request before any person sees it.
 
     The floor, whatever the rules are: only what narrows, for good, and is not `always_human` is
-    allowed without a person. What ends by itself gives something back at its end.
+    allowed without a person. What ends by itself gives something back at its end. What owners alone
+    decide on is never allowed so: taking the role of an owner leaves the house to the others.
 
     Args:
         policy: The one in force.
@@ -134,7 +139,8 @@ def verdict(policy: Policy, spec: Spec, live: Live, *, lasts: bool = True) -> Ve
             if rule.verdict is not Verdict.ALLOW:
                 return rule.verdict
             is_harmless = bearing is Bearing.NARROWS and not spec.always_human and lasts
-            return Verdict.ALLOW if is_harmless else Verdict.ASK
+            is_owners = spec.deciders_for() == {Role.OWNER}
+            return Verdict.ALLOW if is_harmless and not is_owners else Verdict.ASK
     return Verdict.ASK
 
 
@@ -150,3 +156,28 @@ def needed(policy: Policy, spec: Spec) -> Needed:
                 floor.intersection(rule.roles) or floor, rule.people, frozenset(rule.proofs)
             )
     return Needed(floor, 1, frozenset(Proof))
+
+
+def rulers(policy: Policy, owners: Iterable[PrincipalId]) -> frozenset[PrincipalId]:
+    """The owners who could decide on the policy itself, by its channels and proofs.
+
+    Only a channel other than the API vouches for its users, and nobody has a passkey yet.
+    """
+    rule = _ruling(policy)
+    return frozenset(
+        owner
+        for owner in owners
+        if not policy.approver_channels or channel_of(owner) in policy.approver_channels
+        if Proof.TOKEN in rule.proofs
+        or (Proof.CHANNEL in rule.proofs and channel_of(owner) != API_CHANNEL)
+    )
+
+
+def rulers_needed(policy: Policy) -> int:
+    """How many different owners have to agree on another policy."""
+    return _ruling(policy).people
+
+
+def _ruling(policy: Policy) -> ApproverRule:
+    of_policy = (rule for rule in policy.approvers if rule.topic is Topic.POLICY)
+    return next(of_policy, ApproverRule(topic=Topic.POLICY))

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 MAX_PRINCIPAL: Final = 256
 """Characters of one."""
+API_CHANNEL: Final = "api"
+"""Of those who come with a token."""
 AGENT_CHANNEL: Final = "agent"
 """What stands before the colon where an agent asks: no person has such a principal."""
 _FIRST_PRINTABLE: Final = " "

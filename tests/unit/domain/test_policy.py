@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.domain.changes.samples import SAMPLES, Sample
-from tests.unit.domain.changes.world import ANN, BOB, World
+from tests.unit.domain.changes.world import ANN, BOB, OWNER_TOO, World
 
-from ironclaw.domain.changes.access import GiveRole
+from ironclaw.domain.changes.access import GiveRole, TakeRole
 from ironclaw.domain.changes.base import Bearing, Topic
 from ironclaw.domain.changes.tools import SetTools
-from ironclaw.domain.model import Role
+from ironclaw.domain.model import Role, Standing
 from ironclaw.domain.policy import (
     DEFAULT,
     ApproverRule,
@@ -60,6 +60,20 @@ def test_no_policy_ever_allows_without_a_person_what_does_more_than_narrow(
 
     if sample.bearing is not Bearing.NARROWS or sample.spec.always_human or not lasts:
         assert not allowed
+    if sample.spec.deciders_for() == {Role.OWNER}:
+        assert not allowed
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN])
+def test_no_rule_takes_the_roles_of_those_who_rule(role: Role) -> None:
+    world = World()
+    world.standings.add(Standing(principal=OWNER_TOO, role=role))
+    spec = TakeRole(principal=OWNER_TOO, role=role)
+    allow = AutoRule(topic=Topic.ACCESS, verdict=Verdict.ALLOW, bearing=Bearing.NARROWS)
+
+    assert verdict(Policy(automatic=(allow,)), spec, world.of(spec)) is Verdict.ASK
+    lower = TakeRole(principal=ANN, role=Role.APPROVER)
+    assert verdict(Policy(automatic=(allow,)), lower, world.of(lower)) is Verdict.ALLOW
 
 
 @given(policy=policies, sample=st.sampled_from(SAMPLES))

@@ -23,6 +23,7 @@ from ironclaw.domain.changes.base import (
 )
 from ironclaw.domain.changes.checking import living, nothing_to_do
 from ironclaw.domain.model import Role, Standing, UnknownSender
+from ironclaw.domain.policy import rulers, rulers_needed
 from ironclaw.domain.principals import check_principal
 from ironclaw.domain.rights import RIGHTS
 
@@ -90,8 +91,8 @@ class GiveRole(Spec, frozen=True, kw_only=True, tag="role.give"):
         return RIGHTS[self.role]
 
     def way_back(self, live: Live, inverse: Spec) -> Spec | None:
-        # The last owner stays one, or nobody could ever change anything of the house again.
-        if self.role is Role.OWNER and live.owners == (self.principal,):
+        # Nobody could ever change anything of the house again.
+        if self.role is Role.OWNER and not _is_ruled_without(self.principal, live):
             return None
         return super().way_back(live, inverse)
 
@@ -133,6 +134,8 @@ class TakeRole(Spec, frozen=True, kw_only=True, tag="role.take"):
                 "The last owner stays one.",
                 hint="Give somebody else the role first.",
             )
+        if self.role is Role.OWNER and not _is_ruled_without(self.principal, live):
+            raise _too_few_rulers()
 
     def before(self, live: Live) -> State:
         return _state(self.agent, _roles(live, self.agent))
@@ -248,6 +251,9 @@ class LinkPerson(Spec, frozen=True, kw_only=True, tag="person.link"):
                 "That principal is linked to somebody else.",
                 hint="Ask for that link to be taken away first, or link it the other way round.",
             )
+        are_owners = {live.person, live.other_person} <= set(live.owner_persons)
+        if are_owners and len(live.owner_persons) <= rulers_needed(live.policy):
+            raise _too_few_rulers()
 
     def before(self, live: Live) -> State:
         return {"person": live.person}
@@ -334,3 +340,21 @@ def _roles(live: Live, agent: AgentId | None) -> frozenset[Role]:
 
 def _state(agent: AgentId | None, roles: frozenset[Role]) -> State:
     return {_over(agent): sorted(role.value for role in roles)}
+
+
+def _is_ruled_without(owner: PrincipalId, live: Live) -> bool:
+    """Whether the policy can still be changed when somebody is no owner any more."""
+    left = set(live.owners) - {owner}
+    wanted = rulers_needed(live.policy)
+    # Where some are one person, it is not known here who: then they may be enough.
+    are_all_different = len(live.owners) == len(live.owner_persons)
+    persons = len(left) if are_all_different else len(live.owner_persons)
+    return wanted <= min(persons, len(rulers(live.policy, left)))
+
+
+def _too_few_rulers() -> UserError:
+    return UserError(
+        Code.CONFLICT,
+        "Too few owners would be left to ever change the policy again.",
+        hint="Change the policy first, or give somebody else the role.",
+    )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
@@ -14,8 +15,7 @@ from ironclaw.core.errors import UserError
 from ironclaw.domain.changes.base import Bearing, Needs, PutPolicy, Spec, Topic
 from ironclaw.domain.changes.checking import check_word, nothing_to_do
 from ironclaw.domain.model import Role
-from ironclaw.domain.policy import Policy, Proof, Verdict
-from ironclaw.domain.principals import channel_of
+from ironclaw.domain.policy import Policy, Proof, Verdict, rulers, rulers_needed
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId
@@ -34,6 +34,7 @@ HARMLESS: Final = frozenset(
     }
 )
 """Kinds in which something can be allowed without a person: those not `always_human`."""
+_AGENT_ID: Final = r"\Aagt_[a-z0-9]{1,60}\Z"
 
 
 class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
@@ -60,8 +61,8 @@ class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
             raise nothing_to_do("That is the policy in force.")
         for rule in self.policy.automatic:
             _check_automatic(rule)
-        _check_approvers(self.policy, live)
-        _check_channels(self.policy, live)
+        _check_approvers(self.policy)
+        _check_rulers(self.policy, live)
 
     def before(self, live: Live) -> State:
         return _state(live.policy)
@@ -84,6 +85,13 @@ class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
 
 
 def _check_automatic(rule: AutoRule) -> None:
+    if rule.agent is not None and not re.match(_AGENT_ID, rule.agent):
+        # A name would fit no agent, now or ever: a rule that denies would let through.
+        raise UserError(
+            Code.INVALID,
+            "A rule names its agent by its id.",
+            hint="`ironclaw agent show` says it: `agt_…`.",
+        )
     if rule.verdict is Verdict.ALLOW and (
         rule.bearing is not Bearing.NARROWS or rule.topic not in HARMLESS
     ):
@@ -102,7 +110,7 @@ def _check_automatic(rule: AutoRule) -> None:
         )
 
 
-def _check_approvers(policy: Policy, live: Live) -> None:
+def _check_approvers(policy: Policy) -> None:
     topics = [rule.topic for rule in policy.approvers]
     if len(set(topics)) != len(topics):
         raise UserError(
@@ -116,24 +124,18 @@ def _check_approvers(policy: Policy, live: Live) -> None:
                 "offered yet.",
                 hint="Name `token` or `channel` too.",
             )
-        if rule.topic is Topic.POLICY and rule.people > len(live.owner_persons):
-            raise UserError(
-                Code.CONFLICT,
-                f"A policy that {rule.people} owners have to agree on needs as many.",
-                hint="Give somebody else the role first.",
-            )
 
 
-def _check_channels(policy: Policy, live: Live) -> None:
+def _check_rulers(policy: Policy, live: Live) -> None:
     for channel in policy.approver_channels:
         check_word(channel, what="channel")
-    if policy.approver_channels and not any(
-        channel_of(owner) in policy.approver_channels for owner in live.owners
-    ):
+    wanted = rulers_needed(policy)
+    if wanted > min(len(live.owner_persons), len(rulers(policy, live.owners))):
         raise UserError(
             Code.CONFLICT,
-            "No owner could decide on anything: none has a principal on these channels.",
-            hint="Give an owner's role there first.",
+            f"Nobody could ever change that policy again: it takes {wanted} owners with a "
+            "principal on its channels, and with a proof that it asks for.",
+            hint="Give an owner's role there first, or ask for less.",
         )
 
 

@@ -410,6 +410,10 @@ TOO_MUCH = (
     Policy(approvers=(ApproverRule(topic=Topic.TOOLS), ApproverRule(topic=Topic.TOOLS))),
     Policy(approvers=(ApproverRule(topic=Topic.TOOLS, proofs=(Proof.PASSKEY,)),)),
     Policy(approver_channels=("telegram",)),
+    # No owner comes by a channel that vouches for them.
+    Policy(approvers=(ApproverRule(topic=Topic.POLICY, proofs=(Proof.CHANNEL, Proof.PASSKEY)),)),
+    # A name, where an id belongs, would deny nothing.
+    Policy(automatic=(AutoRule(topic=Topic.TOOLS, verdict=Verdict.DENY, agent="bob"),)),
 )
 
 
@@ -426,6 +430,34 @@ def test_two_owners_can_be_needed_only_where_there_are_two_persons() -> None:
     world.persons[OWNER_TOO] = DESK
 
     assert refused(spec, world) == "conflict"
+
+
+def agreed(people: int = 2) -> World:
+    """One in which so many of its two owners have to agree on another policy."""
+    world = World()
+    world.policy = Policy(approvers=(ApproverRule(topic=Topic.POLICY, people=people),))
+    return world
+
+
+def test_enough_owners_stay_to_change_the_policy() -> None:
+    take = TakeRole(principal=OWNER_TOO, role=Role.OWNER)
+    link = LinkPerson(principal=OWNER_TOO, same_as=DESK)
+    give = GiveRole(principal=OWNER_TOO, role=Role.OWNER)
+    for spec in (take, link):
+        spec.check(agreed(1).of(spec))
+        assert refused(spec, agreed()) == "conflict"
+    assert give.way_back(agreed(1).of(give), take) == take
+    assert give.way_back(agreed().of(give), take) is None
+
+
+def test_an_owner_stays_on_the_channels_that_decide() -> None:
+    world = World()
+    world.standings.add(Standing(principal=CAL, role=Role.OWNER))
+    world.policy = Policy(approver_channels=("telegram",))
+
+    assert refused(TakeRole(principal=CAL, role=Role.OWNER), world) == "conflict"
+    spec = TakeRole(principal=DESK, role=Role.OWNER)
+    spec.check(world.of(spec))
 
 
 def test_a_policy_may_be_solo_and_want_two_persons() -> None:
