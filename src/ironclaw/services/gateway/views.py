@@ -6,17 +6,19 @@ time anew. A change that has no card any more is still listed, and cannot be app
 
 from __future__ import annotations
 
+import enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ironclaw.core.errors import IronClawError, UserError
-from ironclaw.core.sanitize import sanitize
 from ironclaw.domain.cards import Card, Told, render
 from ironclaw.domain.change import Status
 from ironclaw.domain.changes.base import Topic
+from ironclaw.domain.characters import Findings
 from ironclaw.domain.deciding import hindrance, is_only_owner, is_own, lacks
 from ironclaw.domain.model import Role
 from ironclaw.domain.policy import needed
 from ironclaw.domain.rights import Right, rights
+from ironclaw.domain.visible import quoted
 from ironclaw.services.gateway.port import Button, ChangeView, GrantView
 
 if TYPE_CHECKING:
@@ -37,7 +39,9 @@ _LABELS: Final[dict[Action, str]] = {
     "revoke": "Take back",
 }
 _SHORT: Final = 80
-"""Characters of one field in a line of a list."""
+"""Characters of one text in a line of a list."""
+_FEW: Final = 8
+"""Texts of one field in such a line."""
 
 
 class Names(Protocol):
@@ -125,7 +129,7 @@ class Views:
         """A grant as it is shown."""
         name = await self.name_of(grant.agent)
         details = [f"{label}: {shown}" for label, shown in _short(row.change.spec)]
-        title = sanitize("; ".join([row.change.spec.title, *details]))
+        title = "; ".join([row.change.spec.title, *details])
         return GrantView(grant=grant, title=title, agent_name=name)
 
 
@@ -171,7 +175,7 @@ def _without_look(row: Row, error: IronClawError) -> Card:
         hash="",
         state="",
         title=row.change.spec.title,
-        asker=sanitize(row.change.asker.principal),
+        asker=quoted(row.change.asker.principal, Findings()),
         reason=(),
         about=(),
         fields=(),
@@ -208,6 +212,15 @@ def _short(spec: Spec) -> list[tuple[str, str]]:
         value = getattr(spec, name)
         if name == "agent" or value is None or value == ():
             continue
-        text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        found.append((label, text if len(text) <= _SHORT else f"{text[:_SHORT]}…"))
+        values = value if isinstance(value, tuple) else (value,)
+        found.append((label, ", ".join(map(_shown, values[:_FEW])) + ", …" * (len(values) > _FEW)))
     return found
+
+
+def _shown(value: object) -> str:
+    """One value: foreign text in quotes, so that none passes for another field or a host's word."""
+    text = str(value)
+    if isinstance(value, int | enum.Enum):
+        return text
+    shown = quoted(text[:_SHORT], Findings())
+    return shown if len(text) <= _SHORT else f"{shown}…"

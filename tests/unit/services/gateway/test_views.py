@@ -66,6 +66,16 @@ async def test_a_grant_is_a_line_in_which_nothing_is_invisible(desk: Desk) -> No
     assert view.title.startswith("Give a person a role; ")
 
 
+async def test_no_text_of_a_grant_passes_for_another_field_or_another_text(desk: Desk) -> None:
+    posing = GiveRole(
+        principal=PrincipalId('api:\u0430nn"; role: viewer'), role=Role.VIEWER, agent=AGENT
+    )
+    await desk.approve(await desk.ask(posing, who="ann"), "amy")
+    (view,) = await desk.gateway.grants(actor=person("ann"))
+    shown = r'"api:\u0430nn\"; role: viewer"'
+    assert view.title == f"Give a person a role; principal: {shown}; role: viewer"
+
+
 async def test_long_things_are_short_in_a_line(desk: Desk) -> None:
     long = GiveRole(principal=PrincipalId(f"api:{'x' * 200}"), role=Role.VIEWER, agent=AGENT)
     await desk.approve(await desk.ask(long, who="ann"), "amy")
