@@ -15,6 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     import asyncio
 
+    from uvicorn.protocols.http.h11_impl import RequestResponseCycle
+
 MAX_CONNECTIONS: Final = 1024
 """Of both kinds; over it requests are answered with 503."""
 MAX_TCP: Final = 512
@@ -39,6 +41,13 @@ class Connection(H11Protocol):
         self.idle_since = self.loop.time()
         super().on_response_complete()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being answered."""
+        # There is none before the first request, whatever the library's annotation says.
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
     def _make_room(self) -> None:
         others = [
             one
@@ -50,7 +59,7 @@ class Connection(H11Protocol):
         ]
         if len(others) < MAX_TCP:
             return
-        idle = [one for one in others if one.cycle is None or one.cycle.response_complete]
+        idle = [one for one in others if one.is_idle]
         leaving = min(idle, key=lambda one: one.idle_since, default=self)
         leaving.transport.abort()
 

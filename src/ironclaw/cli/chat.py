@@ -79,7 +79,7 @@ def once(
 
 def converse(client: Client, agent: str, name: str, *, thread: str | None) -> None:
     """Send line after line until the end of input."""
-    client.get("v1", "agents", agent)
+    _check_agent(client, agent)
     render.note(f"Talking to {agent}. Leave with /quit or Ctrl-D.")
     while (text := render.ask("you> ")) is not None and text.strip() not in LEAVE:
         if not text.strip():
@@ -88,6 +88,20 @@ def converse(client: Client, agent: str, name: str, *, thread: str | None) -> No
         last, _ = _play(client, sent, is_shown=True)
         if last.kind == "error":
             render.note(last.text, tone="bad")
+
+
+def _check_agent(client: Client, agent: str) -> None:
+    """Refuse an agent that one cannot talk to before a line is typed. Raises UserError."""
+    # Not the agent's own page: who may only talk may not look.
+    known = client.get("v1", "me")["agents"]
+    if agent in known or agent.startswith("agt_"):
+        return
+    names = ", ".join(name for name, rights in known.items() if "talk" in rights)
+    raise UserError(
+        Code.NOT_FOUND,
+        f"There is no agent {agent[:80]!r}.",
+        hint=f"You may talk to: {names}." if names else "Nobody has let you talk to any agent yet.",
+    )
 
 
 def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> tuple[Spoken, list[Spoken]]:
