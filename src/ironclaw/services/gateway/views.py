@@ -20,8 +20,11 @@ from ironclaw.domain.policy import needed
 from ironclaw.domain.rights import Right, rights
 from ironclaw.domain.visible import quoted
 from ironclaw.services.gateway.port import Button, ChangeView, GrantView
+from ironclaw.services.gateway.rendered import Rendered
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ironclaw.core.ids import AgentId, PrincipalId
     from ironclaw.domain.change import Change, Grant, Row
     from ironclaw.domain.changes.base import HostDir, House, Spec
@@ -66,6 +69,7 @@ class Views:
         self._store = store
         self._looks = looks
         self._names = names
+        self._rendered = Rendered()
 
     async def around(self, spec: Spec) -> Around:
         """Look at what a spec needs to be told of the house."""
@@ -107,6 +111,7 @@ class Views:
                 row=row,
                 asker_name=await self.name_of(change.asker.agent),
                 agent_name=await self.name_of(change.spec.agent_id),
+                rendering=self._rendered.render,
             )
         except IronClawError as error:
             # Nobody approves what cannot be shown: no hash fits this one.
@@ -140,6 +145,7 @@ def card_of(
     row: Row | None = None,
     asker_name: str = "",
     agent_name: str = "",
+    rendering: Callable[[Change, Told], Card] = render,
 ) -> Card:
     """Render a change against the state that was loaded, or against the one that it changed.
 
@@ -149,6 +155,7 @@ def card_of(
         row: Where it is; None for one that is only being asked for.
         asker_name: Of the agent that asks.
         agent_name: Of the agent that it is about.
+        rendering: Makes it.
 
     Raises:
         UserError: `INVALID` or `TOO_LARGE`: it has no card.
@@ -165,7 +172,7 @@ def card_of(
         only_owner=spec.topic is Topic.POLICY and is_only_owner(live, loaded.asker_person),
         people=needed(live.policy, spec).people,
     )
-    return render(change, told)
+    return rendering(change, told)
 
 
 def _without_look(row: Row, error: IronClawError) -> Card:
