@@ -113,15 +113,17 @@ class Applier:
             change: Which one.
             words: What somebody said beside what is to be finished; foreign.
         """
-        self._stuck.pop(change, None)
         try:
             row = await self._store.row(change)
             if row.status is Status.APPROVED:
                 row = await self._apply(row)
             if row.status is Status.APPLIED or await self._store.unreached(change):
                 row = await self._bring(row, words)
+            else:
+                self._stuck.pop(change, None)
         except UserError:
             # There is no such change.
+            self._stuck.pop(change, None)
             raise
         except IronClawError as error:
             self._again(change, f"{error.code}: {error.message}")
@@ -185,6 +187,7 @@ class Applier:
             row = await self._step(row, applying.done)
         # Done first: cut off in between, it is told of twice, never not at all.
         await self._store.reached(change)
+        self._stuck.pop(change, None)
         await self.say(row, words)
         return row
 
