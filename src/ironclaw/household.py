@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.model import Agent, Chat, Event, Session, Standing, Wiring
     from ironclaw.domain.ports import Rootfs
+    from ironclaw.domain.routing import Place
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Routed
@@ -112,7 +113,7 @@ class Household:
             )
         platform_id = f"{found.id}/{principal}/{name}"
         place = await self._registry.place(API_CHANNEL, platform_id)
-        if place is None or not place.wirings:
+        if place is None or not _leads_to(place, found.id):
             # One at a time: two first messages at once would wire the chat twice.
             async with self._wiring:
                 chat = await self._wired(found.id, platform_id, title=name)
@@ -123,7 +124,7 @@ class Household:
     async def _wired(self, agent: AgentId, platform_id: str, *, title: str) -> Chat:
         """The `api` chat of that id, made and wired unless somebody just did."""
         place = await self._registry.place(API_CHANNEL, platform_id)
-        if place is not None and place.wirings:
+        if place is not None and _leads_to(place, agent):
             return place.chat
         chat = await self._registry.ensure_chat(
             channel=API_CHANNEL, platform_id=platform_id, title=title
@@ -288,3 +289,7 @@ class Household:
             box=self._sessions.box_state(session.id),
             pending=pending,
         )
+
+
+def _leads_to(place: Place, agent: AgentId) -> bool:
+    return any(one.agent == agent for one in place.wirings)

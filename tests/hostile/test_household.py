@@ -14,26 +14,33 @@ from ironclaw.testing.fakes_store import open_core_store
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ironclaw.testing.fakes_store import CoreStore
+
 pytestmark = pytest.mark.hostile
+
+
+def household(core: CoreStore) -> Household:
+    """A house of which only the registry is there."""
+    none = cast("Any", None)
+    return Household(
+        registry=core.registry,
+        ledger=core.ledger,
+        log_of_chats=core.chatlog,
+        router=none,
+        sessions=none,
+        slots=none,
+        audit=core.audit,
+        hub=none,
+        machine=none,
+        gateway=none,
+        tasks=none,
+    )
 
 
 async def test_first_messages_at_once_wire_a_chat_once(tmp_path: Path) -> None:
     async with open_core_store(tmp_path) as core:
         agent = await core.registry.create_agent(name="demo")
-        none = cast("Any", None)
-        house = Household(
-            registry=core.registry,
-            ledger=core.ledger,
-            log_of_chats=core.chatlog,
-            router=none,
-            sessions=none,
-            slots=none,
-            audit=core.audit,
-            hub=none,
-            machine=none,
-            gateway=none,
-            tasks=none,
-        )
+        house = household(core)
         chats = await asyncio.gather(
             *(house.chat_for("demo", "main", principal=PrincipalId("api:t")) for _ in range(16))
         )
@@ -42,3 +49,20 @@ async def test_first_messages_at_once_wire_a_chat_once(tmp_path: Path) -> None:
         assert [(row[1].id, row[2].id) for row in await core.registry.wirings()] == [
             (chats[0].id, agent.id)
         ]
+
+
+async def test_a_chat_that_another_agent_was_wired_to_before_leads_to_its_own(
+    tmp_path: Path,
+) -> None:
+    async with open_core_store(tmp_path) as core:
+        demo = await core.registry.create_agent(name="demo")
+        other = await core.registry.create_agent(name="other")
+        waiting = await core.registry.ensure_chat(
+            channel="api", platform_id=f"{demo.id}/api:t/main"
+        )
+        await core.registry.create_wiring(chat=waiting.id, agent=other.id)
+
+        chat = await household(core).chat_for("demo", "main", principal=PrincipalId("api:t"))
+
+        reached = {row[2].id for row in await core.registry.wirings() if row[1].id == chat.id}
+        assert demo.id in reached

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
+from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.domain.changes.base import MAX_PERSONA_BYTES
+from ironclaw.domain.principals import API_CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ironclaw.core.ids import AgentId
     from ironclaw.domain.changes.base import House, Live
     from ironclaw.domain.model import Agent
 
@@ -75,6 +77,27 @@ def check_word(text: str, *, what: str) -> None:
             Code.INVALID,
             f"The {what} has characters that cannot be seen.",
             hint="Type it by hand.",
+        )
+
+
+def check_chat(agent: AgentId, channel: str, platform_id: str) -> None:
+    """Refuse what is no chat, and a chat that somebody has with another agent.
+
+    The API gives everybody chats of their own with one agent (`<agent>/<principal>/<name>`), and
+    whoever decides for one agent does not decide on what people say to another.
+
+    Raises:
+        UserError: `INVALID`.
+        PolicyError: `FORBIDDEN`.
+    """
+    check_word(channel, what="channel")
+    check_word(platform_id, what="chat")
+    owner, slash, _ = platform_id.partition("/")
+    if channel == API_CHANNEL and slash and owner != agent:
+        raise PolicyError(
+            Code.FORBIDDEN,
+            "That chat is one that somebody has with another agent.",
+            hint="Name a chat of this agent's, or one that is no agent's own.",
         )
 
 

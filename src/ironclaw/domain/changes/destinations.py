@@ -21,7 +21,7 @@ from ironclaw.domain.changes.base import (
     Topic,
     derived_id,
 )
-from ironclaw.domain.changes.checking import check_word, existing, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_chat, existing, living, nothing_to_do
 from ironclaw.domain.model import Destination
 
 if TYPE_CHECKING:
@@ -59,8 +59,7 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
         return Needs(agent=self.agent, place=(self.channel, self.platform_id))
 
     def check(self, live: Live) -> None:
-        check_word(self.channel, what="channel")
-        check_word(self.platform_id, what="chat")
+        check_chat(self.agent, self.channel, self.platform_id)
         agent = living(live)
         if (known := _named(live, self.name)) is not None:
             if known == self._destination:

@@ -22,7 +22,7 @@ from ironclaw.domain.changes.base import (
     Topic,
     derived_id,
 )
-from ironclaw.domain.changes.checking import check_prose, check_word, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_chat, check_prose, living, nothing_to_do
 from ironclaw.domain.model import Task
 from ironclaw.domain.schedules import check_cron
 
@@ -76,8 +76,7 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
 
     def check(self, live: Live) -> None:
         check_prose(self.prompt, what="prompt")
-        check_word(self.channel, what="channel")
-        check_word(self.platform_id, what="chat")
+        check_chat(self.agent, self.channel, self.platform_id)
         self._check_time(live.house.now_ms)
         living(live)
         if live.task is not None:
@@ -96,7 +95,7 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
             raise UserError(
                 Code.CONFLICT,
                 "That chat does not reach the agent.",
-                hint="Ask for the wiring first: `ironclaw wiring add`.",
+                hint="Ask for the wiring first: `ironclaw wiring create`.",
             )
 
     def before(self, live: Live) -> State:

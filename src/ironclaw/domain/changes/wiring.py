@@ -21,7 +21,7 @@ from ironclaw.domain.changes.base import (
     Topic,
     derived_id,
 )
-from ironclaw.domain.changes.checking import check_word, existing, living
+from ironclaw.domain.changes.checking import check_chat, existing, living
 from ironclaw.domain.model import (
     Engage,
     Ignored,
@@ -74,8 +74,7 @@ class AddWiring(Spec, frozen=True, kw_only=True, tag="wiring.add"):
         return Needs(agent=self.agent, place=(self.channel, self.platform_id))
 
     def check(self, live: Live) -> None:
-        check_word(self.channel, what="channel")
-        check_word(self.platform_id, what="chat")
+        check_chat(self.agent, self.channel, self.platform_id)
         compile_pattern(self.pattern)
         living(live)
         if self._known(live) is not None:

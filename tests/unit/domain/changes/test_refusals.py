@@ -82,6 +82,10 @@ REFUSED: tuple[tuple[str, Spec], ...] = (
     ("invalid", AddWiring(agent=BOB, channel="web", platform_id="new", pattern="(?=x)")),
     ("invalid", AddWiring(agent=BOB, channel="web", platform_id="new", pattern="")),
     ("conflict", AddWiring(agent=BOB, channel=ROOM[0], platform_id=ROOM[1], priority=8)),
+    # What people say to another agent is not for this one's deciders.
+    ("forbidden", AddWiring(agent=BOB, channel="api", platform_id="agt_old/api:ann/main")),
+    ("forbidden", AddDestination(agent=BOB, name="x", channel="api", platform_id="agt_old/a/b")),
+    ("forbidden", task(channel="api", platform_id="agt_old/api:ann/main", at_ms=NOW_MS + 1)),
     ("not_found", RemoveWiring(agent=OLD, wiring=WiringId("wir_room"))),
     # Access.
     ("invalid", GiveRole(principal=ANN, role=Role.OWNER, agent=BOB)),
@@ -393,6 +397,18 @@ def test_an_agent_whose_name_is_taken_does_not_come_back() -> None:
     world.change(name="old")
 
     assert refused(RestoreAgent(agent=OLD), world) == "conflict"
+
+
+def test_an_agent_reaches_chats_that_people_have_with_it() -> None:
+    world = World()
+    own = f"{BOB}/api:ann/main"
+    for spec in (
+        AddWiring(agent=BOB, channel="api", platform_id=own),
+        AddDestination(agent=BOB, name="ann", channel="api", platform_id=own),
+        AddWiring(agent=BOB, channel="api", platform_id="room"),
+        AddDestination(agent=BOB, name="room", channel="telegram", platform_id="agt_old/x"),
+    ):
+        spec.check(world.of(spec))
 
 
 # --- policies -------------------------------------------------------------------------------------
