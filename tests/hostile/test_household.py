@@ -29,7 +29,7 @@ def household(core: CoreStore) -> Household:
         router=none,
         sessions=none,
         slots=none,
-        audit=core.audit,
+        audit=none,
         hub=none,
         machine=none,
         gateway=none,
