@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 import pytest
 
 from ironclaw.api.app import create_app
+from ironclaw.api.sse import Streams
 from ironclaw.config.settings import ApiSettings, Settings
 from ironclaw.core.clock import ManualClock
+from ironclaw.core.errors import PolicyError
 from ironclaw.core.ids import ChatId, PrincipalId
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.model import Role
@@ -147,3 +150,22 @@ async def test_waiting_for_a_reply_leaves_no_watch(edge: Edge) -> None:
             target = "/v1/agents/demo/chats/main/messages?wait=0.05"
             await client.post(target, json={"text": "hello"})
             assert edge.house.hub.watching == 0
+
+
+def test_whoever_holds_many_streams_leaves_some_to_others() -> None:
+    streams = Streams(8)
+    greedy, ann = PrincipalId("api:greedy"), PrincipalId("api:ann")
+    with contextlib.ExitStack() as held:
+        for _ in range(6):
+            held.enter_context(streams.slot(greedy))
+        with pytest.raises(PolicyError):
+            held.enter_context(streams.slot(greedy))
+        held.enter_context(streams.slot(ann))
+        with pytest.raises(PolicyError):
+            held.enter_context(streams.slot(ann))
+        held.enter_context(streams.slot(PrincipalId("api:bob")))
+        with pytest.raises(PolicyError):
+            held.enter_context(streams.slot(PrincipalId("api:cid")))
+    assert streams.open == 0
+    with streams.slot(greedy):
+        assert streams.open == 1

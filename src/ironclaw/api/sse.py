@@ -7,6 +7,7 @@ agent can forge a field or an event.
 from __future__ import annotations
 
 import asyncio
+import collections
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol, cast, runtime_checkable
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ironclaw.api.endpoint import Call
+    from ironclaw.core.ids import PrincipalId
 
 SEND_TIMEOUT_S: Final = 20.0
 """A client that takes nothing for so long is cut off; it resumes with Last-Event-ID."""
@@ -47,11 +49,15 @@ class Happening(Protocol):
 
 
 class Streams:
-    """Counts open streams against their limit."""
+    """Counts open streams against their limit; the last quarter is for those who have none yet.
+
+    So nobody, however many streams they hold, keeps another from following what they decide on.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._open = 0
+        self._held: collections.Counter[PrincipalId] = collections.Counter()
 
     @property
     def open(self) -> int:
@@ -59,19 +65,24 @@ class Streams:
         return self._open
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self, who: PrincipalId) -> Iterator[None]:
         """Hold one place. Raises PolicyError (`RATE_LIMITED`) when there is none."""
-        if self._open >= self._limit:
+        kept = self._limit // 4 if self._held[who] else 0
+        if self._open >= self._limit - kept:
             raise PolicyError(
                 Code.RATE_LIMITED,
-                f"{self._limit} event streams are open already.",
+                f"{self._open} event streams are open already.",
                 hint="Close one, or raise api.max_streams.",
             )
         self._open += 1
+        self._held[who] += 1
         try:
             yield
         finally:
             self._open -= 1
+            self._held[who] -= 1
+            if not self._held[who]:
+                del self._held[who]
 
 
 def resume_point(call: Call) -> int | None:
@@ -117,6 +128,7 @@ async def follow(
         # The only None was the probe.
         cast("AsyncIterator[Happening]", started),
         call.parts.streams,
+        who=call.actor.principal,
         heartbeat_s=call.parts.settings.api.heartbeat_s,
         request_id=call.request.scope["ironclaw.request_id"],
     )
@@ -157,18 +169,20 @@ class EventStream:
         events: AsyncIterator[Happening],
         streams: Streams,
         *,
+        who: PrincipalId,
         heartbeat_s: float,
         request_id: str,
     ) -> None:
         self._events = events
         self._streams = streams
+        self._who = who
         self._heartbeat_s = heartbeat_s
         self._request_id = request_id
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the client leaves, takes nothing more, or the hour is over."""
         try:
-            with self._streams.slot():
+            with self._streams.slot(self._who):
                 async with Tasks("sse", on_failure=_note) as tasks:
                     gone = tasks.start(_disconnected(receive), name="disconnect")
                     await self._head(send)
