@@ -187,7 +187,8 @@ def _check_denial(loaded: Loaded, change: Change) -> None:
         raise PolicyError(
             Code.DENIED,
             f"This, or a part of it, was denied before: {denial.change.id}.",
-            hint="Somebody who may ask for changes can name that in `despite`.",
+            hint="A person can ask all the same: `ironclaw change submit JSON --despite "
+            f"{denial.change.id}`.",
         )
     if change.despite is not None:
         raise UserError(

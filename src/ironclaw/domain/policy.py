@@ -85,7 +85,7 @@ class Policy(_Rule, frozen=True):
     pending_s: Ttl = 7 * _DAY_S
     """Seconds after which a request that nobody decided on has expired."""
     escalate_s: Annotated[int, msgspec.Meta(ge=60, le=366 * _DAY_S)] = _DAY_S
-    """Seconds after which the owners are told of one that waits."""
+    """Seconds after which one that waits is told once more, as `escalated`."""
     remember_s: Ttl = 90 * _DAY_S
     """Seconds for which a denial answers the same request by itself."""
     max_pending: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
@@ -98,7 +98,7 @@ class Policy(_Rule, frozen=True):
     automatic: Annotated[tuple[AutoRule, ...], msgspec.Meta(max_length=64)] = ()
     """The first rule that fits counts; none fits: a person is asked."""
     approvers: Annotated[tuple[ApproverRule, ...], msgspec.Meta(max_length=64)] = ()
-    """At most one for each kind; none: the spec's own `deciders`, one person."""
+    """At most one for each topic; none: one person of those that the kind itself names."""
 
 
 DEFAULT: Final = Policy()

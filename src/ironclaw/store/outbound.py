@@ -64,8 +64,8 @@ WORDS: Final[dict[WireCode, str]] = {
     WireCode.CONTEXT_TOO_LONG: "This conversation has become too long for the model.",
     WireCode.TOO_MANY_STEPS: "The agent used all the steps it may take without coming to an end. "
     "Ask for less at once.",
-    WireCode.BUDGET_SPENT: "The agent has used up its model calls of today. It goes on after "
-    "midnight (UTC); an owner can raise its limit: `ironclaw agent limits`.",
+    WireCode.BUDGET_SPENT: "The agent has used up its model calls or tokens of today. It goes on "
+    "after midnight (UTC); its limit can be raised: `ironclaw agent limits`.",
     WireCode.INTERNAL: "Something went wrong on our side. Please try again.",
 }
 """What a person is told when a turn failed: the host's own words, never the box's."""

@@ -38,15 +38,34 @@ _FLOW: Final = """\
       policy set solo on`); cards say so. Principals that were linked are one person. The one
       exception: the only owner of a house may decide on a change of the policy.
     - **Denied is remembered.** The same wish in another request is refused with a pointer to the
-      denial; a person may name it in `despite`, and the card says so.
+      denial; a person may name it in `despite` (`ironclaw change submit JSON --despite ID`), and
+      the card says so.
     - **A grant** is what an applied change gave. It may end by itself (`--for 8h`) and can be
       revoked by whoever may decide: in force also in running boxes when the command returns.
-    - **Nothing hangs.** What waits survives restarts, is told to the owners after `escalate_s`,
-      expires after `pending_s`, and can be withdrawn. A crash at any point is finished at the next
-      start; what could not be applied says so to both sides and can be tried again.
+    - **Nothing hangs.** What waits survives restarts, is told once more after `escalate_s` (the
+      event `escalated`, which `ironclaw change watch` shows), expires after `pending_s`, and can be
+      withdrawn. A crash at any point is finished at the next start; what could not be applied says
+      so to both sides and can be tried again.
     - **Running boxes follow.** Persona, tools and destinations are told to the running box, the
       socket of host tools appears and goes; limits and shared directories need a fresh box, in
       which the conversation goes on where it was.
+    """
+
+_RULES: Final = """\
+    Rules are lists in JSON, and name the topic of a kind (first table). With these, what only takes
+    tools away is applied at once, nobody asks for tasks of one agent, and shared directories need
+    two owners:
+
+    ```console
+    $ ironclaw policy set automatic '[{"topic": "tools", "verdict": "allow", "bearing": "narrows"},
+        {"topic": "tasks", "verdict": "deny", "agent": "agt_…"}]'
+    $ ironclaw policy set approvers '[{"topic": "mounts", "roles": ["owner"], "people": 2}]'
+    ```
+
+    - `automatic`: `verdict` is `allow`, `ask` or `deny`; `bearing` is `widens`, `alters` or
+      `narrows`, left out for all; `agent` is the id of an agent, left out for all. Only what
+      narrows can be allowed, and only for good.
+    - `approvers`: `roles` who may decide, of those that the kind has anyway; `people` is 1 or 2.
     """
 
 
@@ -59,7 +78,7 @@ def changes() -> str:
         "A role is held for all agents or for one. A token lets through what its scopes name, and\n"
         f"adds nothing:\n\n{_scopes()}\n\n## States\n\n{_states()}\n\n## The policy\n\n"
         f"`ironclaw policy show` and `ironclaw policy set NAME VALUE`; itself a change, on which\n"
-        f"owners decide.\n\n{_policy()}\n"
+        f"owners decide.\n\n{_policy()}\n\n{textwrap.dedent(_RULES)}"
     )
 
 
@@ -67,6 +86,7 @@ def _kinds() -> str:
     rows = [
         (
             f"`{name}`",
+            f"`{spec.topic}`",
             spec.title,
             ", ".join(f"`{field}`" for field in spec.__struct_fields__),
             "yes" if spec.by_agents else "no",
@@ -74,7 +94,7 @@ def _kinds() -> str:
         )
         for name, spec in SPECS.items()
     ]
-    return _table(("kind", "what", "fields", "agents may ask", "who decides"), rows)
+    return _table(("kind", "topic", "what", "fields", "agents may ask", "who decides"), rows)
 
 
 def _roles() -> str:
