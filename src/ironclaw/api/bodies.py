@@ -111,6 +111,8 @@ class Sent(_Out, frozen=True):
     reason: str
     """Why it engaged the agent or did not."""
     duplicate: bool
+    event: int
+    """Number of the message's own event in its chat: follow `…/events?after=` it."""
     reply: str | None = None
     """The agent's words, with `?wait=`; the host's when `status` is `failed`."""
     code: str | None = None

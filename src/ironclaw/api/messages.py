@@ -47,19 +47,8 @@ async def send_message(call: Call) -> Response:
     body: SendMessage = call.body
     wait_s = call.number("wait", default=0, least=0, most=MAX_WAIT_S)
     name = call.path("name")
-    if not _NAME.match(name):
-        raise UserError(
-            Code.INVALID,
-            "A chat's name has 1 to 64 of A-Z, a-z, 0-9, '_', '.', '-'.",
-            hint="For example `main`.",
-        )
-    size = len(body.text.encode("utf-8", "surrogatepass"))
-    if size > MAX_TEXT_BYTES:
-        raise UserError(
-            Code.TOO_LARGE,
-            f"The text has {size} bytes; a message has at most {MAX_TEXT_BYTES}.",
-            hint="Send it in parts.",
-        )
+    check_name(name)
+    check_size(body.text)
     house = call.parts.house
     principal = call.actor.principal
     handle = principal.partition(":")[2]
@@ -70,22 +59,51 @@ async def send_message(call: Call) -> Response:
         handle=handle,
         sender=handle,
         text=body.text,
-        external_id=_external_id(call, body),
+        external_id=external_id(call, body.external_id),
         thread=body.thread,
         mentioned=True,
     )
     if wait_s:
         routed, outcome = await _hear_and_wait(house, chat.id, event, wait_s)
     else:
-        routed, outcome = _first(await house.hear(event)), None
+        routed, outcome = first_of(await house.hear(event)), None
     call.parts.metrics.message(routed.reason if routed else "not_wired")
     sent = _sent(chat.id, routed, outcome)
     return encode(sent, status=200 if sent.status in {"answered", "failed"} else 202)
 
 
-def _external_id(call: Call, body: SendMessage) -> str:
-    """The message's id for dedup, in a name space of the token's own."""
-    given = call.request.headers.get("idempotency-key") or body.external_id
+def check_name(name: str) -> None:
+    """Raises UserError (`INVALID`) for what is no name of a chat."""
+    if not _NAME.match(name):
+        raise UserError(
+            Code.INVALID,
+            "A chat's name has 1 to 64 of A-Z, a-z, 0-9, '_', '.', '-'.",
+            hint="For example `main`.",
+        )
+
+
+def check_size(text: str) -> None:
+    """Raises UserError (`TOO_LARGE`) for a text that is no message."""
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_TEXT_BYTES:
+        raise UserError(
+            Code.TOO_LARGE,
+            f"The text has {size} bytes; a message has at most {MAX_TEXT_BYTES}.",
+            hint="Send it in parts.",
+        )
+
+
+def external_id(call: Call, named: str | None = None) -> str:
+    """The message's id for dedup, in a name space of the token's own.
+
+    Args:
+        call: The request; its header `Idempotency-Key` comes first.
+        named: What the body names it.
+
+    Raises:
+        UserError: `INVALID`.
+    """
+    given = call.request.headers.get("idempotency-key") or named
     if given is None:
         return new_id("ext")
     if len(given) > 200 or not given.isprintable():  # noqa: PLR2004 - as ExternalId says
@@ -97,7 +115,7 @@ def _external_id(call: Call, body: SendMessage) -> str:
     return f"{call.holder.name}/{given}"
 
 
-def _first(routed: list[Routed]) -> Routed | None:
+def first_of(routed: list[Routed]) -> Routed | None:
     """The answer that counts for a client: an agent that engaged, else whatever there is."""
     return next((one for one in routed if one.engaged), routed[0] if routed else None)
 
@@ -115,6 +133,7 @@ def _sent(chat: ChatId, routed: Routed | None, outcome: ChatEvent | None) -> Sen
         status=status,
         reason=routed.reason if routed else "not_wired",
         duplicate=routed.duplicate if routed else False,
+        event=routed.event if routed else 0,
         reply=outcome.text if outcome else None,
         code=outcome.code or None if outcome else None,
     )
@@ -131,17 +150,17 @@ async def _hear_and_wait(
             early = tasks.start(_next(events), name="watch")
             # One round of the loop: the subscription stands before the message is in.
             await asyncio.sleep(0)
-            routed = _first(await house.hear(event))
+            routed = first_of(await house.hear(event))
             if routed is None or not routed.engaged or routed.message is None:
                 return routed, None
             if routed.duplicate:
-                outcome = await _already(house, routed)
+                outcome = await outcome_of(house, routed)
             if outcome is None:
                 try:
                     async with asyncio.timeout(wait_s):
                         outcome = await _reply_to(routed.message, early, events)
                 except TimeoutError:
-                    outcome = await _already(house, routed)
+                    outcome = await outcome_of(house, routed)
             return routed, outcome
     finally:
         await close(events)
@@ -160,7 +179,8 @@ async def _reply_to(
     return None
 
 
-async def _already(house: House, routed: Routed) -> ChatEvent | None:
+async def outcome_of(house: House, routed: Routed) -> ChatEvent | None:
+    """What became of a message that was taken in before; None while nothing has."""
     if routed.session is None:
         return None
     for event in await house.transcript(routed.session, limit=_REPLAY):

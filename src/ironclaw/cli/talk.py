@@ -61,19 +61,23 @@ def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
         HostError: The stream ended before the reply.
     """
     message, session = sent["message"], sent["session"]
-    said = client.get("v1", "sessions", session, "transcript", query=f"limit={_TAIL}")["events"]
-    answered = {event["message"] for event in said if event["kind"] == "reply"}
-    for told in _notices(said, sent):
-        yield Spoken("notice", told["text"], sent["chat"], session, message, told["code"])
-    # The message's own event: everything after it is news, whenever it happened.
-    after = max(
-        (event["id"] for event in said if _is_own(event, sent)),
-        default=0,
-    )
+    # From a little before the message: what the host said since the last reply is news as well.
+    after = max(0, sent["event"] - _TAIL)
+    said: list[dict[str, Any]] = []
+    answered: set[str] = set()
     for event in client.stream(
         "v1", "chats", sent["chat"], "events", after=after, timeout_s=SILENCE_S
     ):
         data = event.data
+        if data["kind"] != "progress" and data["id"] <= sent["event"]:
+            said.append(data)
+            if data["id"] == sent["event"]:
+                answered = {one["message"] for one in said if one["kind"] == "reply"}
+                for told in _notices(said, sent):
+                    yield Spoken(
+                        "notice", told["text"], sent["chat"], session, message, told["code"]
+                    )
+            continue
         if data["kind"] == "error" and data.get("message") in answered - {message}:
             yield Spoken("notice", data["text"], sent["chat"], session, message, data["code"])
             continue

@@ -31,6 +31,8 @@ class Routed(NamedTuple):
     duplicate: bool
     reason: str
     """Why, in a closed set of words: `engaged`, `accumulated`, `not_engaged`, `no_access`, …"""
+    event: int = 0
+    """Id of the message's own event in its chat; 0 when it was not taken."""
 
 
 class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +61,8 @@ class ChatPlace(NamedTuple):
     """The one agent of an `api` chat; None for a chat of another channel: it can have several."""
     principal: PrincipalId | None
     """Whose own `api` chat it is."""
+    name: str = ""
+    """What they call it; empty for a chat of another channel."""
 
 
 class PrincipalView(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +130,16 @@ class House(Protocol):
         """
         ...
 
+    async def chat_named(
+        self, agent: AgentId, name: str, *, principal: PrincipalId
+    ) -> ChatId | None:
+        """The principal's own `api` chat of that name, if it was ever begun; makes none."""
+        ...
+
+    async def past_of(self, chat: ChatId, *, limit: int) -> list[ChatEvent]:
+        """The oldest kept events of a chat, at most `limit`, fewer when they are long."""
+        ...
+
     async def place_of(self, chat: ChatId) -> ChatPlace:
         """Whose chat it is. Raises UserError (`NOT_FOUND`)."""
         ...
@@ -133,7 +147,8 @@ class House(Protocol):
     def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
         """Events of a chat: those after `after` that are kept, then live ones without a gap.
 
-        `after` None starts with live ones only. Closing the iterator ends the subscription.
+        `after` None starts with live ones only: all that happen after this has returned. Closing
+        the iterator ends the subscription.
         """
         ...
 

@@ -160,7 +160,13 @@ class Router:
         )
         message = accepted.message
         return Routed(
-            wiring.agent, session, message.id, message.engage, not accepted.new, verdict.reason
+            agent=wiring.agent,
+            session=session,
+            message=message.id,
+            engaged=message.engage,
+            duplicate=not accepted.new,
+            reason=verdict.reason,
+            event=accepted.event,
         )
 
     async def tell(self, event: Event, agent: AgentId) -> Routed:

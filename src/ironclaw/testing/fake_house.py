@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -37,7 +37,7 @@ from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from typing import Literal
 
     from ironclaw.core.clock import Clock
@@ -54,6 +54,35 @@ class _Looks(MemoryLooks):
     def house(self) -> House:
         """The house now."""
         return super().house()._replace(models=("scripted",), tools=tuple(TOOLS))
+
+
+class _Watch:
+    """One subscription; it stands from the beginning, and its first step may fail."""
+
+    def __init__(
+        self,
+        check: Callable[[], None],
+        watchers: list[asyncio.Queue[ChatEvent]],
+        kept: list[ChatEvent],
+    ) -> None:
+        self._check = check
+        self._watchers = watchers
+        self._queue: asyncio.Queue[ChatEvent] = asyncio.Queue()
+        self._watchers.append(self._queue)
+        for event in kept:
+            self._queue.put_nowait(event)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ChatEvent:
+        self._check()
+        return await self._queue.get()
+
+    async def aclose(self) -> None:
+        """End it. Idempotent."""
+        if any(queue is self._queue for queue in self._watchers):
+            self._watchers.remove(self._queue)
 
 
 class FakeHouse:
@@ -140,7 +169,8 @@ class FakeHouse:
             )
             self.setting.sessions[session.id] = session
         message = MessageId(new_id("msg"))
-        routed = Routed(agent, session.id, message, engaged=True, duplicate=False, reason="engaged")
+        number = len(self._events.get(chat.id, ())) + 1
+        routed = Routed(agent, session.id, message, True, False, "engaged", event=number)
         self._seen[event.platform_id, event.external_id] = routed
         self._publish(chat.id, message, "message", event.sender, event.text)
         if not event.text.startswith("silent"):
@@ -201,26 +231,32 @@ class FakeHouse:
         for known in self.setting.chats.values():
             if known.id == chat:
                 agent, _, rest = known.platform_id.partition("/")
-                principal, slash, _ = rest.rpartition("/")
+                principal, slash, name = rest.rpartition("/")
                 if known.channel != "api" or not slash:
                     return ChatPlace(None, None)
-                return ChatPlace(AgentId(agent), PrincipalId(principal))
+                return ChatPlace(AgentId(agent), PrincipalId(principal), name)
         raise UserError(Code.NOT_FOUND, "There is no such chat.", hint="Send it a message.")
 
-    async def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
-        """Kept events, then live ones."""
+    async def chat_named(
+        self, agent: AgentId, name: str, *, principal: PrincipalId
+    ) -> ChatId | None:
+        """The principal's own chat of that name, if there is one."""
         self._check()
-        queue: asyncio.Queue[ChatEvent] = asyncio.Queue()
-        self._watchers.setdefault(chat, []).append(queue)
-        try:
-            if after is not None:
-                for event in list(self._events.get(chat, [])):
-                    if event.id > after:
-                        yield event
-            while True:
-                yield await queue.get()
-        finally:
-            self._watchers[chat].remove(queue)
+        chat = self.setting.chats.get(("api", f"{agent}/{principal}/{name}"))
+        return None if chat is None else chat.id
+
+    async def past_of(self, chat: ChatId, *, limit: int) -> list[ChatEvent]:
+        """The oldest kept events."""
+        self._check()
+        return self._events.get(chat, [])[:limit]
+
+    def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
+        """Kept events, then live ones."""
+        return _Watch(
+            self._check,
+            self._watchers.setdefault(chat, []),
+            [one for one in self._events.get(chat, []) if after is not None and one.id > after],
+        )
 
     async def transcript(self, session: SessionId, *, limit: int) -> list[ChatEvent]:
         """The newest kept events."""

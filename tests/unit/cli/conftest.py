@@ -47,7 +47,13 @@ def cli(
 
 
 @pytest.fixture
-def house(cli: Any) -> Iterator[FakeHouse]:
+def tokens() -> FakeTokens:
+    """The tokens of `house`."""
+    return FakeTokens(SystemClock())
+
+
+@pytest.fixture
+def house(cli: Any, tokens: FakeTokens) -> Iterator[FakeHouse]:
     """A server in a thread: the command line blocks, so the two cannot share a loop."""
     settings = load_settings()
     made: list[FakeHouse] = []
@@ -63,7 +69,6 @@ def house(cli: Any) -> Iterator[FakeHouse]:
             async def ensure_owner(principal: str) -> None:
                 fake.give(principal, Role.OWNER)
 
-            tokens = FakeTokens(SystemClock())
             await ensure_first_token(tokens, settings.token_file, ensure_owner=ensure_owner)
             app = create_app(fake, tokens, settings)
             running.append(asyncio.current_task())  # type: ignore[arg-type] - we are in a task
