@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 SENT_PER_MINUTE: Final = 30
 ASKED_PER_HOUR: Final = 60
+USED_PER_MINUTE: Final = 240
+"""Uses of all tools together: each looks into the store, which everybody shares."""
 REMEMBERED: Final = 2048
 """Uses whose answers are given again when they are put again."""
 _LOOKS: Final = frozenset({"my_rights"})
@@ -78,6 +80,7 @@ class HostToolService:
         standing = Standing(
             requests=parts.requests, tasks=parts.tasks, usages=parts.usages, clock=parts.clock
         )
+        self._pace = Pace(most=USED_PER_MINUTE, window_s=60, clock=parts.clock)
         self._agents = parts.agents
         self._tools: dict[str, Tool] = {
             "request_change": asking.request,
@@ -113,6 +116,7 @@ class HostToolService:
         key = (agent, session, use.turn, use.key, use.tool)
         if (known := self._answers.get(key)) is not None:
             return known
+        self._pace.take(agent)
         text = await tool(Call(now, session, use.turn, use.key, use.arguments))
         if use.tool not in _LOOKS:
             self._answers[key] = text

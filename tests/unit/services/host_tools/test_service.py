@@ -15,7 +15,7 @@ from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Agent
 from ironclaw.domain.tools import HOST_TOOLS
 from ironclaw.services.host_tools.pace import Pace
-from ironclaw.services.host_tools.service import HostToolService, Parts
+from ironclaw.services.host_tools.service import USED_PER_MINUTE, HostToolService, Parts
 from ironclaw.services.host_tools.tool import NotDoneError
 from ironclaw_contract.limits import MAX_USED_CHARS
 from ironclaw_contract.rpc import Use
@@ -62,6 +62,17 @@ async def test_an_archived_agent_does_nothing(desk: Desk, tool: str):
 async def test_what_is_no_host_tool_is_not_granted(desk: Desk, tool: str):
     await desk.become(tools=(tool,))
     assert (await desk.use(tool, {})).is_error
+
+
+async def test_a_flood_of_uses_is_slowed_down_whatever_is_used(desk: Desk):
+    for number in range(USED_PER_MINUTE):
+        tool = ("my_rights", "withdraw_change")[number % 2]
+        used = await desk.use(tool, ARGUMENTS[tool], key=f"k{number}")
+        assert "rate_limited" not in used.text
+    for tool, arguments in ARGUMENTS.items():
+        assert "rate_limited" in (await desk.use(tool, arguments, key="more")).text
+    desk.clock.advance(61)
+    assert not (await desk.use("my_rights", {}, key="later")).is_error
 
 
 class _Nothing:
