@@ -73,7 +73,7 @@ async def _check_own(call: Call, body: MintToken) -> None:
         raise PolicyError(
             Code.FORBIDDEN,
             "The new token would let through more than the one in use.",
-            hint=f"Leave scopes out: this one has {', '.join(sorted(call.holder.scopes))}.",
+            hint=f"Ask for no other scopes than its own: {', '.join(sorted(call.holder.scopes))}.",
         )
     end_ms = call.holder.expires_ms
     if end_ms is None:
