@@ -139,7 +139,13 @@ class HostLooks:
         return self._house._replace(now_ms=self._clock.now_ms())
 
     async def directory(self, path: str) -> HostDir | None:
-        """What is at a path of the host; None for one that cannot be a path."""
+        """What is at a path of the host; None for one that can be shared with nobody.
+
+        Elsewhere nothing is looked at: how long that takes would tell an agent what there is.
+        """
+        way = Path(path)
+        if ".." in way.parts or not any(map(way.is_relative_to, self._house.mount_roots)):
+            return None
         # It may lie on a disk that does not answer: not for the event loop.
         return await asyncio.to_thread(look_at, path)
 
