@@ -79,6 +79,8 @@ def opened(mount: SharedMount, *, own: Sequence[Path]) -> Iterator[int]:
         found = os.fstat(descriptor)
         if (found.st_dev, found.st_ino) != (mount.device, mount.inode):
             raise _refused(mount, "another directory is in its place")
+        if any(_is_same(found, each) for each in _with_parents(own)):
+            raise _refused(mount, "it belongs to the house itself, under another path")
         # A link anywhere on the way would show here.
         if os.readlink(f"/proc/self/fd/{descriptor}") != mount.path:  # noqa: PTH115 - as bytes of a path
             raise _refused(mount, "a link leads to it")
@@ -126,6 +128,19 @@ def set_points(shared: Path, names: Collection[str]) -> None:
 
 def _is_point(found: os.stat_result) -> bool:
     return stat.S_ISDIR(found.st_mode) and stat.S_IMODE(found.st_mode) == _POINT_MODE
+
+
+def _with_parents(own: Sequence[Path]) -> Iterator[Path]:
+    """What has something of the house in it, wherever it is bound to. The root is never shared."""
+    for each in own:
+        yield from (each, *each.parents[:-1])
+
+
+def _is_same(found: os.stat_result, path: Path) -> bool:
+    try:
+        return os.path.samestat(found, path.stat())
+    except OSError:
+        return False
 
 
 def _refused(mount: SharedMount, why: str) -> HostError:

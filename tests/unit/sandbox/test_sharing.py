@@ -52,6 +52,16 @@ def test_the_approved_directory_is_opened(docs: Path) -> None:
     opens(shared("docs", docs))
 
 
+def test_the_house_is_not_shown_under_another_path(docs: Path) -> None:
+    """As when it is bound to a second place; a link to it is as good for a test."""
+    (docs / "state").mkdir()
+    elsewhere = docs.parent / "elsewhere"
+    elsewhere.symlink_to(docs, target_is_directory=True)
+    refuses(shared("docs", docs), elsewhere)
+    refuses(shared("docs", docs), elsewhere / "state")
+    opens(shared("docs", docs), elsewhere.with_name("nothing"))
+
+
 def test_another_directory_at_its_path_is_not(docs: Path) -> None:
     mount = shared("docs", docs)
     docs.rename(docs.with_name("former"))
