@@ -93,12 +93,12 @@ class AddWiring(Spec, frozen=True, kw_only=True, tag="wiring.add"):
             )
 
     def before(self, live: Live) -> State:
-        return _state(self._known(live)) | {"unknown senders": _strangers(live).value}
+        return _state(self._known(live)) | _let_in(self._known(live), _strangers(live))
 
     def after(self, live: Live) -> State:
         strangers = _strangers(live) if self.strangers is None else self.strangers
         wiring = self._wiring(WiringId(""), ChatId(""))
-        return _state(wiring) | {"unknown senders": strangers.value}
+        return _state(wiring) | _let_in(wiring, strangers)
 
     def bearing(self, live: Live) -> Bearing:
         return Bearing.WIDENS
@@ -211,6 +211,15 @@ class RemoveWiring(Spec, frozen=True, kw_only=True, tag="wiring.remove"):
         if self._known(live) is None or live.chat is None:
             return {"channel": None, "chat": None}
         return {"channel": live.chat.channel, "chat": live.chat.platform_id}
+
+
+def _let_in(wiring: Wiring | None, strangers: UnknownSender) -> State:
+    """What happens to unknown senders; said also of a chat that let them in before."""
+    are_heard = None
+    if wiring is not None:
+        is_open = strangers is UnknownSender.PUBLIC and wiring.sender_scope is SenderScope.ALL
+        are_heard = "yes" if is_open else "no"
+    return {"unknown senders": strangers.value, "unknown senders reach the agent": are_heard}
 
 
 def _strangers(live: Live) -> UnknownSender:

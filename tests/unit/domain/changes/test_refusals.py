@@ -34,8 +34,10 @@ from ironclaw.domain.changes.tasks import MAX_TASKS, AddTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.changes.wiring import AddWiring, RemoveWiring
 from ironclaw.domain.model import (
+    Chat,
     Destination,
     Role,
+    SenderScope,
     SharedMount,
     Standing,
     UnknownSender,
@@ -397,6 +399,25 @@ def test_an_agent_whose_name_is_taken_does_not_come_back() -> None:
     world.change(name="old")
 
     assert refused(RestoreAgent(agent=OLD), world) == "conflict"
+
+
+@pytest.mark.parametrize(("scope", "heard"), [(SenderScope.ALL, "yes"), (SenderScope.KNOWN, "no")])
+def test_a_wiring_says_that_strangers_reach_the_agent_where_they_were_let_in_before(
+    scope: SenderScope, heard: str
+) -> None:
+    world = World()
+    place = ("web", "open")
+    world.chats[place] = Chat(
+        id=ChatId("cht_open"),
+        channel=place[0],
+        platform_id=place[1],
+        unknown_sender=UnknownSender.PUBLIC,
+    )
+    spec = AddWiring(agent=BOB, channel=place[0], platform_id=place[1], sender_scope=scope)
+    live = world.of(spec)
+    label = "unknown senders reach the agent"
+
+    assert (spec.before(live)[label], spec.after(live)[label]) == (None, heard)
 
 
 def test_an_agent_reaches_chats_that_people_have_with_it() -> None:
