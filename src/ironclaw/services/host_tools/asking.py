@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ironclaw.services.host_tools.pace import Pace
     from ironclaw.services.host_tools.tool import Call
 
+ONE_ASKED_CHARS: Final = 4096
+"""Characters of a request that counts as one; a longer one counts as several, for it is kept."""
 _Fields = dict[str, msgspec.Raw]
 KINDS: Final = tuple(sorted(tag for tag, spec in SPECS.items() if spec.by_agents))
 """Tags of what an agent may ask for."""
@@ -77,7 +79,7 @@ class Asking:
         """Ask for a change."""
         asked = read(call.arguments, Request)
         spec = _spec(call.agent, asked.change)
-        self._pace.take(call.agent.id)
+        self._pace.take(call.agent.id, cost=1 + len(call.arguments) // ONE_ASKED_CHARS)
         try:
             view = await self._gateway.submit(
                 spec, asker=call.asker, actor=None, reason=asked.reason, grant_s=asked.for_s

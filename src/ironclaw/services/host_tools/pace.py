@@ -27,16 +27,21 @@ class Pace:
         self._clock = clock
         self._times: dict[AgentId, collections.deque[float]] = {}
 
-    def take(self, agent: AgentId) -> None:
-        """Count once more. Raises NotDoneError, and counts nothing, when there is no room."""
+    def take(self, agent: AgentId, *, cost: int = 1) -> None:
+        """Count so many more, at most all there are in a window.
+
+        Raises:
+            NotDoneError: There is no room for them; nothing is counted.
+        """
+        cost = min(cost, self._most)
         now = self._clock.monotonic_s()
         times = self._times.setdefault(agent, collections.deque())
         while times and times[0] <= now - self._window_s:
             times.popleft()
-        if len(times) >= self._most:
-            wait_s = int(times[0] + self._window_s - now) + 1
+        if (over := len(times) + cost - self._most) > 0:
+            wait_s = int(times[over - 1] + self._window_s - now) + 1
             raise NotDoneError(
                 f"rate_limited: that was {self._most} times within {self._window_s:.0f} seconds. "
                 f"Try again in {wait_s} seconds, and do it less often"
             )
-        times.append(now)
+        times.extend([now] * cost)

@@ -225,3 +225,16 @@ async def test_one_that_is_not_its_own_is_not_there(desk: Desk):
 async def test_what_is_no_id_is_refused(desk: Desk, change: object):
     assert (await desk.use("withdraw_change", {"change": change})).is_error
     assert desk.gateway.withdrawn == []
+
+
+async def test_long_requests_count_as_several(desk: Desk):
+    """What is asked for is kept for good: nobody fills the disk with personas."""
+    taken = 0
+    while True:
+        change = {"kind": "persona", "persona": f"{taken} " + "x" * 60_000}
+        used = await desk.use("request_change", {"change": change, "reason": "r"}, key=f"k{taken}")
+        if used.is_error:
+            break
+        taken += 1
+    assert used.text.startswith("rate_limited:")
+    assert taken == len(desk.gateway.asked) == ASKED_PER_HOUR // 15

@@ -157,3 +157,18 @@ def test_a_pace_is_for_each_agent_by_itself_and_slides():
     pace.take(one)
     with pytest.raises(NotDoneError):
         pace.take(one)
+
+
+def test_what_costs_more_waits_for_as_much_room():
+    clock = ManualClock()
+    pace = Pace(most=5, window_s=10, clock=clock)
+    agent = AgentId("agt_a")
+    pace.take(agent, cost=3)
+    clock.advance(4)
+    with pytest.raises(NotDoneError, match="in 7 seconds"):
+        pace.take(agent, cost=4)
+    pace.take(agent, cost=2)
+    clock.advance(10)
+    pace.take(agent, cost=100)
+    with pytest.raises(NotDoneError, match="in 11 seconds"):
+        pace.take(agent)
