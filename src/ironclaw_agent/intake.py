@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
-from ironclaw_agent.context import Past, split_turns, system_text
+from ironclaw_agent.context import MEMORY_BYTES, Past, has_memory, split_turns, system_text
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
 from ironclaw_contract.limits import MAX_FRAME_BYTES
@@ -122,6 +122,7 @@ class Intake:
             len(tool.description.encode()) + len(tool.parameters.encode()) + _TOOL_SPARE
             for tool in self.tools
         )
+        fixed += MEMORY_BYTES if has_memory(setup) else 0
         self.room = max(0, min(setup.context_bytes, MAX_FRAME_BYTES - fixed - _FRAME_SPARE))
 
     def _remember(self, history: History) -> None:

@@ -55,7 +55,7 @@ class Link:
         self._model = Pipe(places.model)
         self._frames = FrameReader()
         self._segments: Segments | None = None
-        self._loop = Loop(toolbox.specs)
+        self._loop = Loop(toolbox.specs, recall=toolbox.recall)
         self._rescan_at = 0.0
         self._quiet_until = 0.0
         self._owes_ring = False
@@ -182,9 +182,11 @@ class Link:
             raise ContractError(WireCode.TOO_LARGE, "the key file is over its limit") from error
         if raw is None:
             return
+        claim = decode_claim(raw)
         self._segments = Segments(
-            decode_claim(raw), queue_in=self._places.queue_in, queue_out=self._places.queue_out
+            claim, queue_in=self._places.queue_in, queue_out=self._places.queue_out
         )
+        self._toolbox.belong(claim.session)
         self._bell.send(Bell.KEY_READ.value)
         self._rescan_at = time.monotonic() + RESCAN_S
         # The host is writing the first segment now: time to spare for the other connection.
@@ -220,7 +222,11 @@ class Link:
                     self._ring()
             elif isinstance(command, Run):
                 results = self._toolbox.run_all(
-                    command.calls, allowed=command.allowed, turn=command.turn, step=command.step
+                    command.calls,
+                    allowed=command.allowed,
+                    turn=command.turn,
+                    step=command.step,
+                    heard=command.heard,
                 )
                 todo += self._loop.returned(results)
             else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ironclaw_agent.context import total, window
+from ironclaw_agent.context import has_memory, recalled, total, window
 from ironclaw_agent.intake import Intake
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Returned
@@ -21,7 +21,7 @@ from ironclaw_contract.records import OutboundBody, Say, Step, TurnEnd
 from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ironclaw_agent.intake import Beginning
     from ironclaw_contract.entries import Entry
@@ -49,6 +49,8 @@ class Run(NamedTuple):
     turn: str
     step: int
     """Index of the record that their results will be part of."""
+    heard: tuple[Entry, ...]
+    """The turn so far, without the answer that they are part of."""
 
 
 Command = Publish | Generate | Run
@@ -57,9 +59,9 @@ Command = Publish | Generate | Run
 class _Turn:
     """The turn that runs."""
 
-    __slots__ = ("call", "draft", "entries", "id", "index", "room", "steps")
+    __slots__ = ("call", "draft", "entries", "id", "index", "memory", "room", "steps")
 
-    def __init__(self, beginning: Beginning, *, room: int) -> None:
+    def __init__(self, beginning: Beginning, *, room: int, memory: str) -> None:
         self.id = beginning.turn
         self.entries = beginning.entries
         """All of it so far, the messages that began it included."""
@@ -69,6 +71,8 @@ class _Turn:
         """Model calls made, former boxes' included."""
         self.room = room
         """Bytes of conversation in one call."""
+        self.memory = memory
+        """What the model is told of the agent's memory, as it was when the turn began."""
         self.call = 0
         """Number of the model call that is waited for; 0 for none."""
         self.draft: tuple[Entry, ...] = ()
@@ -80,10 +84,12 @@ class Loop:
 
     Args:
         specs: Every tool the program has, by name. Only those the setup names are offered or run.
+        recall: Tells of the agent's memory when a turn begins, if the agent may use it.
     """
 
-    def __init__(self, specs: Mapping[str, ToolSpec]) -> None:
+    def __init__(self, specs: Mapping[str, ToolSpec], *, recall: Callable[[], str] = str) -> None:
         self._intake = Intake(specs)
+        self._recall = recall
         self._turn: _Turn | None = None
         self._calls = 0
 
@@ -105,7 +111,8 @@ class Loop:
         """Nothing more is to be read now: go on, if there is something to go on with."""
         if self._turn is not None or (beginning := self._intake.begin()) is None:
             return []
-        turn = self._turn = _Turn(beginning, room=self._intake.room)
+        memory = recalled(self._recall()) if has_memory(self._intake.setup) else ""
+        turn = self._turn = _Turn(beginning, room=self._intake.room, memory=memory)
         if waiting := _unreturned(turn.entries):
             return [self._run(turn, waiting)]
         if turn.entries and isinstance(turn.entries[-1], Answered):
@@ -128,7 +135,7 @@ class Loop:
             Generate(
                 call=turn.call,
                 turn=turn.id,
-                system=self._intake.system,
+                system=self._intake.system + turn.memory,
                 entries=entries,
                 tools=self._intake.tools,
                 max_output_tokens=min(max(setup.max_output_tokens, 1), 1_000_000),
@@ -227,7 +234,13 @@ class Loop:
 
     def _run(self, turn: _Turn, calls: Sequence[Called]) -> Run:
         allowed = frozenset(self._intake.setup.tools)
-        return Run(calls=tuple(calls), allowed=allowed, turn=turn.id, step=turn.index)
+        return Run(
+            calls=tuple(calls),
+            allowed=allowed,
+            turn=turn.id,
+            step=turn.index,
+            heard=tuple(turn.entries),
+        )
 
 
 def _unreturned(entries: Sequence[Entry]) -> list[Called]:

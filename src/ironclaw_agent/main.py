@@ -40,7 +40,7 @@ def run(root: str = "") -> int:
     _keep_heap()
     where = places(root)
     try:
-        toolbox = Toolbox(where.workspace, HostTools(where.tools))
+        toolbox = Toolbox(where.workspace, HostTools(where.tools), memory=where.memory)
         link = Link(where, toolbox, facts.gather(where.queue_in))
     except OSError as error:
         facts.complain(f"a mount is not as it must be (errno {error.errno})")

@@ -15,6 +15,7 @@ class Places(NamedTuple):
     queue_in: str
     queue_out: str
     workspace: str
+    memory: str
 
 
 def places(root: str = "") -> Places:
@@ -27,4 +28,5 @@ def places(root: str = "") -> Places:
         queue_in=f"{root}/queue/in",
         queue_out=f"{root}/queue/out",
         workspace=f"{root}/workspace",
+        memory=f"{root}/memory",
     )

@@ -16,11 +16,20 @@ if TYPE_CHECKING:
 
 TOOLS: Final = {
     "clock": "Tell the time in UTC.",
+    "edit_file": "Put a new text in place of an old one that is in a file of the workspace exactly "
+    "once.",
     "list_files": "List one directory of the workspace.",
+    "memory_list": "List the topics of this agent's memory, with their sizes.",
+    "memory_read": "Read a topic of this agent's memory, up to 32 KiB at a time.",
+    "memory_search": "Search the notes of this agent's memory for words, the best ones first.",
+    "memory_write": "Note something in this agent's memory, for all of its conversations and for "
+    "good.",
     "my_rights": "Tell what this agent may do and use now, and which of its requests are open.",
     "read_file": "Read a text file of the workspace, up to 32 KiB at a time.",
     "request_change": "Ask the people of this agent for a change of what it is or may do.",
+    "search_files": "Search the files of the workspace for a text, line by line.",
     "send_message": "Send a message to one of the destinations of this agent.",
+    "todo": "Keep the list of what is to be done in long work, in /workspace/.todo.md.",
     "withdraw_change": "Take back a request of this agent that nobody has decided on.",
     "write_file": "Write a text file of the workspace: replace it, or append to it.",
 }

@@ -1,4 +1,4 @@
-"""The table of tools: name, what the model is told, strict arguments, what is done.
+"""The table of tools: name, what the model is told, what is done.
 
 `Toolbox.run_all` is the only way to run one. Whatever a model wrote ends as a result for it: a tool
 that is unknown, not granted, or called with anything but its arguments is answered, never raised.
@@ -9,27 +9,19 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
 from ironclaw_agent.tools.beneath import Beneath
-from ironclaw_agent.tools.clock import Clock, clock
 from ironclaw_agent.tools.errors import ToolError
-from ironclaw_agent.tools.files import (
-    ListFiles,
-    ReadFile,
-    WriteFile,
-    list_files,
-    read_file,
-    write_file,
-)
-from ironclaw_agent.tools.host import SPECS, HostTools
+from ironclaw_agent.tools.host import SPECS as HOST_SPECS
+from ironclaw_agent.tools.specs import SPECS
 from ironclaw_contract.entries import Returned
-from ironclaw_contract.rpc import ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from ironclaw_contract.entries import Called
+    from ironclaw_agent.tools.host import HostTools
+    from ironclaw_agent.tools.inside import Inside
+    from ironclaw_contract.entries import Called, Entry
+    from ironclaw_contract.rpc import ToolSpec
 
 MAX_CALLS: Final = 16
 """Calls of one answer that are run; the rest is told to come again."""
@@ -65,52 +57,40 @@ class Toolbox:
     Args:
         workspace: Directory of the session's files.
         host: What the host carries out.
+        memory: Directory of the agent's notes.
     """
 
-    def __init__(self, workspace: str, host: HostTools) -> None:
+    def __init__(self, workspace: str, host: HostTools, *, memory: str) -> None:
         self._host = host
-        files = Beneath(workspace, "/workspace")
-        to_read = msgspec.json.Decoder(ReadFile)
-        to_write = msgspec.json.Decoder(WriteFile)
-        to_list = msgspec.json.Decoder(ListFiles)
-        to_clock = msgspec.json.Decoder(Clock)
+        self._files = Beneath(workspace, "/workspace")
+        self._memory = memory
+        self._inside: Inside | None = None
+        self._session = ""
+        self._turn = ""
+        self._heard: Sequence[Entry] = ()
         tools = (
-            _Tool(
-                ToolSpec(
-                    name="read_file",
-                    description="Read a text file of the workspace, up to 32 KiB at a time.",
-                    parameters=_READ,
-                ),
-                lambda text: read_file(to_read.decode(text), files),
-            ),
-            _Tool(
-                ToolSpec(
-                    name="write_file",
-                    description="Write a text file of the workspace: replace it, or append to it. "
-                    "Directories on the way are made.",
-                    parameters=_WRITE,
-                ),
-                lambda text: write_file(to_write.decode(text), files),
-            ),
-            _Tool(
-                ToolSpec(
-                    name="list_files",
-                    description="List one directory of the workspace.",
-                    parameters=_LIST,
-                ),
-                lambda text: list_files(to_list.decode(text), files),
-            ),
-            _Tool(
-                ToolSpec(name="clock", description="Tell the time in UTC.", parameters=_CLOCK),
-                lambda text: clock(to_clock.decode(text)),
-            ),
-            *(_Tool(spec, self._by_host(spec.name)) for spec in SPECS),
+            *(_Tool(spec, self._by_us(spec.name)) for spec in SPECS),
+            *(_Tool(spec, self._by_host(spec.name)) for spec in HOST_SPECS),
         )
         self._tools = {tool.spec.name: tool for tool in tools}
-        self.specs = {name: tool.spec for name, tool in self._tools.items()}
+        self.specs: Mapping[str, ToolSpec] = {name: tool.spec for name, tool in self._tools.items()}
+
+    def belong(self, session: str) -> None:
+        """From now on this is the box of that session: what is noted says so."""
+        self._session = session
+
+    def recall(self) -> str:
+        """The topics of the agent's memory in a few lines; empty when there are none."""
+        return self._hands().recall()
 
     def run_all(
-        self, calls: Sequence[Called], *, allowed: frozenset[str], turn: str, step: int
+        self,
+        calls: Sequence[Called],
+        *,
+        allowed: frozenset[str],
+        turn: str,
+        step: int,
+        heard: Sequence[Entry],
     ) -> list[Returned]:
         """Run the calls of one answer, in order; one result each.
 
@@ -119,8 +99,10 @@ class Toolbox:
             allowed: Names of the tools that the agent may use now.
             turn: The turn that runs.
             step: Index of the record that the results will be part of.
+            heard: The turn so far, without that answer.
         """
         self._host.begin(turn, step)
+        self._turn, self._heard = turn, heard
         left = MAX_RESULTS_CHARS
         results = []
         for number, call in enumerate(calls):
@@ -132,6 +114,19 @@ class Toolbox:
             left = max(left - len(text), 1024)
             results.append(Returned(call=call.call, text=text, is_error=is_error))
         return results
+
+    def _hands(self) -> Inside:
+        if self._inside is None:
+            # Who calls no tool does not pay for their modules, and no start does.
+            from ironclaw_agent.tools.inside import Inside  # noqa: PLC0415
+
+            self._inside = Inside(self._files, self._memory)
+        return self._inside
+
+    def _by_us(self, name: str) -> Callable[[str], str]:
+        return lambda text: self._hands().run(
+            name, text, session=self._session, turn=self._turn, heard=self._heard
+        )
 
     def _by_host(self, name: str) -> Callable[[str], str]:
         return lambda text: self._host.use(name, text)
@@ -160,24 +155,3 @@ def _safe(error: Exception) -> str:
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[:limit] + "\n[cut here: the result is too long]"
-
-
-_READ: Final = (
-    '{"type":"object","properties":{'
-    '"path":{"type":"string","description":"Path of the file, from /workspace."},'
-    '"offset":{"type":"integer","minimum":0,"description":"Byte to begin at; 0 if left out."}},'
-    '"required":["path"],"additionalProperties":false}'
-)
-_WRITE: Final = (
-    '{"type":"object","properties":{'
-    '"path":{"type":"string","description":"Path of the file, from /workspace."},'
-    '"text":{"type":"string","description":"What to write."},'
-    '"append":{"type":"boolean","description":"Add to the end instead of replacing."}},'
-    '"required":["path","text"],"additionalProperties":false}'
-)
-_LIST: Final = (
-    '{"type":"object","properties":{'
-    '"path":{"type":"string","description":"Directory, from /workspace; the top if left out."}},'
-    '"additionalProperties":false}'
-)
-_CLOCK: Final = '{"type":"object","properties":{},"additionalProperties":false}'

@@ -132,7 +132,9 @@ def test_history_may_be_cut_in_the_middle_of_a_turn():
 def test_a_tool_call_becomes_a_step_and_the_model_sees_its_result():
     agent, (ask,) = loop(message(1))
     (run,) = agent.told(generated(ask, Answered(text="let me see"), called()))
-    assert run == Run(calls=(called(),), allowed=frozenset({"clock"}), turn="msg_1", step=0)
+    assert run == Run(
+        calls=(called(),), allowed=frozenset({"clock"}), turn="msg_1", step=0, heard=(said(1),)
+    )
     published, ask = agent.returned([returned()])
     entries = (Answered(text="let me see"), called(), returned())
     assert published == Publish(Step(turn="msg_1", index=0, entries=entries))

@@ -13,13 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ironclaw_agent.tools.clock import Clock
+from ironclaw_agent.tools.edit import EditFile
 from ironclaw_agent.tools.files import ListFiles, ReadFile, WriteFile
 from ironclaw_agent.tools.host import HostTools
+from ironclaw_agent.tools.memory import MemoryList, MemoryRead, MemorySearch, MemoryWrite
+from ironclaw_agent.tools.search import SearchFiles
+from ironclaw_agent.tools.specs import SPECS
 from ironclaw_agent.tools.table import MAX_CALLS, MAX_RESULT_CHARS, Toolbox
+from ironclaw_agent.tools.todo import Todo
 from ironclaw_contract.entries import Called
 
-ALL = frozenset({"read_file", "write_file", "list_files", "clock"})
-PLACE: dict[str, Any] = {"turn": "msg_1", "step": 0}
+ALL = frozenset(spec.name for spec in SPECS)
+PLACE: dict[str, Any] = {"turn": "msg_1", "step": 0, "heard": ()}
 
 
 @pytest.fixture
@@ -34,7 +39,7 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture
 def box(workspace: Path) -> Iterator[Toolbox]:
     before = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    yield Toolbox(str(workspace), HostTools(str(workspace / "none.sock")))
+    yield Toolbox(str(workspace), HostTools(str(workspace / "none.sock")), memory="")
     assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
 
 
@@ -90,7 +95,9 @@ def test_the_clock_tells_the_time(box: Toolbox):
 
 
 @pytest.mark.hostile
-@pytest.mark.parametrize("name", ["read_file", "write_file", "list_files"])
+@pytest.mark.parametrize(
+    "name", ["read_file", "write_file", "list_files", "edit_file", "search_files"]
+)
 @pytest.mark.parametrize(
     "path",
     [
@@ -107,7 +114,12 @@ def test_no_path_leads_out_through_dots_links_or_odd_names(
     (workspace / "loop").symlink_to("loop")
     (workspace / "file").write_text("plain")
     os.mkfifo(workspace / "fifo")
-    arguments = {"path": path, **({"text": "changed"} if name == "write_file" else {})}
+    more = {
+        "write_file": {"text": "changed"},
+        "edit_file": {"old": "secret", "new": "changed"},
+        "search_files": {"text": "e"},
+    }
+    arguments = {"path": path, **more.get(name, {})}
     text, is_error = call(box, name, **arguments)
     assert is_error
     assert "secret" not in text.replace(path, "")
@@ -148,7 +160,8 @@ def test_arguments_that_do_not_fit_are_answered_and_not_raised(box: Toolbox, arg
 def test_no_arguments_whatever_break_a_tool(
     tmp_path_factory: pytest.TempPathFactory, arguments: str
 ):
-    box = Toolbox(str(tmp_path_factory.getbasetemp()), HostTools("none.sock"))
+    place = str(tmp_path_factory.getbasetemp())
+    box = Toolbox(place, HostTools("none.sock"), memory=place)
     for name in ALL:
         raw(box, name, arguments)
 
@@ -190,6 +203,13 @@ def test_results_together_stay_under_their_limit(box: Toolbox, workspace: Path):
         ("write_file", WriteFile),
         ("list_files", ListFiles),
         ("clock", Clock),
+        ("edit_file", EditFile),
+        ("search_files", SearchFiles),
+        ("todo", Todo),
+        ("memory_list", MemoryList),
+        ("memory_read", MemoryRead),
+        ("memory_search", MemorySearch),
+        ("memory_write", MemoryWrite),
     ],
 )
 def test_the_model_is_told_exactly_the_arguments_that_are_accepted(
@@ -198,7 +218,9 @@ def test_the_model_is_told_exactly_the_arguments_that_are_accepted(
     told = msgspec.json.decode(box.specs[name].parameters)
     (real,) = msgspec.json.schema_components([arguments])[1].values()
     assert told["properties"].keys() == real["properties"].keys()
+    bounds = ("type", "minLength", "maxLength", "maxItems", "items")
     for field, schema in told["properties"].items():
-        assert schema["type"] == real["properties"][field]["type"]
+        asked = real["properties"][field]
+        assert {key: schema.get(key) for key in bounds} == {key: asked.get(key) for key in bounds}
     assert told.get("required", []) == real["required"]
     assert told["additionalProperties"] is real["additionalProperties"] is False
