@@ -27,6 +27,9 @@ For = Annotated[
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Approve it too, without asking, where you may.")
 ]
+Sure = Annotated[
+    bool, typer.Option("--yes", "-y", help="Decide without being asked; the card is shown.")
+]
 Because = Annotated[str, typer.Option("--because", help="Why, for whoever asked.")]
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}

@@ -7,20 +7,20 @@ import sys
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import agreed, decide, show_card, tell
 from ironclaw.cli.nouns.daemon import daemon
-from ironclaw.cli.options import Because, ChangeArgument, Json, Yes
+from ironclaw.cli.options import Because, ChangeArgument, Json, Sure
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 
 
 def approve(
-    change: ChangeArgument, *, yes: Yes = False, because: Because = "", as_json: Json = False
+    change: ChangeArgument, *, yes: Sure = False, because: Because = "", as_json: Json = False
 ) -> None:
     """Look at a change and say yes to it. What was shown is what is approved, or nothing is."""
     _decide(change, approve=True, yes=yes, because=because, as_json=as_json)
 
 
 def reject(
-    change: ChangeArgument, *, yes: Yes = False, because: Because = "", as_json: Json = False
+    change: ChangeArgument, *, yes: Sure = False, because: Because = "", as_json: Json = False
 ) -> None:
     """Look at a change and say no to it. The same request is refused by itself from then on."""
     _decide(change, approve=False, yes=yes, because=because, as_json=as_json)
