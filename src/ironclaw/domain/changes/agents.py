@@ -188,10 +188,10 @@ class RestoreAgent(Spec, frozen=True, kw_only=True, tag="agent.restore"):
         _check_room(live)
 
     def before(self, live: Live) -> State:
-        return _ended(live, is_ended=None if live.agent is None else live.agent.archived)
+        return _back(live, is_there=live.agent is not None and not live.agent.archived)
 
     def after(self, live: Live) -> State:
-        return _ended(live, is_ended=False)
+        return _back(live, is_there=True)
 
     def bearing(self, live: Live) -> Bearing:
         return Bearing.WIDENS
@@ -237,3 +237,23 @@ def _ended(live: Live, *, is_ended: bool | None) -> State:
     name = None if live.agent is None else live.agent.name
     words = {None: None, True: "has ended", False: "is there"}
     return {"agent": name, "it": words[is_ended]}
+
+
+def _back(live: Live, *, is_there: bool) -> State:
+    """The same of one that may come back, with all that it then has again."""
+    agent = live.agent
+    is_ended = None if agent is None else not is_there
+    state = _ended(live, is_ended=is_ended) | dict.fromkeys(_HAS)
+    if agent is None or not is_there:
+        return state
+    values = (
+        agent.persona,
+        agent.model,
+        sorted(agent.tools),
+        [f"{one.name}: {one.channel}, {one.platform_id}" for one in agent.destinations],
+        [f"{one.name}: {one.path}" for one in agent.mounts],
+    )
+    return state | dict(zip(_HAS, values, strict=True))
+
+
+_HAS: Final = ("persona", "model", "tools", "may send to", "sees directories")

@@ -432,6 +432,21 @@ def test_an_agent_reaches_chats_that_people_have_with_it() -> None:
         spec.check(world.of(spec))
 
 
+def test_who_brings_an_agent_back_sees_all_that_it_has_again() -> None:
+    world = World()
+    spec = RestoreAgent(agent=BOB)
+    for archived in (True, False):
+        world.change(archived=archived)
+        before, after = spec.before(world.of(spec)), spec.after(world.of(spec))
+        assert before.keys() == after.keys()
+        assert (before == after) is not archived
+        assert after["persona"] == "You help."
+        assert after["tools"] == ["clock", "read_file"]
+        assert after["may send to"] == ["team: telegram, 9"]
+        assert after["sees directories"] == ["notes: /srv/given/notes"]
+        assert (before["persona"] is None) is archived
+
+
 # --- policies -------------------------------------------------------------------------------------
 
 TOO_MUCH = (
