@@ -65,11 +65,19 @@ async def send_message(call: Call) -> Response:
     )
     if wait_s:
         routed, outcome = await _hear_and_wait(house, chat.id, event, wait_s)
+        if outcome is not None and not await _may_still_hear(call, chat.id):
+            outcome = None
     else:
         routed, outcome = first_of(await house.hear(event)), None
     call.parts.metrics.message(routed.reason if routed else "not_wired")
     sent = _sent(chat.id, routed, outcome)
     return encode(sent, status=200 if sent.status in {"answered", "failed"} else 202)
+
+
+async def _may_still_hear(call: Call, chat: ChatId) -> bool:
+    """Whether the caller may be told after the wait too, as one who follows a chat."""
+    house = call.parts.house
+    return call.is_valid() and await may_follow(house, call.actor, await house.place_of(chat))
 
 
 def check_name(name: str) -> None:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ironclaw.core.codes import Code
+from ironclaw.core.ids import PrincipalId
+from ironclaw.domain.model import Role, Standing
 from ironclaw.domain.tokens import Scope
+
+if TYPE_CHECKING:
+    from ironclaw.domain.model import Event
 
 URL = "/v1/agents/demo/chats/main/messages"
 
@@ -37,6 +42,31 @@ async def test_a_failed_turn_says_so_in_the_hosts_words(edge: Any):
     assert answer.json()["status"] == "failed"
     assert answer.json()["reply"] == "The model refused."
     assert answer.json()["code"] == Code.MODEL_FAILED
+
+
+@pytest.mark.parametrize("taken", ["token", "role"])
+async def test_a_reply_is_not_for_who_may_not_hear_it_any_more(
+    edge: Any, monkeypatch: pytest.MonkeyPatch, taken: str
+):
+    """It comes as late as the client wants to wait: minutes after a token was revoked."""
+    hear = edge.house.hear
+
+    async def heard(event: Event, **more: Any) -> Any:
+        (routed,) = await hear(event, **more)
+        if taken == "token":
+            await edge.tokens.revoke("t-chat")
+        else:
+            held = Standing(principal=PrincipalId("api:t-chat"), role=Role.OWNER)
+            edge.house.setting.standings.remove(held)
+        chat = (await edge.house.sessions(agent=None))[0].session.chat
+        edge.house.say(chat, routed.message, "reply", "for nobody else")
+        return [routed]
+
+    monkeypatch.setattr(edge.house, "hear", heard)
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(f"{URL}?wait=5", json={"text": "silent"})
+
+    assert (answer.status_code, answer.json()["reply"]) == (202, None)
 
 
 async def test_waiting_ends_with_the_ids_when_no_reply_comes(edge: Any):
