@@ -17,6 +17,8 @@ from ironclaw.domain.changes.checking import check_word, existing, living, nothi
 from ironclaw.domain.model import Role, SharedMount
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ironclaw.core.ids import ChangeId
     from ironclaw.domain.changes.base import HostDir, House, Live, Op, State
 
@@ -69,6 +71,12 @@ class AddMount(Spec, frozen=True, kw_only=True, tag="mount.add"):
                 hint="Take one away first.",
             )
         _check_directory(self.path, live.directory)
+        if (same := _same(agent.mounts, live.directory)) is not None:
+            raise UserError(
+                Code.CONFLICT,
+                f"The agent sees that directory already, as {same.name}.",
+                hint="One name is enough: take that one away first to give it another.",
+            )
 
     def before(self, live: Live) -> State:
         return _state(_named(live, self.name)) | _identity(live.directory)
@@ -182,6 +190,14 @@ def _check_place(path: PurePosixPath, house: House) -> None:
                 "That directory is the house's own, or has one of those in it.",
                 hint="Share another one.",
             )
+
+
+def _same(mounts: Sequence[SharedMount], there: HostDir | None) -> SharedMount | None:
+    """The mount that shows the same directory: a box can have each only once."""
+    if there is None:
+        return None
+    identity = (there.device, there.inode)
+    return next((one for one in mounts if (one.device, one.inode) == identity), None)
 
 
 def _check_directory(path: str, found: HostDir | None) -> None:

@@ -73,6 +73,17 @@ REFUSED: tuple[tuple[str, Spec], ...] = (
     ("too_large", SetPersona(agent=BOB, persona="\u20ac" * 30_000)),
     ("invalid", SetModel(agent=BOB, model="scripted/\u202eother")),
     ("invalid", SetModel(agent=BOB, model="nobody/other")),
+    ("invalid", SetModel(agent=BOB, model="scripted/a", fallbacks=("nobody/other",))),
+    ("invalid", SetModel(agent=BOB, model="scripted/a", fallbacks=("scripted/a",))),
+    (
+        "invalid",
+        SetModel(
+            agent=BOB,
+            model="scripted/a",
+            max_output_tokens=5,
+            default=("max_output_tokens",),
+        ),
+    ),
     ("invalid", AddDestination(agent=BOB, name="mum", channel="a\nb", platform_id="1")),
     # Tools.
     ("invalid", SetTools(agent=BOB, add=("shell",))),
@@ -236,6 +247,14 @@ def test_a_mount_is_kept_with_the_directory_that_it_was() -> None:
     fresh = World()
     fresh.disk[PAPERS] = HostDir(PAPERS, is_dir=True, device=8, inode=78, is_readable=True)
     assert spec.before(fresh.of(spec)) != seen
+
+
+def test_a_directory_has_one_name_with_an_agent() -> None:
+    """A box has each directory once: a second name would keep every box from starting."""
+    world = World()
+    world.apply(AddMount(agent=BOB, name="papers", path=PAPERS))
+
+    assert refused(AddMount(agent=BOB, name="again", path=PAPERS), world) == "conflict"
 
 
 def test_a_mount_is_taken_back_when_its_directory_is_gone() -> None:
