@@ -12,7 +12,7 @@ from ironclaw.domain.model import Role, Task
 from ironclaw.domain.policy import DEFAULT, Policy
 from ironclaw.store.agent_rows import AGENT, as_agent
 from ironclaw.store.faults import edited
-from ironclaw.store.person_links import person_of
+from ironclaw.store.person_links import joined_to, person_of
 from ironclaw.store.session_rows import SESSION, as_session
 from ironclaw.store.standing_rows import standings_of
 from ironclaw.store.wiring_rows import CHAT, WIRING, as_chat, as_wiring
@@ -54,6 +54,7 @@ def load(
         owners=owners,
         owner_persons=tuple(sorted({person_of(db, one) for one in owners})),
         person=None if needs.principal is None else person_of(db, needs.principal),
+        joined=() if needs.principal is None else joined_to(db, needs.principal),
         other_person=None if needs.other is None else person_of(db, needs.other),
         session=None if needs.session is None else _session(db, needs.session),
         task=task,

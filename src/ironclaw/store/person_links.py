@@ -20,6 +20,14 @@ def person_of(db: apsw.Connection, principal: PrincipalId) -> PrincipalId:
     return principal if row is None else PrincipalId(row[0])
 
 
+def joined_to(db: apsw.Connection, principal: PrincipalId) -> tuple[PrincipalId, ...]:
+    """Those for whose person it stands, without itself."""
+    rows = db.execute(
+        "SELECT principal FROM person WHERE person = ? ORDER BY principal", (principal,)
+    )
+    return tuple(PrincipalId(one) for (one,) in rows)
+
+
 def join(db: apsw.Connection, principal: PrincipalId, other: PrincipalId) -> bool:
     """Make everybody who is one with `principal` one with `other`; whether that was news."""
     mine, person = person_of(db, principal), person_of(db, other)

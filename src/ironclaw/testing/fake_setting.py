@@ -72,6 +72,11 @@ class Setting:
             owners=owners,
             owner_persons=tuple(dict.fromkeys(map(self.person, owners))),
             person=None if needs.principal is None else self.person(needs.principal),
+            joined=tuple(
+                one
+                for one, person in self.persons.items()
+                if person == needs.principal and one != person
+            ),
             other_person=None if needs.other is None else self.person(needs.other),
             session=None if needs.session is None else self.sessions.get(needs.session),
             task=next((one for one in tasks if needs.task == (one.agent, one.name)), None),

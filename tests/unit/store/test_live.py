@@ -93,7 +93,8 @@ async def test_what_a_principal_holds_and_who_they_are(core: CoreStore):
     found = await load(core, principal=mail, other=BOB)
 
     assert found.standings == (Standing(principal=mail, role=Role.VIEWER),)
-    assert (found.person, found.other_person) == (ANN, BOB)
+    assert (found.person, found.other_person, found.joined) == (ANN, BOB, ())
+    assert (await load(core, principal=ANN)).joined == (mail,)
 
 
 async def test_two_principals_of_one_owner_are_one_owner(core: CoreStore):

@@ -249,7 +249,15 @@ class LinkPerson(Spec, frozen=True, kw_only=True, tag="person.link"):
             raise UserError(
                 Code.CONFLICT,
                 "That principal is linked to somebody else.",
-                hint="Ask for that link to be taken away first, or link it the other way round.",
+                hint="Ask for that link to be taken away first.",
+            )
+        if live.joined or live.other_person != self.same_as:
+            # Parted again, or at the end of its time, one of them would be left with somebody else:
+            # what is one person would be two.
+            raise UserError(
+                Code.CONFLICT,
+                "Others are linked to that principal, or the other one is linked itself.",
+                hint="Link each to the one that stands for the person: `ironclaw principal list`.",
             )
         are_owners = {live.person, live.other_person} <= set(live.owner_persons)
         if are_owners and len(live.owner_persons) <= rulers_needed(live.policy):

@@ -20,7 +20,13 @@ from tests.unit.domain.changes.world import (
 
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.ids import AgentId, ChatId, PrincipalId, WiringId
-from ironclaw.domain.changes.access import GiveRole, LinkPerson, SetStrangers, TakeRole
+from ironclaw.domain.changes.access import (
+    GiveRole,
+    LinkPerson,
+    SetStrangers,
+    TakeRole,
+    UnlinkPerson,
+)
 from ironclaw.domain.changes.agents import CreateAgent, RestoreAgent
 from ironclaw.domain.changes.base import Bearing, HostDir, Spec, Topic
 from ironclaw.domain.changes.destinations import MAX_DESTINATIONS, AddDestination
@@ -379,12 +385,16 @@ def test_a_linked_principal_is_not_linked_again() -> None:
     assert refused(LinkPerson(principal=CAL, same_as=ANN), world) == "conflict"
 
 
-def test_who_is_linked_to_a_linked_one_is_the_same_person() -> None:
+def test_links_name_the_one_who_stands_for_the_person() -> None:
+    """Taken back, another link would leave one of them behind: one person would become two."""
     world = linked()
-    spec = LinkPerson(principal=DESK, same_as=CAL)
-    world.apply(spec)
+    assert refused(LinkPerson(principal=ANN, same_as=DESK), world) == "conflict"
+    assert refused(LinkPerson(principal=DESK, same_as=CAL), world) == "conflict"
 
-    assert world.person(DESK) == ANN
+    world.apply(LinkPerson(principal=DESK, same_as=ANN))
+    assert world.person(DESK) == world.person(CAL) == ANN
+    world.apply(UnlinkPerson(principal=DESK))
+    assert (world.person(DESK), world.person(CAL)) == (DESK, ANN)
 
 
 @pytest.mark.parametrize(

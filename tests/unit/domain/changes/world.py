@@ -137,6 +137,11 @@ class World:
             owners=tuple(owners),
             owner_persons=tuple(sorted({self.person(one) for one in owners})),
             person=self.person(needs.principal) if needs.principal else None,
+            joined=tuple(
+                one
+                for one, person in self.persons.items()
+                if person == needs.principal and one != person
+            ),
             other_person=self.person(needs.other) if needs.other else None,
             session=self.sessions.get(needs.session) if needs.session else None,
             task=next(
