@@ -59,7 +59,8 @@ class Loaded(NamedTuple):
     inverse_live: Live | None = None
     """And the live state that the inverse asked for."""
     later: Row | None = None
-    """For a grant that is to end: a later change that altered the same state."""
+    """For a grant that is to end: a later change that altered the same state, and was not taken
+    back since."""
 
 
 class GrantEnd(NamedTuple):

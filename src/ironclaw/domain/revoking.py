@@ -94,9 +94,11 @@ def ended(loaded: Loaded) -> Write:
 
 
 def _way_back(loaded: Loaded) -> Spec | None:
-    if loaded.inverse is None:
+    spec = row_of(loaded).change.spec
+    if loaded.inverse is None or (spec.is_whole and loaded.later is not None):
+        # What is there now is another change's word, though it may say the same.
         return None
-    return row_of(loaded).change.spec.way_back(loaded.live, loaded.inverse)
+    return spec.way_back(loaded.live, loaded.inverse)
 
 
 def is_free(way: Spec, live: Live) -> bool:

@@ -45,7 +45,8 @@ _DENIAL: Final = (
 )
 _LATER: Final = (
     "SELECT n, altered FROM change WHERE topic = ? AND agent IS ? AND applied > ?"
-    " ORDER BY applied DESC"
+    " AND NOT EXISTS (SELECT 1 FROM grant_ WHERE grant_.change = change.id"
+    " AND ended_why IN ('revoked', 'expired')) ORDER BY applied DESC"
 )
 _State = dict[str, str | int | list[str] | None]
 
@@ -198,7 +199,7 @@ def find_denial(db: apsw.Connection, spec: Spec, *, since_ms: int) -> Row | None
 
 
 def find_later(db: apsw.Connection, number: int) -> Row | None:
-    """The newest change that was applied after this one and altered any of the same state."""
+    """The newest change applied after this one that altered any of the same, and still does."""
     ((topic, agent, applied, altered),) = list(
         db.execute("SELECT topic, agent, applied, altered FROM change WHERE n = ?", (number,))
     )

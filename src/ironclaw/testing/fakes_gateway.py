@@ -283,7 +283,9 @@ class MemoryChanges:
     def _later(self, row: Row) -> Row | None:
         after = False
         for one in self._rows.values():
-            is_over = one.status in {Status.APPLIED, Status.DONE}
+            is_over = one.status in {Status.APPLIED, Status.DONE} and (
+                one.grant is None or one.grant.ended_why not in {"revoked", "expired"}
+            )
             same = (one.change.spec.topic, one.change.spec.agent_id) == (
                 row.change.spec.topic,
                 row.change.spec.agent_id,

@@ -202,3 +202,29 @@ def test_an_agent_made_for_a_time_ends_whatever_became_of_it() -> None:
 
     assert gateway.world.agents[eve].archived
     assert msgspec.structs.asdict(gateway.world.agents[eve])["persona"] == "You dance."
+
+
+def test_what_a_later_change_says_again_is_not_set_back_by_an_earlier_one() -> None:
+    gateway = given(SONG, grant_s=60)
+    gateway.later(60)
+    told = gateway.told()._replace(later=row_of(SONG, "chg_later", Status.DONE))
+    write = gateway.keep(ended(told))
+
+    assert (write.ops, gateway.grant.ended_why) == ((), "replaced")
+    assert gateway.world.agents[BOB].persona == "You sing."
+
+
+def test_a_policy_does_not_come_back_that_nobody_could_change() -> None:
+    world = World()
+    world.policy = Policy(solo=True, approvers=(ApproverRule(topic=Topic.POLICY, people=2),))
+    gateway = Gateway(world)
+    gateway.ask(SetPolicy(policy=Policy(solo=True)), grant_s=60)
+    gateway.decide(OWNER_TOO)
+    gateway.decide(DESK)
+    gateway.apply()
+    world.apply(TakeRole(principal=OWNER_TOO, role=Role.OWNER))
+    gateway.later(60)
+    write = gateway.keep(ended(gateway.told()))
+
+    assert (write.ops, gateway.grant.ended_why) == ((), "replaced")
+    assert world.policy == Policy(solo=True)

@@ -624,6 +624,12 @@ async def test_a_grant_knows_the_later_change_that_altered_the_same(desk: Desk, 
     assert found.change == late
     assert await later_of(desk, late) is None
 
+    end = GrantEnd(grant(late).id, "revoked", BOB)
+    await desk.registry.end_grant(
+        end.grant, lambda _: Write(end=end), actor=BOB, house=HOUSE, directory=None
+    )
+    assert await later_of(desk, early) is None
+
 
 async def test_a_later_change_of_something_else_does_not_count(
     core: CoreStore, desk: Desk, agent: Agent

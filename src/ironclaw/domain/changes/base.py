@@ -287,6 +287,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Whether no rule of the policy may allow it without a person, whatever its bearing."""
     has_way_back: ClassVar[bool] = True
     """Whether `inverse` knows one: False for what can never be undone."""
+    is_whole: ClassVar[bool] = False
+    """Whether any later change of its topic, of the same agent, replaces what this one gave."""
     labels: ClassVar[Mapping[str, str]]
     """Every field's name on the card. A field without one refuses to be shown."""
 

@@ -23,6 +23,7 @@ class SetModel(Spec, frozen=True, kw_only=True, tag="model"):
     topic: ClassVar = Topic.MODEL
     title: ClassVar = "Change which model answers"
     by_agents: ClassVar = True
+    is_whole: ClassVar = True
     labels: ClassVar = {
         "agent": "agent",
         "model": "model",

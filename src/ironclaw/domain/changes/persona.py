@@ -31,6 +31,7 @@ class SetPersona(Spec, frozen=True, kw_only=True, tag="persona"):
     topic: ClassVar = Topic.PERSONA
     title: ClassVar = "Change who an agent is"
     by_agents: ClassVar = True
+    is_whole: ClassVar = True
     labels: ClassVar = {
         "agent": "agent",
         "persona": "persona",

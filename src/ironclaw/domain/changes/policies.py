@@ -43,6 +43,7 @@ class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
     topic: ClassVar = Topic.POLICY
     title: ClassVar = "Change who decides on changes"
     deciders: ClassVar = frozenset({Role.OWNER})
+    is_whole: ClassVar = True
     labels: ClassVar = {
         "policy": "policy",
     }
@@ -82,6 +83,11 @@ class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
 
     def inverse(self, live: Live, change: ChangeId) -> SetPolicy:
         return SetPolicy(policy=live.policy)
+
+    def way_back(self, live: Live, inverse: Spec) -> Spec | None:
+        # Owners may have gone since, as this policy lets them.
+        can_be_ruled = isinstance(inverse, SetPolicy) and _has_rulers(inverse.policy, live)
+        return super().way_back(live, inverse) if can_be_ruled else None
 
 
 def _check_automatic(rule: AutoRule) -> None:
@@ -129,14 +135,19 @@ def _check_approvers(policy: Policy) -> None:
 def _check_rulers(policy: Policy, live: Live) -> None:
     for channel in policy.approver_channels:
         check_word(channel, what="channel")
-    wanted = rulers_needed(policy)
-    if wanted > min(len(live.owner_persons), len(rulers(policy, live.owners))):
+    if not _has_rulers(policy, live):
         raise UserError(
             Code.CONFLICT,
-            f"Nobody could ever change that policy again: it takes {wanted} owners with a "
-            "principal on its channels, and with a proof that it asks for.",
+            f"Nobody could ever change that policy again: it takes {rulers_needed(policy)} owners "
+            "with a principal on its channels, and with a proof that it asks for.",
             hint="Give an owner's role there first, or ask for less.",
         )
+
+
+def _has_rulers(policy: Policy, live: Live) -> bool:
+    """Whether it can be changed again by the owners that there are."""
+    there_are = min(len(live.owner_persons), len(rulers(policy, live.owners)))
+    return rulers_needed(policy) <= there_are
 
 
 def _state(policy: Policy) -> State:
