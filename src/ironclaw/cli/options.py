@@ -24,6 +24,10 @@ For = Annotated[
     str | None,
     typer.Option("--for", metavar="TIME", help="How long it lasts: 90m, 8h, 30d; for good if not."),
 ]
+Despite = Annotated[
+    str | None,
+    typer.Option("--despite", metavar="CHANGE", help="Id of a denied change that this sets aside."),
+]
 Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Approve it too, without asking, where you may.")
 ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
-from ironclaw.core.codes import CODES
+from ironclaw.core.codes import CODES, Code
 from ironclaw.core.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -105,10 +105,24 @@ def error(problem: IronClawError, *, as_json: bool) -> int:
     return row.exit_code
 
 
+def misuse(message: str, exit_code: int) -> int:
+    """Say in JSON that the command line is wrong; return the exit code."""
+    hint = "`--help` after the command shows what it takes."
+    data({"error": {"code": Code.INVALID, "message": message, "hint": hint}})
+    return exit_code
+
+
+def is_seen() -> bool:
+    """Whether a person is there who sees what is written, and can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
 def ask(prompt: str) -> str | None:
     """Read one line from a person, or from a pipe without a prompt; None at the end of input."""
     if sys.stdin.isatty():
-        _write(sys.stdout, _toned(sys.stdout, sanitize(prompt), "strong"))
+        # What stands on a stdout that is no terminal is a result, and somebody reads it as one.
+        stream = sys.stdout if sys.stdout.isatty() else sys.stderr
+        _write(stream, _toned(stream, sanitize(prompt), "strong"))
     text = sys.stdin.readline()
     return text.rstrip("\n") if text else None
 

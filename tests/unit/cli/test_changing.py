@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ironclaw.cli import render
 from ironclaw.config.load import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ironclaw.testing.fake_house import FakeHouse
@@ -44,7 +47,7 @@ def test_a_request_waits_and_says_whose_decision_it_needs(cli: Any, house: FakeH
     status, out, err = cli("agent", "create", "helper", "--reason", "we need one")
 
     assert status == 0
-    assert "Make an agent" in out
+    assert "Make the agent helper" in out
     assert "we need one" in out
     assert "waits for a decision" in out
     assert "owner or admin" in err
@@ -58,6 +61,7 @@ def test_yes_is_no_yes_for_somebody_who_may_not_decide(cli: Any, house: FakeHous
 
     assert told["row"]["status"] == "pending"
     assert told["may_decide"] is False
+    assert "Not approved" in cli("agent", "create", "helper2", "--yes")[2]
 
 
 def test_solo_approves_what_was_shown_and_the_card_says_so(cli: Any, solo: FakeHouse) -> None:
@@ -78,6 +82,109 @@ def test_without_a_terminal_nothing_is_decided_in_silence(cli: Any, solo: FakeHo
     assert status == 3
     assert "--yes" in err
     assert [one["row"]["status"] for one in _pending(cli)] == ["pending"]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Lets somebody sit at a terminal and type."""
+
+    def sit(typed: str) -> None:
+        stdin = io.StringIO(typed)
+        monkeypatch.setattr(stdin, "isatty", lambda: True)
+        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr(render, "is_seen", lambda: True)
+
+    return sit
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_json_without_yes_decides_nothing_and_asks_nobody(
+    cli: Any, solo: FakeHouse, terminal: Callable[[str], None], verb: str
+) -> None:
+    cli("agent", "create", "helper")
+    name = _pending(cli)[0]["row"]["change"]["id"]
+    terminal("y\n")
+
+    status, out, _err = cli(verb, name, "--json")
+
+    assert status == 3
+    assert f"ironclaw change show {name}" in json.loads(out)["error"]["hint"]
+    assert [one["row"]["status"] for one in _pending(cli)] == ["pending"]
+
+
+def test_json_asks_nobody_on_a_terminal_either(
+    cli: Any, solo: FakeHouse, terminal: Callable[[str], None]
+) -> None:
+    terminal("y\n")
+
+    assert json.loads(cli("agent", "create", "helper", "--json")[1])["row"]["status"] == "pending"
+
+
+def test_a_yes_at_the_terminal_approves_and_a_question_stays_off_a_piped_result(
+    cli: Any, solo: FakeHouse, terminal: Callable[[str], None]
+) -> None:
+    terminal("y\n")
+
+    _status, out, err = cli("agent", "create", "helper")
+
+    assert "done, and in force" in out
+    assert "Approve this?" not in out
+    assert "Approve this?" in err
+
+
+def test_a_card_that_nobody_sees_is_not_asked_about(
+    cli: Any, solo: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+
+    assert "Approve this?" not in "".join(cli("agent", "create", "helper")[1:])
+    assert cli("approve", _pending(cli)[0]["row"]["change"]["id"])[0] == 3
+
+
+def test_a_no_says_that_the_request_waits_and_how_to_take_it_back(
+    cli: Any, solo: FakeHouse, terminal: Callable[[str], None]
+) -> None:
+    terminal("n\n")
+    status, out, err = cli("agent", "create", "helper")
+    name = _pending(cli)[0]["row"]["change"]["id"]
+
+    assert status == 0
+    assert "waits for a decision" in out
+    assert f"ironclaw change withdraw {name}" in err
+    terminal("n\n")
+    assert f"{name} stays pending" in cli("approve", name)[2]
+
+
+def test_an_interrupt_says_that_the_request_waits(
+    cli: Any,
+    solo: FakeHouse,
+    terminal: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(_prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    terminal("")
+    monkeypatch.setattr(render, "ask", interrupted)
+
+    status, _out, err = cli("agent", "create", "helper")
+
+    assert status == 130
+    name = _pending(cli)[0]["row"]["change"]["id"]
+    assert f"ironclaw change withdraw {name}" in err
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject"])
+def test_a_change_that_is_over_is_not_asked_about(
+    cli: Any, solo: FakeHouse, terminal: Callable[[str], None], verb: str
+) -> None:
+    told = json.loads(cli("agent", "create", "helper", "--yes", "--json")[1])
+    terminal("y\n")
+
+    status, out, err = cli(verb, told["row"]["change"]["id"])
+
+    assert (status, out) == (5, "")
+    assert "waits for no decision: it is done" in err
 
 
 def test_another_person_approves_with_a_token_of_their_own(cli: Any, ann: str) -> None:
@@ -102,8 +209,7 @@ def test_a_no_is_remembered_and_can_be_set_aside_by_name(cli: Any, ann: str) -> 
     status, _out, err = cli("agent", "tools", "demo", "--add", "send_message")
     assert status == 46
     assert name in err
-    spec = '{"kind": "tools", "agent": "demo", "add": ["send_message"]}'
-    assert cli("change", "submit", spec, "--despite", name)[0] == 0
+    assert cli("agent", "tools", "demo", "--add", "send_message", "--despite", name)[0] == 0
     assert name in cli("change", "show", _pending(cli)[0]["row"]["change"]["id"])[1]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from ironclaw.cli.nouns.changing import ask_for
-from ironclaw.cli.options import AgentArgument, For, Json, Reason, Yes
+from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -47,12 +47,13 @@ def agent_persona(
     persona: Annotated[str, typer.Argument(help="Who it is, in words; `@FILE` reads a file.")],
     *,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask for another persona."""
     spec = {"kind": "persona", "agent": agent, "persona": _text(persona)}
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 def agent_model(
@@ -60,13 +61,14 @@ def agent_model(
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     *,
     reason: Reason = "",
+    despite: Despite = None,
     lasts: For = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask for another model."""
     spec = {"kind": "model", "agent": agent, "model": model}
-    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
 def agent_tools(
@@ -75,13 +77,14 @@ def agent_tools(
     add: Annotated[list[str] | None, typer.Option(help="A tool to give; repeat.")] = None,
     remove: Annotated[list[str] | None, typer.Option(help="A tool to take away; repeat.")] = None,
     reason: Reason = "",
+    despite: Despite = None,
     lasts: For = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask for tools to be given or taken away."""
     spec = {"kind": "tools", "agent": agent, "add": add or [], "remove": remove or []}
-    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
 def agent_limits(
@@ -95,6 +98,7 @@ def agent_limits(
     ],
     *,
     reason: Reason = "",
+    despite: Despite = None,
     lasts: For = None,
     yes: Yes = False,
     as_json: Json = False,
@@ -106,7 +110,7 @@ def agent_limits(
         "agent": agent,
         "unlimited": [name for name, value in named if value is None],
     } | {name: value for name, value in named if value is not None}
-    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
 def agent_share(
@@ -115,13 +119,14 @@ def agent_share(
     *,
     name: Annotated[str, typer.Option(help="It is seen as /shared/NAME.")],
     reason: Reason = "",
+    despite: Despite = None,
     lasts: For = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask that an agent sees a directory, read-only."""
     spec = {"kind": "mount.add", "agent": agent, "name": name, "path": str(path.absolute())}
-    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
 def agent_unshare(
@@ -129,12 +134,13 @@ def agent_unshare(
     name: _NameArgument,
     *,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask that an agent sees a directory no more."""
     spec = {"kind": "mount.remove", "agent": agent, "name": name}
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 def agent_destination(
@@ -145,6 +151,7 @@ def agent_destination(
     chat: Annotated[str, typer.Option(help="The chat's id on its platform.")] = "",
     remove: Annotated[bool, typer.Option("--remove", help="Take it away instead.")] = False,
     reason: Reason = "",
+    despite: Despite = None,
     lasts: For = None,
     yes: Yes = False,
     as_json: Json = False,
@@ -159,7 +166,7 @@ def agent_destination(
                 hint="Name it with --channel and --chat; --remove takes one away.",
             )
         spec = spec | {"kind": "destination.add", "channel": channel, "platform_id": chat}
-    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
 def _limit(text: str) -> tuple[str, int | None]:

@@ -10,7 +10,7 @@ from ironclaw.cli import render
 from ironclaw.cli.nouns import agent_changes
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, show, when
-from ironclaw.cli.options import AgentArgument, Json, Reason, Yes
+from ironclaw.cli.options import AgentArgument, Despite, Json, Reason, Yes
 from ironclaw.domain.tools import TOOLS
 
 _TOOL: Final = f"A tool it may use: {', '.join(TOOLS)}; repeat for more than one."
@@ -52,6 +52,7 @@ def agent_create(
     tool: Annotated[list[str] | None, typer.Option(help=_TOOL)] = None,
     pool_size: Annotated[int, typer.Option(help="Blank slots kept ready.")] = 1,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -64,7 +65,7 @@ def agent_create(
         "tools": tool or [],
         "pool_size": pool_size,
     }
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 @agent_app.command("show")
@@ -76,10 +77,21 @@ def agentshow(agent: AgentArgument, *, as_json: Json = False) -> None:
 
 @agent_app.command("archive")
 def agent_archive(
-    agent: AgentArgument, *, reason: Reason = "", yes: Yes = False, as_json: Json = False
+    agent: AgentArgument,
+    *,
+    reason: Reason = "",
+    despite: Despite = None,
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Ask for an agent's end: its boxes stop, its sessions stay readable."""
-    ask_for({"kind": "agent.archive", "agent": agent}, reason=reason, yes=yes, as_json=as_json)
+    ask_for(
+        {"kind": "agent.archive", "agent": agent},
+        reason=reason,
+        despite=despite,
+        yes=yes,
+        as_json=as_json,
+    )
 
 
 @agent_app.command("restore")
@@ -87,11 +99,18 @@ def agent_restore(
     agent: Annotated[str, typer.Argument(metavar="AGENT", help="Id of an archived agent.")],
     *,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask for an archived agent back."""
-    ask_for({"kind": "agent.restore", "agent": agent}, reason=reason, yes=yes, as_json=as_json)
+    ask_for(
+        {"kind": "agent.restore", "agent": agent},
+        reason=reason,
+        despite=despite,
+        yes=yes,
+        as_json=as_json,
+    )
 
 
 def _show(agent: dict[str, Any], *, as_json: bool) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import typer
 
 from ironclaw.cli import cards, render
 from ironclaw.cli.nouns.daemon import daemon
@@ -17,7 +17,7 @@ from ironclaw.domain.cards import Card
 if TYPE_CHECKING:
     from ironclaw.cli.client import Client
 
-_WORDS: Final = {
+WORDS: Final = {
     "pending": "waits for a decision",
     "approved": "approved; about to be applied",
     "applied": "applied; running boxes are being told",
@@ -53,23 +53,44 @@ def ask_for(
         view = client.call("POST", "v1", "changes", body=body)
         if not as_json:
             show_card(view)
-        if view["row"]["status"] == "pending" and view["may_decide"]:
+        is_open, is_mine = view["row"]["status"] == "pending", view["may_decide"]
+        if is_open and is_mine:
             view = _settle(client, view, yes=yes, as_json=as_json)
     tell(view, as_json=as_json)
+    if yes and is_open and not is_mine:
+        render.note("Not approved: --yes is a yes only where the decision is yours.", tone="warn")
 
 
 def _settle(client: Client, view: dict[str, Any], *, yes: bool, as_json: bool) -> dict[str, Any]:
     """Decide on one's own request, where that is allowed; it stays pending otherwise."""
-    if not yes and (as_json or not sys.stdin.isatty()):
+    if not yes and (as_json or not render.is_seen()):
         return view
-    if not yes and not agreed("Approve this? [y/N] "):
+    if not yes and not agreed(view, "Approve this? [y/N] "):
         return view
     return decide(client, view, approve=True, words="")
 
 
-def agreed(question: str) -> bool:
-    """Whether a person types yes."""
-    return (render.ask(question) or "").strip().lower() in {"y", "yes"}
+def agreed(view: dict[str, Any], question: str) -> bool:
+    """Whether a person types yes to the card that they see; else they are told that it waits."""
+    name = view["row"]["change"]["id"]
+    try:
+        said = render.ask(question) or ""
+    except (KeyboardInterrupt, typer.Abort):
+        render.note("")
+        _say_waits(name)
+        raise
+    if said.strip().lower() in {"y", "yes"}:
+        return True
+    _say_waits(name)
+    return False
+
+
+def _say_waits(name: str) -> None:
+    render.note(
+        f"Nothing was decided: {name} stays pending. `ironclaw change withdraw {name}` takes it "
+        "back.",
+        tone="warn",
+    )
 
 
 def decide(client: Client, view: dict[str, Any], *, approve: bool, words: str) -> dict[str, Any]:
@@ -120,7 +141,7 @@ def tell(view: dict[str, Any], *, as_json: bool) -> None:
             hint=f"`ironclaw change retry {name}` tries again; nothing was changed.",
         )
     tone: render.Tone = {"done": "good", "denied": "bad"}.get(status, "plain")  # type: ignore[assignment] # two of its words
-    render.line(f"{name}: {_WORDS.get(status, status)}", tone=tone)
+    render.line(f"{name}: {WORDS.get(status, status)}", tone=tone)
     if status == "pending":
         _say_who(view)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 from ironclaw.cli import render
-from ironclaw.cli.nouns.changing import agreed, decide, show_card, tell
+from ironclaw.cli.nouns.changing import WORDS, agreed, decide, show_card, tell
 from ironclaw.cli.nouns.daemon import daemon
 from ironclaw.cli.options import Because, ChangeArgument, Json, Sure
 from ironclaw.core.codes import Code
@@ -26,26 +26,51 @@ def reject(
     _decide(change, approve=False, yes=yes, because=because, as_json=as_json)
 
 
+def _check_way(change: str, *, yes: bool, as_json: bool) -> None:
+    """Raises UserError (`INVALID`) where a person could say yes to what they do not see."""
+    if yes or (render.is_seen() and not as_json):
+        return
+    if as_json:
+        raise UserError(
+            Code.INVALID,
+            "--json shows no card and asks nobody, so it needs --yes.",
+            hint=f"Look at it first: `ironclaw change show {change}`.",
+        )
+    raise UserError(
+        Code.INVALID,
+        "Nobody is there to see the card and to be asked.",
+        hint="On a terminal you are asked; with --yes the card is shown and decided.",
+    )
+
+
+def _check_open(view: dict[str, Any]) -> None:
+    """Raises UserError (`CONFLICT`) for a change that waits for nobody, PolicyError."""
+    row = view["row"]
+    name = row["change"]["id"]
+    if row["status"] != "pending":
+        raise UserError(
+            Code.CONFLICT,
+            f"{name} waits for no decision: it is {WORDS.get(row['status'], row['status'])}.",
+            hint=f"`ironclaw change show {name}` tells what became of it.",
+        )
+    if not view["may_decide"]:
+        raise PolicyError(
+            Code.FORBIDDEN,
+            view["why_not"] or "It is not yours to decide.",
+            hint=f"It needs: {' or '.join(view['deciders'])}. `ironclaw me` shows who you are.",
+        )
+
+
 def _decide(change: str, *, approve: bool, yes: bool, because: str, as_json: bool) -> None:
+    _check_way(change, yes=yes, as_json=as_json)
     with daemon() as client:
         view = client.get("v1", "changes", change)
+        _check_open(view)
         if not as_json:
             show_card(view)
-        if view["row"]["status"] == "pending" and not view["may_decide"]:
-            raise PolicyError(
-                Code.FORBIDDEN,
-                view["why_not"] or "It is not yours to decide.",
-                hint=f"It needs: {' or '.join(view['deciders'])}. `ironclaw me` shows who you are.",
-            )
-        if not yes:
-            if not sys.stdin.isatty():
-                raise UserError(
-                    Code.INVALID,
-                    "Nobody is there to ask.",
-                    hint="On a terminal you are asked; with --yes the card is shown and decided.",
-                )
-            if not agreed("Approve this? [y/N] " if approve else "Reject this? [y/N] "):
-                render.note("Nothing was decided.")
-                return
+        if not yes and not agreed(
+            view, "Approve this? [y/N] " if approve else "Reject this? [y/N] "
+        ):
+            return
         view = decide(client, view, approve=approve, words=because)
     tell(view, as_json=as_json)

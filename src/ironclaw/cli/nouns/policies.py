@@ -10,7 +10,7 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon
-from ironclaw.cli.options import Json, Reason, Yes
+from ironclaw.cli.options import Despite, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -39,6 +39,7 @@ def policy_set(
     value: Annotated[str, typer.Argument(help="`on`, `off`, a number, or JSON.")],
     *,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +53,7 @@ def policy_set(
             hint=f"It has: {', '.join(policy)}.",
         )
     spec = {"kind": "policy", "policy": policy | {name: _value(value)}}
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 def _value(text: str) -> Any:

@@ -9,7 +9,7 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon
-from ironclaw.cli.options import Json, Reason, Yes
+from ironclaw.cli.options import Despite, Json, Reason, Yes
 
 principal_app = typer.Typer(
     help="Principals: who is known here, and which of them are one person.",
@@ -50,21 +50,31 @@ def principal_link(
     same_as: Annotated[str, typer.Argument(metavar="SAME_AS", help="Another of that person.")],
     *,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Say that two principals are one person: together they count once."""
     spec = {"kind": "person.link", "principal": principal, "same_as": same_as}
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 @principal_app.command("unlink")
 def principal_unlink(
-    principal: PrincipalArgument, *, reason: Reason = "", yes: Yes = False, as_json: Json = False
+    principal: PrincipalArgument,
+    *,
+    reason: Reason = "",
+    despite: Despite = None,
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Say that a principal is a person of its own."""
     ask_for(
-        {"kind": "person.unlink", "principal": principal}, reason=reason, yes=yes, as_json=as_json
+        {"kind": "person.unlink", "principal": principal},
+        reason=reason,
+        despite=despite,
+        yes=yes,
+        as_json=as_json,
     )
 
 

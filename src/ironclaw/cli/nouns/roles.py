@@ -9,7 +9,7 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon
-from ironclaw.cli.options import For, Json, Reason, Yes
+from ironclaw.cli.options import Despite, For, Json, Reason, Yes
 from ironclaw.domain.model import Role
 
 role_app = typer.Typer(
@@ -44,13 +44,14 @@ def role_give(
     *,
     agent: RoleAgent = None,
     reason: Reason = "",
+    despite: Despite = None,
     lasts: For = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask for a role for somebody."""
     spec = {"kind": "role.give", "principal": principal, "role": role.value, "agent": agent}
-    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
 @role_app.command("take")
@@ -60,9 +61,10 @@ def role_take(
     *,
     agent: RoleAgent = None,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask that a role is taken away."""
     spec = {"kind": "role.take", "principal": principal, "role": role.value, "agent": agent}
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)

@@ -11,7 +11,7 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, done, readable, when
-from ironclaw.cli.options import Json, Reason, SessionArgument, Yes, settings
+from ironclaw.cli.options import Despite, Json, Reason, SessionArgument, Yes, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -76,13 +76,18 @@ def session_stop(session: SessionArgument, *, as_json: Json = False) -> None:
 
 @session_app.command("forget")
 def session_forget(
-    session: SessionArgument, *, reason: Reason = "", yes: Yes = False, as_json: Json = False
+    session: SessionArgument,
+    *,
+    reason: Reason = "",
+    despite: Despite = None,
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
     """Ask that a conversation is forgotten for good: its key is destroyed."""
     with daemon() as client:
         agent = client.get("v1", "sessions", session)["session"]["agent"]
     spec = {"kind": "session.forget", "agent": agent, "session": session}
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 @session_app.command("receipt")

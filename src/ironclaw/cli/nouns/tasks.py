@@ -12,7 +12,7 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, when
-from ironclaw.cli.options import AgentArgument, For, Json, Reason, Yes
+from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -66,6 +66,7 @@ def task_add(
     at: Annotated[str | None, typer.Option(help="Once: 2027-01-31T08:30.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone, for example Europe/Berlin.")] = "UTC",
     reason: Reason = "",
+    despite: Despite = None,
     lasts: For = None,
     yes: Yes = False,
     as_json: Json = False,
@@ -82,7 +83,7 @@ def task_add(
         "zone": zone,
         "at_ms": None if at is None else _at_ms(at, zone),
     }
-    ask_for(spec, reason=reason, lasts=lasts, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
 @task_app.command("remove")
@@ -91,12 +92,13 @@ def task_remove(
     name: TaskArgument,
     *,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Take a task from an agent."""
     spec = {"kind": "task.remove", "agent": agent, "name": name}
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 def _at_ms(text: str, zone: str) -> int:

@@ -9,7 +9,7 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon
-from ironclaw.cli.options import AgentArgument, Json, Reason, Yes
+from ironclaw.cli.options import AgentArgument, Despite, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.model import Engage, Ignored, Partition, SenderScope, UnknownSender
@@ -73,6 +73,7 @@ def wiring_create(
         UnknownSender | None, typer.Option(help="Senders nobody let in; as it is if not told.")
     ] = None,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -90,7 +91,7 @@ def wiring_create(
         "priority": priority,
         "strangers": None if unknown_sender is None else unknown_sender.value,
     }
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 @wiring_app.command("delete")
@@ -98,6 +99,7 @@ def wiring_delete(
     wiring: Annotated[str, typer.Argument(help="Id of a wiring.")],
     *,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -112,7 +114,7 @@ def wiring_delete(
             hint="`ironclaw wiring list` shows those there are.",
         )
     spec = {"kind": "wiring.remove", "agent": agent, "wiring": wiring}
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
 @wiring_app.command("strangers")
@@ -122,6 +124,7 @@ def wiring_strangers(
     policy: Annotated[UnknownSender, typer.Argument(help="What happens to them.")],
     *,
     reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -132,4 +135,4 @@ def wiring_strangers(
         "platform_id": place,
         "policy": policy.value,
     }
-    ask_for(spec, reason=reason, yes=yes, as_json=as_json)
+    ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
