@@ -165,16 +165,30 @@ def run(argv: list[str]) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:  # noqa: BLE001 - the outermost edge
-        # A wrong command line; its class is private to the library, its two members are not.
-        if isinstance(code := getattr(error, "exit_code", None), int) and hasattr(error, "show"):
-            error.show()
-            return code
-        return _bug(error, as_json=as_json)
+        return _unexpected(error, as_json=as_json)
     if result == INTERRUPTED:
         # The library made a status of it. The terminal is behind a `^C`: begin a line of our own.
         render.note("")
         render.note("interrupted")
     return result if isinstance(result, int) else 0
+
+
+def _unexpected(error: Exception, *, as_json: bool) -> int:
+    """A wrong command line, or our own mistake."""
+    # The class of the first is private to the library, its two members are not.
+    code = getattr(error, "exit_code", None)
+    if not isinstance(code, int) or not hasattr(error, "show"):
+        return _bug(error, as_json=as_json)
+    if as_json:
+        return render.misuse(_said(error), code)
+    error.show()
+    return code
+
+
+def _said(error: Exception) -> str:
+    """What the library says of a wrong command line, without the command's usage."""
+    said = getattr(error, "format_message", None)
+    return str(said()) if callable(said) else str(error)
 
 
 def _bug(error: Exception, *, as_json: bool) -> int:

@@ -131,6 +131,23 @@ def test_a_rule_that_a_name_breaks_is_said_in_words(
     assert "regex" not in err
 
 
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["agent", "show"], "AGENT"),
+        (["agent", "list", "--nonsense"], "--nonsense"),
+        (["nonsense"], "nonsense"),
+        (["role", "give", "api:bob", "king"], "king"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_json_too(cli: Any, argv: list[str], words: str) -> None:
+    status, out, err = cli(*argv, "--json")
+
+    assert (status, err) == (2, "")
+    assert words in json.loads(out)["error"]["message"]
+    assert cli(*argv)[0] == 2
+
+
 def test_an_object_is_shown_for_people(cli: Any, house: FakeHouse) -> None:
     out = cli("agent", "show", "demo")[1]
 
