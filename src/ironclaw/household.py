@@ -144,10 +144,22 @@ class Household:
         found = await self._registry.chat(chat)
         # An id has no slash; a principal may have, so the chat's name is cut off from behind.
         agent, _, rest = found.platform_id.partition("/")
-        principal, slash, _ = rest.rpartition("/")
+        principal, slash, name = rest.rpartition("/")
         if found.channel != API_CHANNEL or not slash:
             return ChatPlace(None, None)
-        return ChatPlace(AgentId(agent), PrincipalId(principal))
+        return ChatPlace(AgentId(agent), PrincipalId(principal), name)
+
+    async def chat_named(
+        self, agent: AgentId, name: str, *, principal: PrincipalId
+    ) -> ChatId | None:
+        """The principal's own `api` chat of that name, if it was ever begun; makes none."""
+        place = await self._registry.place(API_CHANNEL, f"{agent}/{principal}/{name}")
+        return None if place is None else place.chat.id
+
+    async def past_of(self, chat: ChatId, *, limit: int) -> list[ChatEvent]:
+        """The oldest kept events of a chat."""
+        kept = await self._log_of_chats.chat_events(chat, after=0, limit=limit)
+        return [ChatEvent(**event._asdict()) for event in kept]
 
     def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
         """Events of a chat: kept ones after `after`, then live ones without a gap."""

@@ -63,9 +63,11 @@ class Listener:
         *,
         secret: str | None,
         headers: Mapping[str, str] | None = None,
+        body: object = None,
     ) -> None:
         self._app = app
-        self._scope = _scope("GET", target, secret, headers or {})
+        self._scope = _scope("GET" if body is None else "POST", target, secret, headers or {})
+        self._body = None if body is None else json.dumps(body).encode()
         self.status = 0
         self.text = b""
         self.taking = asyncio.Event()
@@ -80,6 +82,9 @@ class Listener:
         await self._app(self._scope, self._receive, self._send)
 
     async def _receive(self) -> Message:
+        if self._body is not None:
+            body, self._body = self._body, None
+            return {"type": "http.request", "body": body, "more_body": False}
         await self.left.wait()
         return {"type": "http.disconnect"}
 

@@ -29,6 +29,10 @@ SCOPES: Final = (Scope.ADMIN, Scope.OPERATE, Scope.APPROVE, Scope.CHAT, Scope.RE
 _TABLE: Final = """
                                                nobody none own   foreign all    scopes
 POST /v1/agents/{agent}/chats/{name}/messages  !      .    +-+-+ .....   +-+-++ ++-+-
+POST /v1/chat/completions                      !      -    +-+-+ .-.-.   +-+-++ ++-+-
+POST /v1/responses                             !      -    +-+-+ .-.-.   +-+-++ ++-+-
+GET /v1/models                                 !      -    +-+-+ ~       +-+-++ ++-+-
+GET /v1/models/{agent}                         !      .    +-+-+ .....   +-+-++ ++-+-
 GET /v1/chats/{chat}/events                    !      .    .++++ .....   .+++++ +++.+
 GET /v1/agents                                 !      -    -++++ ~       -+++++ +++-+
 GET /v1/agents/{agent}                         !      .    -++++ .....   -+++++ +++-+

@@ -129,6 +129,14 @@ class World(NamedTuple):
         spec = {"kind": "persona", "agent": agent.name, "persona": self.new_name()}
         bodies: dict[str, Any] = {
             "POST /v1/agents/{agent}/chats/{name}/messages": {"text": "hello"},
+            "POST /v1/chat/completions": {
+                "model": agent.name,
+                "messages": [{"role": "user", "content": "hello"}],
+                "stream": True,
+            },
+            "POST /v1/responses": {"model": agent.name, "input": "hello", "stream": True},
+            "PUT /v1/agents/{agent}/memory/{topic}": {"text": "Ada is a crane."},
+            "POST /v1/agents/{agent}/memory/purge": {"session": "ses_gone"},
             "POST /v1/changes": {"change": spec},
             "POST /v1/changes/preview": {"change": spec},
             "POST /v1/grants/{grant}/revoke": {},

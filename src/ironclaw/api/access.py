@@ -132,6 +132,18 @@ async def seen_agent(house: House, actor: Actor, ref: str) -> Agent:
     return agent
 
 
+async def talked_agent(house: House, actor: Actor, ref: str) -> Agent:
+    """An agent by name or id, for somebody who may talk to it.
+
+    Raises:
+        UserError: `NOT_FOUND`, as `seen_agent`.
+        PolicyError: `FORBIDDEN`, for somebody who may only look at it.
+    """
+    agent = await seen_agent(house, actor, ref)
+    await require(house, actor, Right.TALK, agent.id)
+    return agent
+
+
 async def _agent_of(house: House, actor: Actor, ref: str) -> AgentId:
     """Whose session it is, for somebody who may look at that agent or talk to it."""
     try:

@@ -12,6 +12,9 @@ from ironclaw.api import (
     audit,
     changes,
     messages,
+    openai_chat,
+    openai_models,
+    openai_responses,
     openapi,
     people,
     registry,
@@ -23,6 +26,7 @@ from ironclaw.api.arrivals import Arrivals
 from ironclaw.api.endpoint import Endpoint, Parts
 from ironclaw.api.gate import Door, Gate, Throttle
 from ironclaw.api.metrics import Metrics
+from ironclaw.api.openai_chats import Openings
 from ironclaw.api.sse import Streams
 from ironclaw.core.clock import Clock, SystemClock
 
@@ -42,6 +46,9 @@ def document() -> bytes:
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     *messages.ENDPOINTS,
+    *openai_chat.ENDPOINTS,
+    *openai_responses.ENDPOINTS,
+    *openai_models.ENDPOINTS,
     *registry.ENDPOINTS,
     *people.ENDPOINTS,
     *changes.ENDPOINTS,
@@ -76,6 +83,7 @@ def create_app(
         settings=settings,
         metrics=metrics or Metrics(),
         streams=Streams(settings.api.max_streams),
+        openings=Openings(),
         clock=clock or SystemClock(),
     )
     throttle = Throttle()

@@ -25,7 +25,7 @@ from ironclaw.services.gateway.port import ChangeEvent, ChangeView, GrantView
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from ironclaw.api.sse import EventStream
+    from ironclaw.api.sse import EventStream, Happening
     from ironclaw.domain.changes.base import Spec
 
 _AGENT = Query("agent", "Only those about this agent (name or id).")
@@ -110,7 +110,7 @@ async def retry_change(call: Call) -> Response:
     return encode(await call.parts.house.gateway.retry(change, actor=call.actor))
 
 
-async def follow_changes(call: Call) -> EventStream:
+async def follow_changes(call: Call) -> EventStream[Happening]:
     """What happens to changes, as a stream."""
     after = resume_point(call)
     gateway = call.parts.house.gateway

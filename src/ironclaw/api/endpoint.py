@@ -12,6 +12,7 @@ import msgspec
 from starlette.responses import Response
 
 from ironclaw.api.bodies import RULES
+from ironclaw.api.problems import PROBLEM, Refusal
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.changes.table import SPECS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from ironclaw.api.access import About
     from ironclaw.api.metrics import Metrics
+    from ironclaw.api.openai_chats import Openings
     from ironclaw.api.sse import Streams
     from ironclaw.config.settings import Settings
     from ironclaw.core.clock import Clock
@@ -58,6 +60,7 @@ class Parts(NamedTuple):
     settings: Settings
     metrics: Metrics
     streams: Streams
+    openings: Openings
     clock: Clock
 
 
@@ -154,6 +157,9 @@ class Endpoint(NamedTuple):
     status: int = 200
     query: tuple[Query, ...] = ()
     media_type: str = "application/json"
+    piece: Any = None
+    """One data line of the event stream that it answers with when it is asked to; None: never."""
+    refusal: Refusal = PROBLEM
 
 
 def path_text(parameters: Mapping[str, Any], name: str) -> str:

@@ -128,10 +128,11 @@ class Gate:
         request_id: str = scope["ironclaw.request_id"]
         if error.detail:
             _log.warning("request failed", request=request_id, code=error.code, detail=error.detail)
-        if error.code is Code.TOO_LARGE:
+        if error.code is Code.TOO_LARGE and "ironclaw.is_read" not in scope:
             await refuse_and_drain(error, request_id, scope, receive, send)
             return
-        await respond(error, request_id)(scope, receive, send)
+        answer = scope.get("ironclaw.refuse", respond)
+        await answer(error, request_id, None)(scope, receive, send)
 
     def _check_origin(self, scope: Scope) -> None:
         hosts: list[bytes] = []
@@ -175,6 +176,7 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, read, decode, handle, answer."""
         endpoint = self._endpoint
+        scope["ironclaw.refuse"] = endpoint.refusal.respond
         token: Token | None = None
         actor: Actor | None = None
         by = CORE

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from starlette.responses import Response
 
-    from ironclaw.api.sse import EventStream
+    from ironclaw.api.sse import EventStream, Happening
     from ironclaw.core.ids import MessageId
     from ironclaw.services.house import House, Routed
 
@@ -206,7 +206,7 @@ def _note(name: str, error: BaseException) -> None:
         _log.warning("waiting for a reply failed", task=name, error=type(error).__name__)
 
 
-async def follow_chat(call: Call) -> EventStream:
+async def follow_chat(call: Call) -> EventStream[Happening]:
     """Events of a chat as a stream."""
     after = resume_point(call)
     # The door has looked whether there is such a chat and whether the caller may follow it.

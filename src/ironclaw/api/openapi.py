@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 import ironclaw
-from ironclaw.api.problems import MEDIA_TYPE, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,9 +24,10 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 
 def build(endpoints: Sequence[Endpoint]) -> bytes:
     """Encode the document as JSON."""
-    types: list[Any] = [Problem]
+    types: list[Any] = []
     for endpoint in endpoints:
-        types += [kind for kind in (endpoint.body, endpoint.reply) if kind is not None]
+        named = (endpoint.body, endpoint.reply, endpoint.piece, endpoint.refusal.schema)
+        types += [kind for kind in named if kind is not None]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     by_type = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
@@ -76,6 +76,10 @@ def _operation(endpoint: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
     if endpoint.reply is not None:
         schema = by_type[repr(endpoint.reply)]
         success["content"] = {endpoint.media_type: {"schema": schema}}
+        if endpoint.piece is not None:
+            piece = {"schema": by_type[repr(endpoint.piece)]}
+            success["content"]["text/event-stream"] = piece
+    refusal = {"schema": by_type[repr(endpoint.refusal.schema)]}
     operation: dict[str, Any] = {
         "operationId": endpoint.handler.__name__,
         "summary": endpoint.summary,
@@ -84,7 +88,7 @@ def _operation(endpoint: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
             str(endpoint.status): success,
             "default": {
                 "description": "An error, with its code and the next step.",
-                "content": {MEDIA_TYPE: {"schema": by_type[repr(Problem)]}},
+                "content": {endpoint.refusal.media_type: refusal},
             },
         },
         "security": [],

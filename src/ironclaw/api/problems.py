@@ -5,7 +5,7 @@ Source: RFC 9457. `type` names the row of docs/reference/errors.md; `code` is th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from starlette.responses import Response
@@ -14,7 +14,7 @@ from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, IronClawError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -61,6 +61,20 @@ def respond(
         media_type=MEDIA_TYPE,
         headers=extra,
     )
+
+
+class Refusal(NamedTuple):
+    """In which shape an endpoint refuses."""
+
+    respond: Callable[[IronClawError, str, Mapping[str, str] | None], Response]
+    """Makes the answer of an error, a request's id, and more headers."""
+    schema: Any
+    """The struct of its body."""
+    media_type: str
+
+
+PROBLEM: Final = Refusal(respond, Problem, MEDIA_TYPE)
+"""Of all endpoints but those whose clients know another."""
 
 
 def bug() -> HostError:

@@ -44,6 +44,7 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
                     raise _too_large(limit)
                 chunks.append(chunk)
                 if not message.get("more_body", False):
+                    scope["ironclaw.is_read"] = True
                     return b"".join(chunks)
     except TimeoutError as error:
         raise UserError(
@@ -69,7 +70,8 @@ async def refuse_and_drain(
     Closing a connection in the middle of an upload resets it, and most clients then report a broken
     pipe instead of the answer. Nothing is kept, and there is an end to it.
     """
-    response = respond(error, request_id, {"connection": "close"})
+    answer = scope.get("ironclaw.refuse", respond)
+    response = answer(error, request_id, {"connection": "close"})
     await send(
         {
             "type": "http.response.start",

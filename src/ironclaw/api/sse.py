@@ -9,7 +9,16 @@ from __future__ import annotations
 import asyncio
 import collections
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol, cast, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Final,
+    Generic,
+    NamedTuple,
+    Protocol,
+    TypeVar,
+    cast,
+    runtime_checkable,
+)
 
 import msgspec
 
@@ -34,6 +43,8 @@ MAX_STREAM_S: Final = 3600.0
 _PROBE_S: Final = 0.02
 """How long a stream is watched for an early refusal before it is answered with 200."""
 _RETRY: Final = b"retry: 1000\n\n"
+
+_T = TypeVar("_T")
 
 _log = get_logger("api.sse")
 _encoder = msgspec.json.Encoder()
@@ -101,7 +112,7 @@ def resume_point(call: Call) -> int | None:
 
 async def follow(
     call: Call, events: AsyncIterator[Happening], *, may: Callable[[], Awaitable[bool]]
-) -> EventStream:
+) -> EventStream[Happening]:
     """Play events to the caller; what they raise at once is an answer, not a stream that breaks.
 
     Args:
@@ -128,6 +139,7 @@ async def follow(
         # The only None was the probe.
         cast("AsyncIterator[Happening]", started),
         call.parts.streams,
+        wire=Wire(frame, _problem, _RETRY),
         who=call.actor.principal,
         heartbeat_s=call.parts.settings.api.heartbeat_s,
         request_id=call.request.scope["ironclaw.request_id"],
@@ -161,14 +173,32 @@ def frame(event: Happening) -> bytes:
     return f"{head}event: {event.kind}\ndata: ".encode() + data + b"\n\n"
 
 
-class EventStream:
+def _problem(error: IronClawError, request_id: str) -> bytes:
+    return b"event: problem\ndata: " + _encoder.encode(problem_of(error, request_id)) + b"\n\n"
+
+
+class Wire(NamedTuple, Generic[_T]):
+    """How a stream looks on the wire."""
+
+    frame: Callable[[_T], bytes]
+    """One event."""
+    problem: Callable[[IronClawError, str], bytes]
+    """Why it breaks off, with the request's id."""
+    head: bytes = b""
+    """What it begins with."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """More headers of the answer."""
+
+
+class EventStream(Generic[_T]):
     """An ASGI application that plays one iterator of events to one client."""
 
     def __init__(
         self,
-        events: AsyncIterator[Happening],
+        events: AsyncIterator[_T],
         streams: Streams,
         *,
+        wire: Wire[_T],
         who: PrincipalId,
         heartbeat_s: float,
         request_id: str,
@@ -176,6 +206,7 @@ class EventStream:
         self._events = events
         self._streams = streams
         self._who = who
+        self._wire = wire
         self._heartbeat_s = heartbeat_s
         self._request_id = request_id
 
@@ -184,7 +215,7 @@ class EventStream:
         try:
             with self._streams.slot(self._who):
                 async with Tasks("sse", on_failure=_note) as tasks:
-                    gone = tasks.start(_disconnected(receive), name="disconnect")
+                    gone = tasks.start(disconnected(receive), name="disconnect")
                     await self._head(send)
                     await self._play(send, tasks, gone)
         finally:
@@ -195,9 +226,10 @@ class EventStream:
         headers = [
             (b"content-type", b"text/event-stream; charset=utf-8"),
             (b"x-accel-buffering", b"no"),
+            *self._wire.headers,
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await _send(send, _RETRY)
+        await _send(send, self._wire.head)
 
     async def _play(self, send: Send, tasks: Tasks, gone: asyncio.Task[None]) -> None:
         loop = asyncio.get_running_loop()
@@ -217,7 +249,7 @@ class EventStream:
                 event = following.result()
                 if event is None:
                     break
-                await _send(send, frame(event))
+                await _send(send, self._wire.frame(event))
                 following = tasks.start(_next(self._events), name="next")
             await _send(send, b"", more=False)
         except (TimeoutError, OSError):
@@ -230,9 +262,8 @@ class EventStream:
             await self._fail(send, bug())
 
     async def _fail(self, send: Send, error: IronClawError) -> None:
-        data = _encoder.encode(problem_of(error, self._request_id))
         try:
-            await _send(send, b"event: problem\ndata: " + data + b"\n\n", more=False)
+            await _send(send, self._wire.problem(error, self._request_id), more=False)
         except (TimeoutError, OSError):
             _log.info("event stream ended before its error was read")
 
@@ -252,7 +283,7 @@ async def close(events: AsyncIterator[object]) -> None:
         await events.aclose()
 
 
-async def _next(events: AsyncIterator[Happening]) -> Happening | None:
+async def _next(events: AsyncIterator[_T]) -> _T | None:
     return await anext(events, None)
 
 
@@ -261,7 +292,8 @@ async def _send(send: Send, data: bytes, *, more: bool = True) -> None:
         await send({"type": "http.response.body", "body": data, "more_body": more})
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has left."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -50,6 +50,8 @@ class ApiSettings(_Section, frozen=True):
     """Event streams open at once."""
     heartbeat_s: Seconds = 15.0
     """Pause between comments on a silent event stream."""
+    reply_s: Seconds = 600.0
+    """How long the OpenAI-compatible endpoints wait for a reply; the agent goes on in any case."""
 
 
 class SandboxSettings(_Section, frozen=True):

@@ -157,6 +157,8 @@ def http_api() -> str:
         - `Idempotency-Key` (or `external_id`): the same message sent twice is taken once.
         - `?wait=SECONDS` on a message stays for the first reply. 200: it is there; 202: it is not
           yet, ask the chat's events.
+        - Clients that speak OpenAI's API talk to agents too, in that API's shapes, errors included:
+          [front-door.md](front-door.md).
         - Everything about an agent is altered by a change: `POST /v1/changes` asks, its `card` is
           shown to somebody else, `POST …/decision` with the card's `hash`, `state` and `version`
           approves exactly that or denies it.

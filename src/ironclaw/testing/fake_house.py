@@ -92,6 +92,8 @@ class FakeHouse:
         clock = clock or ManualClock()
         self.ready = True
         self.heard: list[Event] = []
+        self.hearing = asyncio.Event()
+        """Set once there is something in `heard`."""
         self.stopped: list[SessionId] = []
         self.trail = FakeTrail()
         self.boom: Exception | None = None
@@ -148,6 +150,7 @@ class FakeHouse:
         """Take a message in and answer it on the next round of the loop."""
         self._check()
         self.heard.append(event)
+        self.hearing.set()
         chat = self.setting.chats.get((event.channel, event.platform_id))
         if chat is None or event.channel != "api":
             return []

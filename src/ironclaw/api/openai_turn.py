@@ -1,0 +1,242 @@
+"""One request of the front door on its way: the message goes in, pieces of the answer come out.
+
+begin: agent -> chat -> subscribe -> hear -> Turn;  Turn.pieces: progress -> the rest of the reply
+
+Ending a turn of this module ends the watching. The agent goes on, and its reply is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ironclaw.api.access import may_follow, talked_agent
+from ironclaw.api.messages import check_size, external_id, first_of, outcome_of
+from ironclaw.api.openai_chats import HEADER, Whose, Wish
+from ironclaw.api.sse import close
+from ironclaw.core.codes import CODES, Code
+from ironclaw.core.errors import HostError, PolicyError, UserError
+from ironclaw.domain.model import Event
+from ironclaw.services.house import ChatPlace
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+    from ironclaw.api.endpoint import Call
+    from ironclaw.api.openai_bodies import ChatRequest, ResponsesRequest
+    from ironclaw.api.openai_said import Said
+    from ironclaw.core.errors import IronClawError
+    from ironclaw.core.ids import ChatId, MessageId
+    from ironclaw.domain.model import Agent, Chat
+    from ironclaw.services.house import ChatEvent, Routed
+
+IGNORED_HEADER: Final = b"x-ironclaw-ignored"
+_PARAGRAPH: Final = "\n\n"
+
+
+class Asked(NamedTuple):
+    """What a request asks."""
+
+    said: Said
+    names: tuple[str | None, ...] = ()
+    """Names of the conversation in the body; the header comes before them."""
+    previous: str | None = None
+    """The id of a response to go on from."""
+
+
+class Turn:
+    """A message that was taken in, and what comes of it."""
+
+    def __init__(
+        self,
+        call: Call,
+        place: Place,
+        routed: Routed,
+        message: MessageId,
+        events: AsyncIterator[ChatEvent],
+    ) -> None:
+        self.place = place
+        self.message = message
+        self.created = call.parts.clock.now_ms() // 1000
+        self.reply = ""
+        """The reply, once there are no more pieces."""
+        self._call = call
+        self._routed = routed
+        self._events = events
+        self._wait_s = call.parts.settings.api.reply_s
+        self._until = asyncio.get_running_loop().time() + self._wait_s
+
+    async def pieces(self) -> AsyncGenerator[str, None]:
+        """Text as it is made; together it ends with the reply.
+
+        Raises:
+            IronClawError: The turn failed, did not end in time, or the caller may not be told.
+        """
+        shown: list[str] = []
+        outcome = None
+        if self._routed.duplicate:
+            outcome = await outcome_of(self._call.parts.house, self._routed)
+        while outcome is None:
+            event = await self._next()
+            if event.message != self.message:
+                continue
+            await self._check()
+            if event.kind == "progress":
+                shown.append(event.text)
+                yield event.text
+            elif event.kind != "message":
+                outcome = event
+        if outcome.kind == "error":
+            raise _failure(outcome)
+        self.reply = outcome.text
+        rest = rest_of("".join(shown), outcome.text)
+        if rest:
+            yield rest
+
+    async def whole(self) -> str:
+        """The reply. Raises as `pieces` does."""
+        async for _ in self.pieces():
+            pass
+        return self.reply
+
+    async def aclose(self) -> None:
+        """Watch no longer. Idempotent."""
+        await close(self._events)
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What the answer says beside its body."""
+        found = [(HEADER.encode(), self.place.name.encode())]
+        if self.place.ignores_rules:
+            found.append((IGNORED_HEADER, b"system"))
+        return tuple(found)
+
+    async def _next(self) -> ChatEvent:
+        try:
+            async with asyncio.timeout_at(self._until):
+                event = await anext(self._events, None)
+        except TimeoutError as error:
+            raise HostError(
+                Code.UNAVAILABLE,
+                f"The agent has not answered within {self._wait_s:g} s. It goes on, and its reply "
+                "is kept in the chat.",
+                hint="Raise api.reply_s for longer turns.",
+            ) from error
+        if event is None:
+            raise HostError(
+                Code.UNAVAILABLE, "IronClaw is stopping.", hint="The reply is kept in the chat."
+            )
+        return event
+
+    async def _check(self) -> None:
+        call, place = self._call, self.place
+        if not call.is_valid():
+            raise UserError(
+                Code.UNAUTHENTICATED, "The token is not valid any more.", hint="Use another one."
+            )
+        whose = ChatPlace(place.agent.id, call.actor.principal)
+        if not await may_follow(call.parts.house, call.actor, whose):
+            raise PolicyError(
+                Code.FORBIDDEN, "The right to follow this is gone.", hint="`ironclaw me` says more."
+            )
+
+
+class Place(NamedTuple):
+    """Where a turn takes place."""
+
+    agent: Agent
+    chat: ChatId
+    name: str
+    """Of the chat, as its principal calls it."""
+    ignores_rules: bool
+
+
+async def agent_of(call: Call) -> Agent:
+    """The agent that a body names as its model. Raises UserError, PolicyError."""
+    body: ChatRequest | ResponsesRequest = call.body
+    return await talked_agent(call.parts.house, call.actor, body.model)
+
+
+async def begin(call: Call, agent: Agent, asked: Asked) -> Turn:
+    """Take the newest words in, watching what comes of them.
+
+    Raises:
+        IronClawError: Nothing was taken in.
+    """
+    check_size(asked.said.text)
+    with call.parts.streams.slot(call.actor.principal):
+        pass  # Refused now, not when the message is in.
+    house, headers = call.parts.house, call.request.headers
+    body: ChatRequest | ResponsesRequest = call.body
+    metadata = body.metadata or {}
+    wish = Wish(
+        said=asked.said,
+        names=(headers.get(HEADER), *asked.names, metadata.get("chat")),
+        previous=asked.previous,
+        end_user=body.user or body.safety_identifier or "",
+        key=headers.get("idempotency-key"),
+        is_repeat=headers.get("x-stainless-retry-count", "0") != "0",
+    )
+    external = external_id(call)
+    whose = Whose(agent.id, call.actor.principal)
+    async with call.parts.openings.lock:
+        name = await call.parts.openings.chat(house, whose, wish)
+        chat = await house.chat_for(agent.id, name, principal=whose.principal)
+        place = Place(agent, chat.id, name, asked.said.ignores_rules)
+        return await _hear(call, place, _event(call, chat, asked.said.text, external))
+
+
+async def _hear(call: Call, place: Place, event: Event) -> Turn:
+    house = call.parts.house
+    events = house.watch(place.chat, after=None)
+    try:
+        routed = first_of(await house.hear(event))
+        call.parts.metrics.message(routed.reason if routed else "not_wired")
+    except BaseException:
+        await close(events)
+        raise
+    if routed is None or not routed.engaged or routed.message is None:
+        await close(events)
+        raise _not_taken(place.agent.name, routed)
+    return Turn(call, place, routed, routed.message, events)
+
+
+def _event(call: Call, chat: Chat, text: str, external: str) -> Event:
+    handle = call.actor.principal.partition(":")[2]
+    return Event(
+        channel=chat.channel,
+        platform_id=chat.platform_id,
+        handle=handle,
+        sender=handle,
+        text=text,
+        external_id=external,
+        mentioned=True,
+    )
+
+
+def _not_taken(agent: str, routed: Routed | None) -> IronClawError:
+    reason = "not_wired" if routed is None else routed.reason
+    return PolicyError(
+        Code.FORBIDDEN,
+        f"{agent} does not take messages from this chat ({reason}).",
+        hint="`ironclaw wiring list` shows what the chat is wired to.",
+    )
+
+
+def _failure(event: ChatEvent) -> IronClawError:
+    """An error event as an error: the host's own words."""
+    code = Code(event.code) if event.code in CODES else Code.UNAVAILABLE
+    return HostError(code, event.text, hint="The agent's next message starts afresh.")
+
+
+def rest_of(shown: str, reply: str) -> str:
+    """What is still to be shown so that all of it ends with the reply.
+
+    What was shown has more than the reply when the agent spoke between its steps, and less when
+    pieces were dropped.
+    """
+    if shown.endswith(reply):
+        return ""
+    if reply.startswith(shown):
+        return reply[len(shown) :]
+    return _PARAGRAPH + reply
