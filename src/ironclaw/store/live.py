@@ -54,6 +54,7 @@ def load(
         owners=owners,
         owner_persons=tuple(sorted({person_of(db, one) for one in owners})),
         person=None if needs.principal is None else person_of(db, needs.principal),
+        tokens=() if needs.principal is None else _tokens(db, needs.principal, house.now_ms),
         joined=() if needs.principal is None else joined_to(db, needs.principal),
         other_person=None if needs.other is None else person_of(db, needs.other),
         session=None if needs.session is None else _session(db, needs.session),
@@ -73,6 +74,15 @@ def policy_of(db: apsw.Connection) -> Policy:
         return msgspec.json.decode(row[0], type=Policy)
     except (ValueError, RecursionError) as error:
         raise edited(f"policy: {error}") from error
+
+
+def _tokens(db: apsw.Connection, principal: PrincipalId, now_ms: int) -> tuple[str, ...]:
+    rows = db.execute(
+        "SELECT name FROM token WHERE principal = ? AND revoked_ms IS NULL"
+        " AND ifnull(expires_ms > ?, 1) ORDER BY name",
+        (principal, now_ms),
+    )
+    return tuple(name for (name,) in rows)
 
 
 _TASKS: Final = "SELECT count(*) FROM task WHERE agent = ?"

@@ -234,10 +234,14 @@ def _check_free(db: apsw.Connection, token: Token, *, is_new: bool) -> None:
         f"SELECT 1 FROM token WHERE {same} LIMIT 1",  # noqa: S608 - one of two constants
         (token.name, token.principal) if is_new else (token.name,),
     ).fetchone()
+    held = "SELECT 1 FROM standing WHERE principal = ? LIMIT 1"
+    if taken is None and is_new:
+        # In this transaction: a role may be given to that principal at the same moment.
+        taken = db.execute(held, (token.principal,)).fetchone()
     if taken is not None:
         raise UserError(
             Code.CONFLICT,
-            f"There is or was a token {token.name!r}, or one of {token.principal}.",
+            f"There is or was a token {token.name!r}, or {token.principal} is somebody already.",
             hint="Choose another name: names are never given out again.",
         )
     ((count,),) = list(db.execute("SELECT count(*) FROM token"))

@@ -428,3 +428,18 @@ def test_two_different_persons_complete_it_in_any_order(order: tuple[PrincipalId
         assert (gateway.kept.status is Status.APPROVED) is (len(people) == 2)
         if len(people) == 2:
             return
+
+
+def test_a_token_that_was_minted_meanwhile_is_seen_before_it_gets_a_role() -> None:
+    """Whoever mints may know which principals are about to be given one."""
+    gateway = Gateway()
+    gateway.ask(GiveRole(principal=BEN, role=Role.OWNER), DESK)
+    seen = gateway.seen
+    gateway.world.tokens[BEN] = ("ben",)
+
+    with pytest.raises(UserError) as caught:
+        gateway.decide(OWNER_TOO, seen=seen)
+    assert caught.value.code == "conflict"
+    assert gateway.decide(OWNER_TOO).status is Status.APPROVED
+    gateway.world.tokens[BEN] = ("ben", "ben-2")
+    assert gateway.apply().status is Status.FAILED

@@ -13,8 +13,10 @@ from ironclaw.core.ids import AgentId, PrincipalId, SessionId, TaskId, WiringId
 from ironclaw.domain.changes.base import HostDir, Live, Needs, PutPerson, PutTask
 from ironclaw.domain.model import Role, Standing, Task
 from ironclaw.domain.policy import DEFAULT
+from ironclaw.domain.tokens import Scope
 from ironclaw.store import live
 from ironclaw.store.change_ops import Cause, execute
+from ironclaw.store.token_rows import TokenRows
 
 if TYPE_CHECKING:
     from ironclaw.domain.changes.base import Op
@@ -143,3 +145,19 @@ async def test_a_broken_policy_is_an_error_for_everybody(core: CoreStore, body: 
         await load(core)
 
     assert caught.value.code is Code.STORE_CORRUPT
+
+
+async def test_the_active_tokens_of_a_principal_are_known_by_name(core: CoreStore):
+    tokens = await TokenRows.open(core.store, core.clock)
+    for name, ttl_s in (("ann", None), ("ann-2", 3600), ("ann-3", 3600), ("bob", None)):
+        whose = None if name in {"ann", "bob"} else ANN
+        await tokens.mint(name=name, scopes=[Scope.READ], ttl_s=ttl_s, principal=whose)
+    await tokens.revoke("ann-3")
+    now_ms = core.clock.now_ms()
+
+    async def named(at_ms: int) -> tuple[str, ...]:
+        house, needs = HOUSE._replace(now_ms=at_ms), Needs(principal=ANN)
+        return (await core.store.read(lambda db: live.load(db, needs, house=house))).tokens
+
+    assert await named(now_ms) == ("ann", "ann-2")
+    assert await named(now_ms + 3_600_000) == ("ann",)

@@ -15,6 +15,7 @@ from ironclaw.core.errors import HostError, UserError
 from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.acting import act_as
 from ironclaw.domain.audit import AuditEvent, By, Via
+from ironclaw.domain.model import Role
 from ironclaw.domain.tokens import MAX_TOKENS, Scope, Token, hash_of
 from ironclaw.store.token_rows import USE_KEPT_MS, TokenRows
 from ironclaw.testing.fakes_store import open_core_store
@@ -359,3 +360,13 @@ async def test_a_damaged_file_is_an_error_and_stays_as_it_is(
     assert caught.value.code is Code.STORE_CORRUPT
     assert caught.value.hint
     assert path.read_bytes() == raw
+
+
+async def test_a_new_principal_is_nobody_who_was_given_a_role(core: CoreStore, tokens: TokenRows):
+    await core.registry.give(PrincipalId("api:heir"), Role.OWNER, None)
+
+    with pytest.raises(UserError) as caught:
+        await tokens.mint(name="heir", scopes=[Scope.ADMIN], ttl_s=None)
+
+    assert caught.value.code is Code.CONFLICT
+    assert "heir" not in {one.name for one in await tokens.tokens()}

@@ -67,10 +67,12 @@ class GiveRole(Spec, frozen=True, kw_only=True, tag="role.give"):
             raise nothing_to_do(f"They hold the role {self.role.value} there already.")
 
     def before(self, live: Live) -> State:
-        return _state(self.agent, _roles(live, self.agent))
+        roles = _roles(live, self.agent)
+        return _state(self.agent, roles) | self._tokens(live, has_role=self.role in roles)
 
     def after(self, live: Live) -> State:
-        return _state(self.agent, _roles(live, self.agent) | {self.role})
+        roles = _roles(live, self.agent) | {self.role}
+        return _state(self.agent, roles) | self._tokens(live, has_role=True)
 
     def bearing(self, live: Live) -> Bearing:
         return Bearing.WIDENS
@@ -95,6 +97,15 @@ class GiveRole(Spec, frozen=True, kw_only=True, tag="role.give"):
         if self.role is Role.OWNER and not _is_ruled_without(self.principal, live):
             return None
         return super().way_back(live, inverse)
+
+    @staticmethod
+    def _tokens(live: Live, *, has_role: bool) -> State:
+        """Who speaks as the principal; a token that is minted meanwhile has to be seen first."""
+        names = list(live.tokens)
+        return {
+            "tokens of the principal": names,
+            "tokens that have the role": names if has_role else [],
+        }
 
     @property
     def _standing(self) -> Standing:
