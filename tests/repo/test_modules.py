@@ -23,6 +23,7 @@ MAY_START_PROGRAMS = (
     "src/ironclaw/sandbox/",
     "src/ironclaw/image/",
     "src/ironclaw/airlock/starter.py",  # the zygote, before there is anything hostile to parse
+    "src/ironclaw/models/host/starter.py",  # the one process that holds provider keys
     "src/ironclaw/cli/house.py",  # becomes the keeper, for `up --foreground`
     "src/ironclaw/prove/probe/",  # runs in a box, and tries to
 )

@@ -12,11 +12,12 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from ironclaw.config.paths import config_candidates, default_runtime_dir, default_state_dir
+from ironclaw.config.providers import mistakes
 from ironclaw.config.settings import SECTIONS, PathSettings, Settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -149,11 +150,12 @@ def _overlay(tree: _Tree, env: Mapping[str, str]) -> None:
 
 
 def variable_names() -> dict[str, tuple[str, str]]:
-    """Environment variable -> (section, setting)."""
+    """Environment variable -> (section, setting). Tables stand in the file only."""
     return {
         f"{PREFIX}{section}_{name}".upper(): (section, name)
         for section, struct in SECTIONS.items()
-        for name in struct.__struct_fields__
+        for name, kind in get_type_hints(struct).items()
+        if get_origin(kind) is not dict
     }
 
 
@@ -167,8 +169,10 @@ def _convert(tree: _Tree, path: Path | None, text: str) -> Settings:
                 msgspec.convert(value, hints[name], strict=from_file is not None, dec_hook=_hook)
             except (msgspec.ValidationError, ValueError) as error:
                 place = _place(path, text, section, name)
+                # A table is not shown: somebody may have written a key into it.
+                shown = "" if isinstance(value, dict) else f"{value!r}, which is "
                 raise _invalid(
-                    f"{place}: {section}.{name} is {value!r}, which is wrong: {error}",
+                    f"{place}: {section}.{name} is {shown}wrong: {error}",
                     hint="docs/reference/configuration.md lists each setting with its type.",
                 ) from error
     return msgspec.convert(tree, Settings, strict=False, dec_hook=_hook)
@@ -212,6 +216,9 @@ def _complete(settings: Settings, env: Mapping[str, str], uid: int) -> Settings:
             hint="Names of unix sockets must fit in 107 bytes: choose a shorter directory.",
         )
     _check_host(settings)
+    for name, provider in settings.models.providers.items():
+        for wrong, remedy in mistakes(name, provider):
+            raise _invalid(f"models.providers.{name[:64]} {wrong}.", hint=remedy)
     gateway = msgspec.structs.replace(settings.gateway, mount_roots=roots)
     return msgspec.structs.replace(settings, paths=done, gateway=gateway)
 
@@ -246,6 +253,8 @@ def _place(path: Path | None, text: str, section: str, name: str | None) -> str:
         header = re.match(r"\[\s*([^\]]+?)\s*\]", stripped)
         if header:
             inside = header[1].strip("\"'") == section
+            if name is not None and header[1].startswith(f"{section}.{name}."):
+                return f"{path}:{number}"
             if inside and name is None:
                 return f"{path}:{number}"
         key = re.match(r"[\"']?([A-Za-z0-9_\-.]+)[\"']?\s*=", stripped)
@@ -274,5 +283,7 @@ def type_name(annotation: Any) -> str:
         return "list of text"
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
+    if get_origin(annotation) is dict:
+        return "table"
     names = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path"}
-    return names[annotation]
+    return names[get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation]

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from ironclaw.config.providers import ProviderSettings
+
 PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86_400.0)]
 Word = Annotated[str, msgspec.Meta(max_length=255)]
@@ -82,6 +84,13 @@ class GatewaySettings(_Section, frozen=True):
     this way, whoever approves it."""
 
 
+class ModelSettings(_Section, frozen=True):
+    """Model providers beside `scripted`, which is always there. See models.md."""
+
+    providers: dict[str, ProviderSettings] = {}
+    """A table for each: `[models.providers.NAME]`."""
+
+
 class LogSettings(_Section, frozen=True):
     """What the daemon writes down. Never message content."""
 
@@ -100,6 +109,7 @@ class Settings(_Section, frozen=True):
     api: ApiSettings = ApiSettings()
     sandbox: SandboxSettings = SandboxSettings()
     gateway: GatewaySettings = GatewaySettings()
+    models: ModelSettings = ModelSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -158,5 +168,6 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "api": ApiSettings,
     "sandbox": SandboxSettings,
     "gateway": GatewaySettings,
+    "models": ModelSettings,
     "log": LogSettings,
 }

@@ -67,6 +67,12 @@ class Agent(_Value, frozen=True):
     """Unique, `[a-z0-9-]`, at most 63 characters."""
     persona: str = ""
     model: str = "scripted"
+    fallbacks: tuple[str, ...] = ()
+    """Models asked one after another when the one before cannot answer."""
+    temperature_hundredths: int | None = None
+    """How freely its model words things, in hundredths. None: as the provider has it."""
+    max_output_tokens: int | None = None
+    """Tokens of one answer, at most. None: as the box asks."""
     tools: tuple[str, ...] = ()
     max_steps: int = 16
     limits: BoxLimits = BoxLimits()

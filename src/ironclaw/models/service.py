@@ -1,77 +1,78 @@
 """The model service: everything that holds for each provider alike.
 
-`ModelService.generate` finds the provider, waits for a place under its cap, then runs attempts:
-each with deadlines, each end checked, temporary failures tried again after a back-off with jitter.
+generate: the agent's model, then its fallbacks
+  each:   breaker -> a place under the provider's cap -> attempts, with back-off and jitter
+
 What goes on to the box is numbered as the box asked, fits a frame, and says of a failure only what
-the table of safe texts says; what really happened is in the log.
+the table of safe texts says. What people are told is kept for them (`why`); what really happened is
+in the log.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import secrets
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final
+
+from msgspec import structs
 
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.log import get_logger
+from ironclaw.models.attempt import SAFE_TEXTS, Attempt, ModelLimits, failed
+from ironclaw.models.breaker import Breaker
 from ironclaw.models.provider import provider_name
+from ironclaw.models.trouble import TEMPORARY
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.frames import decode_tell, pack
-from ironclaw_contract.records import ContractError
 from ironclaw_contract.rpc import Delta, Failed, Generated
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
     from ironclaw.models.provider import Provider, Registry
+    from ironclaw.models.trouble import ModelTrouble
     from ironclaw_contract.rpc import Generate, ModelTell
 
+__all__ = ["SAFE_TEXTS", "ModelLimits", "ModelService"]
+
 _log = get_logger("models")
-
-_PREFIX: Final = 4
-_DELTA_CHARS: Final = 16 * 1024
-_TEMPORARY: Final = frozenset({WireCode.MODEL_UNAVAILABLE, WireCode.BUSY})
-
-SAFE_TEXTS: Final = {
-    WireCode.TOO_LARGE: "The model's answer is too large.",
-    WireCode.NOT_GRANTED: "The agent may not use this model.",
-    WireCode.BUSY: "Too many model calls wait already; try again later.",
-    WireCode.CANCELLED: "The call was cancelled.",
-    WireCode.MODEL_REFUSED: "The model provider refused the request.",
-    WireCode.MODEL_UNAVAILABLE: "The model provider could not answer now.",
-    WireCode.CONTEXT_TOO_LONG: "The conversation does not fit the model.",
-    WireCode.INTERNAL: "The model call failed on the host.",
-}
+_MOST_WORDS: Final = 1024
+_OTHERS_MAY: Final = TEMPORARY | {WireCode.MODEL_REFUSED, WireCode.CONTEXT_TOO_LONG}
+"""Failures of one model that say nothing about the next one."""
 
 
-class ModelLimits(NamedTuple):
-    """Bounds of every call. Times are seconds."""
-
-    first_event_s: float = 120.0
-    """Until the first event of an attempt."""
-    next_event_s: float = 60.0
-    """Between two events of an attempt."""
-    total_s: float = 900.0
-    """Of a call with all its attempts, without the wait for a place."""
-    attempts: int = 4
-    first_delay_s: float = 0.5
-    """Before the second attempt; doubles, with jitter of half of it."""
-    longest_delay_s: float = 20.0
-    concurrent: int = 64
-    """Attempts at one provider at a time."""
-    waiting: int = 1024
-    """Calls that may wait for a place at one provider; more are told to come later."""
-
-
-class _Queue:
-    """The places at one provider."""
+class _Gate:
+    """What stands before one provider."""
 
     def __init__(self, limits: ModelLimits) -> None:
         self.places = asyncio.Semaphore(limits.concurrent)
         self.waiting = 0
+        self.breaker = Breaker()
+
+
+class _Call:
+    """One call of a box, over all its attempts."""
+
+    def __init__(self, session: SessionId, request: Generate, end_s: float) -> None:
+        self.session = session
+        self.request = request
+        self.end_s = end_s
+        self.has_shown = False
+        """Some words went on to people: those of a later attempt come with the whole answer."""
+        self.word = ""
+        """What people are told of the first model that failed for a reason it gave."""
+
+    def failed(self, code: WireCode) -> Failed:
+        """A failure as the box may know it."""
+        return failed(self.request, code)
+
+    def told(self, word: str) -> None:
+        """A reason for people; the first one stays."""
+        self.word = self.word or word
 
 
 class ModelService:
@@ -85,7 +86,8 @@ class ModelService:
     def __init__(self, registry: Registry, *, limits: ModelLimits | None = None) -> None:
         self._registry = registry
         self._limits = limits or ModelLimits()
-        self._queues: dict[str, _Queue] = {}
+        self._gates: dict[str, _Gate] = {}
+        self._words: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def generate(
         self, agent: Agent, session: SessionId, request: Generate
@@ -94,145 +96,137 @@ class ModelService:
 
         Closing the generator cancels the attempt under way. Never raises for what a provider does.
         """
+        call = _Call(session, request, asyncio.get_running_loop().time() + self._limits.total_s)
+        models = (agent.model, *agent.fallbacks)
+        for place, model in enumerate(models):
+            end: Generated | Failed = call.failed(WireCode.MODEL_UNAVAILABLE)
+            events = self._ask(structs.replace(agent, model=model), call)
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    if isinstance(event, Delta):
+                        call.has_shown = True
+                        yield event
+                    else:
+                        end = event
+            is_last = place == len(models) - 1
+            if isinstance(end, Generated) or is_last or end.code not in _OTHERS_MAY:
+                if isinstance(end, Failed):
+                    self._keep(call, has_more=place > 0)
+                yield end
+                return
+            _log.warning("model_fallback", agent=agent.id, code=end.code, to=models[place + 1])
+
+    def why(self, session: str, turn: str) -> str:
+        """What people are to be told of a turn whose model failed; empty when nobody said. Once.
+
+        May be called from any thread.
+        """
+        return self._words.pop((session, turn), "")
+
+    def _keep(self, call: _Call, *, has_more: bool) -> None:
+        """Remember the word for whoever reads how the turn ended."""
+        if not call.word:
+            return
+        more = " Nor could a model that stands in for it." if has_more else ""
+        self._words[call.session, call.request.turn] = call.word + more
+        while len(self._words) > _MOST_WORDS:
+            self._words.popitem(last=False)
+
+    async def _ask(self, agent: Agent, call: _Call) -> AsyncGenerator[ModelTell, None]:
+        """Ask one model, when there is a place at its provider."""
         name = provider_name(agent.model)
         try:
             provider = self._registry.find(agent.model)
         except IronClawError as error:
             _log.error("model_not_configured", agent=agent.id, provider=name, hint=error.hint)
-            yield _failed(request, WireCode.MODEL_REFUSED)
+            call.told(f"The model provider {name} is not configured any more.")
+            yield call.failed(WireCode.MODEL_REFUSED)
             return
-        queue = self._queues.setdefault(name, _Queue(self._limits))
-        if queue.places.locked() and queue.waiting >= self._limits.waiting:
+        gate = self._gates.setdefault(name, _Gate(self._limits))
+        if gate.places.locked() and gate.waiting >= self._limits.waiting:
             _log.warning("model_queue_full", provider=name)
-            yield _failed(request, WireCode.BUSY)
+            yield call.failed(WireCode.BUSY)
             return
-        queue.waiting += 1
+        gate.waiting += 1
+        began_s = asyncio.get_running_loop().time()
         try:
-            await queue.places.acquire()
+            await gate.places.acquire()
         finally:
-            queue.waiting -= 1
+            gate.waiting -= 1
+        call.end_s += asyncio.get_running_loop().time() - began_s
         try:
-            events = self._attempts(provider, agent, session, request)
+            events = self._attempts(provider, gate.breaker, agent, call)
             async with contextlib.aclosing(events):
                 async for event in events:
                     yield event
         finally:
-            queue.places.release()
+            gate.places.release()
 
     async def _attempts(
-        self, provider: Provider, agent: Agent, session: SessionId, request: Generate
+        self, provider: Provider, breaker: Breaker, agent: Agent, call: _Call
     ) -> AsyncGenerator[ModelTell, None]:
-        end_s = asyncio.get_running_loop().time() + self._limits.total_s
+        now_s = asyncio.get_running_loop().time
         delay_s = self._limits.first_delay_s
-        has_shown = False
-        for attempt in range(1, self._limits.attempts + 1):
-            end: Generated | Failed = _failed(request, WireCode.MODEL_UNAVAILABLE)
-            shows = not has_shown
-            events = self._attempt(provider, agent, session, request, end_s)
-            async with contextlib.aclosing(events):
-                async for event in events:
-                    if not isinstance(event, Delta):
-                        end = event
-                    # Words of a second attempt would stand behind those of the first: the chat
-                    # gets them with the whole answer.
-                    elif shows:
-                        has_shown = True
-                        yield event
-            is_over = asyncio.get_running_loop().time() + delay_s >= end_s
-            if (
-                isinstance(end, Generated)
-                or end.code not in _TEMPORARY
-                or attempt == self._limits.attempts
-                or is_over
-            ):
+        for number in range(1, self._limits.attempts + 1):
+            if rest_s := breaker.rest_s(now_s()):
+                call.told(_left_alone(provider_name(agent.model), rest_s))
+                yield call.failed(WireCode.MODEL_UNAVAILABLE)
+                return
+            attempt = Attempt(provider, agent, self._limits)
+            end: Generated | Failed = call.failed(WireCode.MODEL_UNAVAILABLE)
+            shows = not call.has_shown
+            with _watched(breaker, attempt):
+                events = attempt.events(call.session, call.request, call.end_s)
+                async with contextlib.aclosing(events):
+                    async for event in events:
+                        if not isinstance(event, Delta):
+                            end = event
+                        # Words of a second attempt would stand behind those of the first: the chat
+                        # gets them with the whole answer.
+                        elif shows:
+                            yield event
+            if attempt.trouble is not None:
+                call.told(attempt.trouble.word)
+            wait_s = self._wait_s(delay_s, attempt.trouble)
+            is_late = wait_s is None or now_s() + wait_s >= call.end_s
+            is_final = isinstance(end, Generated) or end.code not in TEMPORARY
+            if wait_s is None or is_final or is_late or number == self._limits.attempts:
                 yield end
                 return
-            _log.info("model_retry", agent=agent.id, code=end.code, attempt=attempt)
-            await asyncio.sleep(_jitter(delay_s))
+            _log.info("model_retry", agent=agent.id, attempt=number)
+            await asyncio.sleep(wait_s)
             delay_s = min(delay_s * 2, self._limits.longest_delay_s)
 
-    async def _attempt(
-        self,
-        provider: Provider,
-        agent: Agent,
-        session: SessionId,
-        request: Generate,
-        end_s: float,
-    ) -> AsyncGenerator[ModelTell, None]:
-        """One attempt, with whatever goes wrong turned into a `Failed`."""
-        events = provider.generate(agent, session, request)
-        wait_s = self._limits.first_event_s
-        loop = asyncio.get_running_loop()
-        try:
-            async with contextlib.aclosing(events):
-                while True:
-                    async with asyncio.timeout_at(min(loop.time() + wait_s, end_s)):
-                        event = await anext(events, None)
-                    if event is None:
-                        _log.warning("model_ended_early", agent=agent.id)
-                        yield _failed(request, WireCode.MODEL_UNAVAILABLE)
-                        return
-                    if isinstance(event, Delta):
-                        for part in _cut(request, event.text):
-                            yield part
-                    else:
-                        yield _checked(request, event)
-                        return
-                    wait_s = self._limits.next_event_s
-        except TimeoutError:
-            _log.warning("model_timeout", agent=agent.id, provider=provider_name(agent.model))
-            yield _failed(request, WireCode.MODEL_UNAVAILABLE)
-        except IronClawError as error:
-            _log.warning("model_failed", agent=agent.id, code=error.code, detail=error.detail)
-            yield _failed(request, WireCode.MODEL_UNAVAILABLE)
-        except Exception:  # noqa: BLE001 - the edge to a provider: its fault is not the session's
-            _log.exception("model_provider_bug", agent=agent.id)
-            yield _failed(request, WireCode.INTERNAL)
+    def _wait_s(self, delay_s: float, trouble: ModelTrouble | None) -> float | None:
+        """Seconds until the next attempt; None when the provider wants too long a rest."""
+        asked_s = 0.0 if trouble is None else trouble.retry_after_s or 0.0
+        if asked_s > self._limits.longest_rest_s:
+            return None
+        # Jitter on top of what the provider wants: everybody else was told the same.
+        return max(_jitter(delay_s), asked_s + (_jitter(delay_s) if asked_s else 0.0))
 
 
-def _failed(request: Generate, code: WireCode) -> Failed:
-    text = SAFE_TEXTS.get(code, SAFE_TEXTS[WireCode.INTERNAL])
-    return Failed(call=request.call, code=code, text=text)
-
-
-def _cut(request: Generate, text: str) -> list[Delta]:
-    starts = range(0, len(text), _DELTA_CHARS)
-    parts = [text[start : start + _DELTA_CHARS] for start in starts]
-    return [Delta(call=request.call, text=_clean(part)) for part in parts]
-
-
-def _clean(text: str) -> str:
-    """Half of a surrogate pair cannot be written to the wire."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _checked(request: Generate, end: Generated | Failed) -> Generated | Failed:
-    """The end of an attempt as it may go to the box.
-
-    Trust:
-        `end` holds what a provider's service made up: it is encoded and read back, so a name or an
-        argument that the contract does not know ends here and not in the box.
-    """
-    if isinstance(end, Failed):
-        _log.info("model_said_no", code=end.code)
-        return _failed(request, end.code)
-    numbered = Generated(
-        call=request.call,
-        entries=end.entries,
-        stop=end.stop,
-        input_tokens=end.input_tokens,
-        output_tokens=end.output_tokens,
-    )
+@contextlib.contextmanager
+def _watched(breaker: Breaker, attempt: Attempt) -> Iterator[None]:
+    """Tell the breaker what became of an attempt, also when it was cancelled."""
     try:
-        decode_tell(pack(numbered)[_PREFIX:])
-    except ContractError as error:
-        _log.warning("model_answer_refused", code=error.code)
-        known = WireCode.TOO_LARGE if error.code is WireCode.TOO_LARGE else WireCode.MODEL_REFUSED
-        return _failed(request, known)
-    except UnicodeEncodeError:
-        _log.warning("model_answer_refused", code=WireCode.MALFORMED)
-        return _failed(request, WireCode.MODEL_REFUSED)
-    return numbered
+        yield
+    finally:
+        if attempt.has_answered:
+            breaker.succeeded()
+        elif attempt.trouble is not None and attempt.trouble.is_sick:
+            breaker.failed(asyncio.get_running_loop().time())
+        else:
+            breaker.gave_up()
+
+
+def _left_alone(name: str, rest_s: float) -> str:
+    seconds = math.ceil(rest_s)
+    _log.warning("model_left_alone", provider=name, rest_s=seconds)
+    return (
+        f"The model provider {name} has failed again and again; it is asked again in {seconds} "
+        "seconds."
+    )
 
 
 def _jitter(delay_s: float) -> float:

@@ -19,6 +19,7 @@ import msgspec
 from ironclaw.api.app import ENDPOINTS
 from ironclaw.cli.main import COMMANDS, load
 from ironclaw.config.load import type_name, variable_names
+from ironclaw.config.providers import ProviderSettings
 from ironclaw.config.settings import SECTIONS
 from ironclaw.core.codes import CODES
 from ironclaw.domain.model import Partition, Role
@@ -28,6 +29,8 @@ from ironclaw.testing import docs_audit, docs_gateway
 from ironclaw.testing.claims import claims
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ironclaw.api.endpoint import Endpoint
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -81,14 +84,29 @@ def configuration() -> str:
             shown = {"True": "true", "False": "false", ".": "see above"}.get(
                 str(default), str(default) or "empty"
             )
-            if default == ():
+            if default in ((), msgspec.NODEFAULT):
                 shown = "none"
+            variable = variables.get((section, field.name))
+            where = f"Environment: `{variable}`." if variable else "In the file only."
             parts.append(
                 f"\n### {section}.{field.name}\n\n{meanings[field.name]}\n\n"
-                f"Type: {type_name(hints[field.name])}. Default: {shown}. "
-                f"Environment: `{variables[section, field.name]}`.\n"
+                f"Type: {type_name(hints[field.name])}. Default: {shown}. {where}\n"
             )
-    return "".join(parts)
+    return "".join([*parts, *_provider()])
+
+
+def _provider() -> Iterator[str]:
+    """What stands in a provider's table."""
+    yield f"\n## [models.providers.NAME]\n\n{inspect.getdoc(ProviderSettings)}\n"
+    meanings = field_docs(ProviderSettings)
+    hints = get_type_hints(ProviderSettings)
+    for field in msgspec.structs.fields(ProviderSettings):
+        shown = "needed" if field.required else f"default {field.default or 'none'}"
+        if field.default is msgspec.NODEFAULT and not field.required:
+            shown = "default none"
+        kind = type_name(hints[field.name])
+        yield f"\n- `{field.name}` ({kind}, {shown}): {meanings[field.name]}"
+    yield "\n"
 
 
 def field_docs(struct: type) -> dict[str, str]:

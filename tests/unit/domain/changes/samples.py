@@ -61,6 +61,16 @@ class Sample(NamedTuple):
 SAMPLES = (
     Sample(SetPersona(agent=BOB, persona="You sing."), ALTERS),
     Sample(SetModel(agent=BOB, model="scripted/other"), ALTERS),
+    Sample(
+        SetModel(
+            agent=BOB,
+            model="scripted/other",
+            fallbacks=("scripted/third",),
+            temperature_hundredths=70,
+            max_output_tokens=900,
+        ),
+        ALTERS,
+    ),
     Sample(SetTools(agent=BOB, add=("write_file", "clock")), WIDENS),
     Sample(SetTools(agent=BOB, add=("write_file",), remove=("clock", "write_mail")), WIDENS),
     Sample(SetTools(agent=BOB, remove=("clock",)), NARROWS),

@@ -1,0 +1,155 @@
+"""One attempt at a provider: the library's stream, as pieces and one whole answer, without keys."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from pydantic_ai.messages import (
+    PartDeltaEvent,
+    PartStartEvent,
+    TextPart,
+    TextPartDelta,
+    ThinkingPartDelta,
+    ToolCallPartDelta,
+)
+from pydantic_ai.settings import ModelSettings
+
+from ironclaw.models.host.faults import failure, filtered
+from ironclaw.models.host.messages import CREDIT, Ask, Failure, Piece, Whole
+from ironclaw.models.host.redact import Pieces, Redactor
+from ironclaw.models.host.translate import NotTranslatable, answer, messages, parameters
+from ironclaw_contract.codes import WireCode
+from ironclaw_contract.entries import Answered, Called
+from ironclaw_contract.rpc import Generated
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.models import Model, StreamedResponse
+
+_PIECE_CHARS: Final = 16 * 1024
+_MOST_CHARS: Final = 8 * 1024 * 1024
+"""Of everything that one answer may hold: the library keeps all of it."""
+_WHOLE: Final = frozenset({"stop", "length", "tool_call"})
+
+Say = Callable[[Piece | Whole | Failure], Awaitable[None]]
+
+
+class Call:
+    """One attempt. `run` never raises for what a provider does; cancelling it ends it upstream.
+
+    Args:
+        ask: What is asked.
+        say: Sends a frame to the core.
+        redactor: Knows the keys.
+    """
+
+    def __init__(self, ask: Ask, say: Say, redactor: Redactor) -> None:
+        self._ask = ask
+        self._say = say
+        self._redactor = redactor
+        self._credit = asyncio.Semaphore(CREDIT)
+        self._pieces = Pieces(redactor)
+        self._chars = 0
+        self.is_refused_key = False
+        """The provider did not take the key."""
+
+    def more(self, events: int) -> None:
+        """The core has taken so many."""
+        for _ in range(events):
+            self._credit.release()
+
+    async def run(self, model: Model[Any]) -> None:
+        """Ask, and say what comes."""
+        try:
+            end = await self._attempt(model)
+        except NotTranslatable as error:
+            end = self._no(WireCode.MODEL_REFUSED, "The agent asked for something impossible.")
+            end = msgspec.structs.replace(end, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - the edge to the providers' libraries
+            end = failure(
+                self._ask.call, self._ask.provider, self._ask.model, error, self._redactor
+            )
+            self.is_refused_key = "AuthenticationError" in type(error).__name__
+        await self._say(end)
+
+    async def _attempt(self, model: Model[Any]) -> Whole | Failure:
+        request = self._ask.request
+        stream = model.request_stream(messages(request), self._settings(), parameters(request))
+        async with stream as events:
+            async for event in events:
+                text = self._text(event)
+                if self._chars > _MOST_CHARS:
+                    return self._no(WireCode.TOO_LARGE, "The model's answer is too large.")
+                if text:
+                    await self._piece(self._pieces.add(text))
+            await self._piece(self._pieces.end())
+            return self._end(events)
+
+    def _settings(self) -> ModelSettings:
+        settings = ModelSettings(
+            max_tokens=self._ask.max_output_tokens,
+            # Retries are the core's: they count, they wait with jitter, they can be cancelled.
+            max_retries=0,
+            cache=True,
+        )
+        if self._ask.temperature is not None:
+            settings["temperature"] = self._ask.temperature
+        return settings
+
+    def _text(self, event: object) -> str:
+        """The words of an event; thinking and tool calls are not said, but counted."""
+        match event:
+            case PartStartEvent(part=TextPart(content=text)):
+                pass
+            case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
+                pass
+            case PartDeltaEvent(delta=ThinkingPartDelta(content_delta=thought)):
+                self._chars += len(thought or "")
+                return ""
+            case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=arguments)):
+                self._chars += len(str(arguments or ""))
+                return ""
+            case _:
+                return ""
+        self._chars += len(text)
+        return text
+
+    async def _piece(self, text: str) -> None:
+        for start in range(0, len(text), _PIECE_CHARS):
+            await self._credit.acquire()
+            part = text[start : start + _PIECE_CHARS].encode("utf-8", "replace").decode()
+            await self._say(Piece(call=self._ask.call, text=part))
+
+    def _end(self, events: StreamedResponse) -> Whole | Failure:
+        response: ModelResponse = events.get()
+        who = f"The model provider {self._ask.provider}"
+        if response.finish_reason == "content_filter":
+            return self._no(WireCode.MODEL_REFUSED, filtered(who))
+        # Where a provider said nothing of how it ended, the library supposes that all is well.
+        said_so = (response.provider_details or {}).get("finish_reason")
+        if response.state != "complete" or response.finish_reason not in _WHOLE or not said_so:
+            # Half an answer is none: whoever reads it would take it for the whole.
+            cut = self._no(WireCode.MODEL_UNAVAILABLE, f"{who} broke off its answer.")
+            return msgspec.structs.replace(cut, is_sick=True)
+        whole = answer(self._ask.request, response, is_cut=response.finish_reason == "length")
+        return Whole(call=self._ask.call, answer=self._clean(whole))
+
+    def _clean(self, whole: Generated) -> Generated:
+        """A provider that writes its key into an answer would give it to the box."""
+        entries = tuple(
+            msgspec.structs.replace(entry, text=self._redactor.clean(entry.text))
+            if isinstance(entry, Answered)
+            else Called(
+                call=self._redactor.clean(entry.call),
+                name=self._redactor.clean(entry.name),
+                arguments=self._redactor.clean(entry.arguments),
+            )
+            for entry in whole.entries
+        )
+        return msgspec.structs.replace(whole, entries=entries)
+
+    def _no(self, code: WireCode, word: str) -> Failure:
+        return Failure(call=self._ask.call, code=code, word=word)

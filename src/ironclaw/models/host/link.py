@@ -1,0 +1,190 @@
+"""The core's end of the link to a model host: calls by number, each with a bounded queue.
+
+What the host may send of one call is bounded by credit (`messages.CREDIT`), so a consumer that is
+slow holds up its own provider and nobody else's call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.log import get_logger
+from ironclaw.models.host.messages import (
+    CREDIT,
+    LENGTH,
+    Ask,
+    Drop,
+    Failure,
+    FromHost,
+    More,
+    Piece,
+    Ready,
+    ToHost,
+    Whole,
+    Window,
+    decode_from_host,
+    pack,
+    size_of,
+)
+from ironclaw.models.trouble import ModelTrouble
+from ironclaw_contract.codes import WireCode
+from ironclaw_contract.records import ContractError
+from ironclaw_contract.rpc import Delta
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import AsyncGenerator, Callable
+
+    from ironclaw_contract.rpc import Generated
+
+_log = get_logger("model-host")
+_ENDED: Final = "The part of this house that speaks to model providers ended."
+_Event = Piece | Whole | Failure
+
+
+class HostLink:
+    """One host's link. Made by `open_link`; `run` reads it until it ends.
+
+    Args:
+        reader: Frames of the host.
+        writer: Frames to it.
+        on_window: Told how much a model reads at once.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        on_window: Callable[[Window], None],
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._on_window = on_window
+        self._calls: dict[int, asyncio.Queue[_Event | None]] = {}
+        self._last = 0
+        self.is_over = False
+        """Nothing more can be asked of it."""
+        self.controls: tuple[str, ...] = ()
+        """Confinements that the host has said to be in force."""
+
+    async def ready(self) -> None:
+        """Wait until the host takes calls. Raises ModelTrouble."""
+        message = await self._next()
+        if not isinstance(message, Ready):
+            self.close()
+            raise ended("it did not become ready")
+        self.controls = message.controls
+
+    async def say(self, message: ToHost) -> None:
+        """Send a frame. Raises ContractError (`TOO_LARGE`), ModelTrouble: the host has ended."""
+        raw = pack(message)
+        if self.is_over:
+            raise ended("it has ended")
+        try:
+            self._writer.write(raw)
+            await self._writer.drain()
+        except OSError as error:
+            self.close()
+            raise ended(str(error)) from error
+
+    async def run(self) -> None:
+        """Hand what comes to the calls it belongs to, until the host ends; then end them all."""
+        try:
+            while (message := await self._next()) is not None:
+                self._take(message)
+        except ContractError as error:
+            _log.error("model_host_broke_rules", code=error.code, why=str(error))
+        finally:
+            self.close()
+
+    async def generate(self, ask: Ask) -> AsyncGenerator[Delta | Generated, None]:
+        """Do one call: pieces, then the whole. Closing the generator ends it upstream.
+
+        Raises:
+            ModelTrouble: It came to nothing.
+        """
+        queue: asyncio.Queue[_Event | None] = asyncio.Queue(CREDIT + 2)
+        self._calls[ask.call] = queue
+        used = 0
+        is_ended = False
+        try:
+            await self.say(ask)
+            while True:
+                event = await queue.get()
+                if event is None or isinstance(event, Failure):
+                    is_ended = True
+                    raise ended("it ended during a call") if event is None else _trouble(event)
+                if isinstance(event, Whole):
+                    is_ended = True
+                    yield event.answer
+                    return
+                yield Delta(call=ask.request.call, text=event.text)
+                used += 1
+                if used == CREDIT // 2:
+                    await self.say(More(call=ask.call, events=used))
+                    used = 0
+        finally:
+            del self._calls[ask.call]
+            if not is_ended and not self.is_over:
+                # Not awaited: whoever is being cancelled must not wait for the host.
+                self._writer.write(pack(Drop(call=ask.call)))
+
+    def number(self) -> int:
+        """A call's number that was never used."""
+        self._last += 1
+        return self._last
+
+    def close(self) -> None:
+        """End the link; the host ends with it, and calls under way fail. Idempotent."""
+        if self.is_over:
+            return
+        self.is_over = True
+        self._writer.transport.abort()
+        for queue in self._calls.values():
+            while queue.full():
+                queue.get_nowait()
+            queue.put_nowait(None)
+
+    def _take(self, message: FromHost) -> None:
+        if isinstance(message, Window):
+            self._on_window(message)
+            return
+        if isinstance(message, Ready):
+            raise ContractError(WireCode.MALFORMED, "said Ready twice")
+        queue = self._calls.get(message.call)
+        if queue is None:
+            return  # dropped meanwhile
+        try:
+            queue.put_nowait(message)
+        except asyncio.QueueFull:
+            raise ContractError(WireCode.BUSY, "sends more than it may") from None
+
+    async def _next(self) -> FromHost | None:
+        try:
+            size = size_of(await self._reader.readexactly(LENGTH.size))
+            return decode_from_host(await self._reader.readexactly(size))
+        except (asyncio.IncompleteReadError, OSError):
+            return None
+
+
+async def open_link(sock: socket.socket, *, on_window: Callable[[Window], None]) -> HostLink:
+    """Take the core's end of a fresh link; the socket is the link's from now on."""
+    reader, writer = await asyncio.open_unix_connection(sock=sock)
+    return HostLink(reader, writer, on_window=on_window)
+
+
+def ended(detail: str) -> ModelTrouble:
+    """The host is gone; the next attempt finds a fresh one."""
+    return ModelTrouble(WireCode.MODEL_UNAVAILABLE, _ENDED, detail=detail)
+
+
+def _trouble(failure: Failure) -> ModelTrouble:
+    return ModelTrouble(
+        failure.code,
+        failure.word,
+        detail=failure.detail,
+        retry_after_s=failure.retry_after_s,
+        is_sick=failure.is_sick,
+    )

@@ -1,0 +1,230 @@
+"""The model host's main: confined first, then it takes calls until the link ends.
+
+main:  confine -> a stderr without keys -> link -> Open -> Ready -> Ask … -> the core is gone -> end
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import signal
+import socket
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
+
+from ironclaw.core import log
+from ironclaw.core.tasks import Tasks
+from ironclaw.models.host.confine import confine
+from ironclaw.models.host.messages import (
+    LENGTH,
+    Ask,
+    Drop,
+    Failure,
+    FromHost,
+    More,
+    Open,
+    Ready,
+    ToHost,
+    Window,
+    decode_to_host,
+    pack,
+    size_of,
+)
+from ironclaw.models.host.redact import CleanStream, Redactor
+from ironclaw.models.key_files import NoKeyError, read_key
+from ironclaw_contract.codes import WireCode
+from ironclaw_contract.records import ContractError
+
+if TYPE_CHECKING:
+    from pydantic_ai.models import Model
+
+    from ironclaw.config.providers import ProviderSettings
+    from ironclaw.models.host.calls import Call
+
+_log = log.get_logger("model-host")
+_MOST_MODELS: Final = 256
+
+
+class Host:
+    """Takes calls off the link and carries them out.
+
+    Args:
+        reader: Frames of the core.
+        writer: Frames to it.
+        redactor: Learns the keys.
+        tasks: Owns the calls.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        redactor: Redactor,
+        tasks: Tasks,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._redactor = redactor
+        self._tasks = tasks
+        self._providers: dict[str, ProviderSettings] = {}
+        self._environ: dict[str, str] = {}
+        self._models: dict[tuple[str, str], Model[Any]] = {}
+        self._making: dict[tuple[str, str], asyncio.Lock] = {}
+        self._calls: dict[int, Call] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+
+    async def serve(self, controls: tuple[str, ...]) -> None:
+        """Serve until the core is gone. Raises ContractError: the core broke the link's rules."""
+        opening = await self._next()
+        if not isinstance(opening, Open):
+            return
+        self._providers = opening.providers
+        self._environ = take_environment()
+        await self._say(Ready(controls=controls))
+        while (message := await self._next()) is not None:
+            match message:
+                case Ask():
+                    task = self._tasks.start(self._run(message), name=f"call {message.call}")
+                    self._running[message.call] = task
+                    task.add_done_callback(functools.partial(self._forget, message.call))
+                case More(call=number, events=events):
+                    if (call := self._calls.get(number)) is not None:
+                        call.more(events)
+                case Drop(call=number):
+                    if (running := self._running.get(number)) is not None:
+                        running.cancel()
+                case Open():
+                    raise ContractError(WireCode.MALFORMED, "said Open twice")
+
+    async def _run(self, ask: Ask) -> None:
+        try:
+            await self._do(ask)
+        except Exception:  # a fault of ours: the core waits for an end all the same
+            text = "The model call failed on the host."
+            await self._say(Failure(call=ask.call, code=WireCode.INTERNAL, word=text))
+            raise
+
+    async def _do(self, ask: Ask) -> None:
+        # The libraries are loaded with the first call.
+        from ironclaw.models.host.calls import Call  # noqa: PLC0415
+
+        call = self._calls[ask.call] = Call(ask, self._say, self._redactor)
+        settings = self._providers.get(ask.provider)
+        if settings is None:
+            await self._refuse(ask, "is not configured", "")
+            return
+        try:
+            model = await self._model(settings, ask)
+        except NoKeyError as error:
+            await self._refuse(ask, "has no key that can be used: see `ironclaw model list`", error)
+            return
+        except Exception as error:  # noqa: BLE001 - the edge to the providers' libraries
+            await self._refuse(ask, "cannot be used as it is configured; the log says why", error)
+            return
+        await call.run(model)
+        if call.is_refused_key:
+            # A better key in its file is taken at the next call.
+            for known in [known for known in self._models if known[0] == ask.provider]:
+                del self._models[known]
+
+    async def _refuse(self, ask: Ask, why: str, error: object) -> None:
+        await self._say(
+            Failure(
+                call=ask.call,
+                code=WireCode.MODEL_REFUSED,
+                word=f"The model provider {ask.provider} {why}.",
+                detail=self._redactor.for_logs(f"{type(error).__name__}: {error}")[:1000],
+            )
+        )
+
+    async def _model(self, settings: ProviderSettings, ask: Ask) -> Model[Any]:
+        from ironclaw.models.host.table import make  # noqa: PLC0415
+
+        place = (ask.provider, ask.model)
+        async with self._making.setdefault(place, asyncio.Lock()):
+            if (known := self._models.get(place)) is not None:
+                return known
+            # Before the key is used anywhere: no error of a library can hold it then.
+            key = read_key(settings, self._environ)
+            self._redactor.learn(key)
+            model = await asyncio.to_thread(make, settings, key, ask.model)
+            if len(self._models) >= _MOST_MODELS:
+                self._models.clear()
+            self._models[place] = model
+            self._tasks.start(self._window(settings, key, ask, model), name="window")
+            return model
+
+    async def _window(
+        self, settings: ProviderSettings, key: str, ask: Ask, model: Model[Any]
+    ) -> None:
+        """Tell how much a model reads at once, as far as anybody knows."""
+        from ironclaw.models.host.windows import ask_server  # noqa: PLC0415
+
+        tokens: int | None = None
+        if settings.kind == "openai-compatible":
+            tokens = await ask_server(settings, key, ask.model)
+        tokens = tokens or settings.context_tokens or model.context_window
+        if tokens:
+            await self._say(Window(provider=ask.provider, model=ask.model, tokens=tokens))
+
+    def _forget(self, call: int, _task: asyncio.Task[None]) -> None:
+        self._running.pop(call, None)
+        self._calls.pop(call, None)
+
+    async def _say(self, message: FromHost) -> None:
+        try:
+            raw = pack(message)
+        except (ContractError, UnicodeEncodeError):
+            if isinstance(message, Ready | Window):
+                return
+            text = "The model's answer is too large."
+            raw = pack(Failure(call=message.call, code=WireCode.TOO_LARGE, word=text))
+        self._writer.write(raw)
+        await self._writer.drain()
+
+    async def _next(self) -> ToHost | None:
+        try:
+            size = size_of(await self._reader.readexactly(LENGTH.size))
+            return decode_to_host(await self._reader.readexactly(size))
+        except (asyncio.IncompleteReadError, OSError):
+            return None
+
+
+def take_environment() -> dict[str, str]:
+    """Move the environment out of reach of libraries, which would look for keys of their own."""
+    taken = dict(os.environ)
+    for name in taken:
+        if not name.upper().endswith("_PROXY") and name not in _KEPT:
+            del os.environ[name]
+    return taken
+
+
+_KEPT: Final = frozenset({"PATH", "LC_ALL", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+
+
+async def _main(sock: socket.socket, redactor: Redactor, controls: tuple[str, ...]) -> None:
+    reader, writer = await asyncio.open_unix_connection(sock=sock)
+    async with Tasks("model-host", on_failure=_failed) as tasks:
+        await Host(reader, writer, redactor, tasks).serve(controls)
+
+
+def _failed(name: str, error: BaseException) -> None:
+    # A core that is gone reads no answers: that is how every host ends.
+    if not isinstance(error, OSError):
+        _log.error("task_failed", task=name, exc_info=error)
+
+
+def main(fd: int) -> None:
+    """Be the model host on an inherited socket."""
+    controls = confine()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's; the core's end is ours
+    redactor = Redactor()
+    clean = cast("TextIO", CleanStream(sys.stderr, redactor))
+    sys.stderr = clean
+    warnings.simplefilter("ignore")
+    log.configure(form="json", sink=clean)
+    asyncio.run(_main(socket.socket(fileno=fd), redactor, controls))
+    # Threads of a library that waits for a provider are not waited for.
+    os._exit(0)

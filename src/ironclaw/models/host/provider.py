@@ -1,0 +1,55 @@
+"""The core's providers that live in the model host."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from ironclaw.models.provider import SEPARATOR
+from ironclaw.models.trouble import ModelTrouble
+from ironclaw_contract.codes import WireCode
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from ironclaw.core.ids import SessionId
+    from ironclaw.domain.model import Agent
+    from ironclaw.models.host.starter import ModelHost
+    from ironclaw_contract.rpc import Generate, ModelTell
+
+
+class HostedProvider:
+    """One configured provider. Implements `models.provider.Provider`."""
+
+    def __init__(self, name: str, host: ModelHost) -> None:
+        self._name = name
+        self._host = host
+
+    async def generate(
+        self, agent: Agent, session: SessionId, request: Generate
+    ) -> AsyncGenerator[ModelTell, None]:
+        """Do one attempt with the agent's model and parameters.
+
+        Raises:
+            ModelTrouble: It came to nothing.
+        """
+        del session  # the host knows no session
+        model = agent.model.partition(SEPARATOR)[2]
+        if not model:
+            raise ModelTrouble(
+                WireCode.MODEL_REFUSED,
+                f"The agent's model names only the provider {self._name}. Give it one of that "
+                f"provider's models: `ironclaw agent model {agent.name} {self._name}/MODEL`.",
+            )
+        most = min(agent.max_output_tokens or request.max_output_tokens, 1_000_000)
+        hundredths = agent.temperature_hundredths
+        stream = self._host.generate(
+            provider=self._name,
+            model=model,
+            temperature=None if hundredths is None else hundredths / 100,
+            max_output_tokens=most,
+            request=request,
+        )
+        async with contextlib.aclosing(stream) as events:
+            async for event in events:
+                yield event

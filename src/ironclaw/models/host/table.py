@@ -1,0 +1,214 @@
+"""Every kind of provider, and how its model is made with the library that speaks to it.
+
+Libraries are loaded when a provider of their kind is first asked: each costs tens of megabytes.
+No library finds a key by itself: the process has no variable but those that key sources name, and
+those are taken out of the environment as soon as they are read.
+"""
+
+# Loaded on first use, on purpose.
+# ruff: noqa: PLC0415
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+import httpx
+import httpx2
+from pydantic_ai.providers import Provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic_ai.models import Model
+
+    from ironclaw.config.providers import ProviderSettings
+
+NO_KEY: Final = "none"
+"""Sent where a server wants some key and has none."""
+_Client = httpx2.AsyncClient
+
+
+def make(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    """Make the model `name` of a provider.
+
+    Raises:
+        ValueError, RuntimeError: The settings or the key do not fit the provider.
+    """
+    return KINDS[settings.kind](settings, key, name)
+
+
+def _anthropic(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from anthropic import AsyncAnthropic
+    from pydantic_ai.models.anthropic import AnthropicModel
+    from pydantic_ai.providers.anthropic import AnthropicProvider
+
+    client = AsyncAnthropic(
+        api_key=key,
+        base_url=settings.base_url or "https://api.anthropic.com",
+        http_client=_client(settings),
+        max_retries=0,
+    )
+    return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=client))
+
+
+def _openai(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    base = settings.base_url or "https://api.openai.com/v1"
+    provider = OpenAIProvider(openai_client=_openai_client(settings, key, base))
+    return _openai_model(settings, name, provider)
+
+
+def _openai_model(settings: ProviderSettings, name: str, provider: Provider[Any]) -> Model[Any]:
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+
+    if settings.api == "responses":
+        return OpenAIResponsesModel(name, provider=provider)
+    return OpenAIChatModel(name, provider=provider)
+
+
+def _openai_client(settings: ProviderSettings, key: str, base_url: str) -> Any:
+    from openai import AsyncOpenAI
+
+    return AsyncOpenAI(
+        api_key=key or NO_KEY, base_url=base_url, http_client=_client(settings), max_retries=0
+    )
+
+
+def _compatible(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
+
+    client = _openai_client(settings, key, settings.base_url)
+    provider = OpenAICompatibleProvider("openai-compatible", openai_client=client)
+    return OpenAIChatModel(name, provider=provider)
+
+
+def _azure(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from pydantic_ai.providers.azure import AzureProvider
+
+    provider = AzureProvider(
+        azure_endpoint=settings.base_url,
+        api_version=settings.api_version or None,
+        api_key=key,
+        http_client=_client(settings),
+    )
+    return _openai_model(settings, name, provider)
+
+
+def _openrouter(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from pydantic_ai.models.openrouter import OpenRouterModel
+    from pydantic_ai.providers.openrouter import OpenRouterProvider
+
+    base = settings.base_url or "https://openrouter.ai/api/v1"
+    provider = OpenRouterProvider(openai_client=_openai_client(settings, key, base))
+    return OpenRouterModel(name, provider=provider)
+
+
+def _google(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from pydantic_ai.models.google import GoogleModel
+    from pydantic_ai.providers.google import GoogleProvider
+
+    provider = GoogleProvider(
+        api_key=key, base_url=settings.base_url or None, http_client=_client(settings)
+    )
+    return GoogleModel(name, provider=provider)
+
+
+def _vertex(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from pydantic_ai.models.google import GoogleModel
+    from pydantic_ai.providers.google_cloud import GoogleCloudProvider
+
+    more: dict[str, Any] = {"base_url": settings.base_url or None, "http_client": _client(settings)}
+    if not key.startswith("{"):
+        return GoogleModel(name, provider=GoogleCloudProvider(api_key=key, **more))
+    from google.oauth2.service_account import Credentials
+
+    account = json.loads(key)
+    credentials = Credentials.from_service_account_info(account)  # type: ignore[no-untyped-call]
+    provider = GoogleCloudProvider(
+        credentials=credentials,
+        project=settings.project or account.get("project_id"),
+        location=settings.region or "global",
+        **more,
+    )
+    return GoogleModel(name, provider=provider)
+
+
+def _bedrock(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    import boto3  # type: ignore[import-untyped]
+    from botocore.config import Config  # type: ignore[import-untyped]
+    from botocore.session import get_session  # type: ignore[import-untyped]
+    from botocore.tokens import FrozenAuthToken  # type: ignore[import-untyped]
+    from pydantic_ai.models.bedrock import BedrockConverseModel
+    from pydantic_ai.providers.bedrock import BedrockProvider
+
+    more: dict[str, Any] = {
+        "connect_timeout": settings.connect_s,
+        "read_timeout": settings.read_s,
+        "retries": {"total_max_attempts": 1},
+        "max_pool_connections": 64,
+    }
+    botocore = get_session()
+    if settings.key_id:
+        botocore.set_credentials(settings.key_id, key)
+    else:
+        botocore.get_auth_token = lambda **_: FrozenAuthToken(key)
+        botocore.get_credentials = lambda: None
+        more["signature_version"] = "bearer"
+    session = boto3.Session(botocore_session=botocore, region_name=settings.region)
+    client = session.client(
+        "bedrock-runtime", config=Config(**more), endpoint_url=settings.base_url or None
+    )
+    return BedrockConverseModel(name, provider=BedrockProvider(bedrock_client=client))
+
+
+def _groq(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from groq import AsyncGroq
+    from pydantic_ai.models.groq import GroqModel
+    from pydantic_ai.providers.groq import GroqProvider
+
+    client = AsyncGroq(
+        api_key=key,
+        base_url=settings.base_url or "https://api.groq.com",
+        max_retries=0,
+        http_client=httpx.AsyncClient(
+            timeout=httpx.Timeout(settings.read_s, connect=settings.connect_s),
+            headers=settings.headers,
+        ),
+    )
+    return GroqModel(name, provider=GroqProvider(groq_client=client))
+
+
+def _mistral(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+    from mistralai.client import Mistral
+    from pydantic_ai.models.mistral import MistralModel
+    from pydantic_ai.providers.mistral import MistralProvider
+
+    client = Mistral(
+        api_key=key, async_client=_client(settings), server_url=settings.base_url or None
+    )
+    return MistralModel(name, provider=MistralProvider(mistral_client=client))
+
+
+def _client(settings: ProviderSettings) -> _Client:
+    """A client that follows no redirect: a key goes to the configured place and to no other."""
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(settings.read_s, connect=settings.connect_s),
+        headers=settings.headers,
+        follow_redirects=False,
+    )
+
+
+KINDS: Final[dict[str, Callable[[ProviderSettings, str, str], Model[Any]]]] = {
+    "anthropic": _anthropic,
+    "openai": _openai,
+    "google": _google,
+    "vertex": _vertex,
+    "bedrock": _bedrock,
+    "azure": _azure,
+    "groq": _groq,
+    "mistral": _mistral,
+    "openrouter": _openrouter,
+    "openai-compatible": _compatible,
+}

@@ -1,0 +1,185 @@
+"""Between the contract's conversation and the library's messages. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_ai.messages import (
+    InstructionPart,
+    ModelMessage,
+    ModelRequest,
+    ModelRequestPart,
+    ModelResponse,
+    ModelResponsePart,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.tools import ToolDefinition
+
+from ironclaw_contract.entries import Answered, Called, Returned, Said
+from ironclaw_contract.limits import MAX_TOOLS
+from ironclaw_contract.rpc import Generated, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ironclaw_contract.rpc import Generate, ToolSpec
+
+NO_RESULT: Final = "There is no result: the work was interrupted."
+_IDENT: Final = re.compile(r"\A[A-Za-z0-9_\-:.]{1,64}\Z")
+
+
+class NotTranslatable(ValueError):  # noqa: N818 - says what it is
+    """A box sent what is no conversation, or a tool whose parameters are no schema."""
+
+
+def parameters(request: Generate) -> ModelRequestParameters:
+    """The system text and the tools of a call. Raises NotTranslatable."""
+    system = [InstructionPart(content=request.system)] if request.system else None
+    return ModelRequestParameters(
+        function_tools=[_tool(tool) for tool in request.tools], instruction_parts=system
+    )
+
+
+def messages(request: Generate) -> list[ModelMessage]:
+    """The conversation of a call, in turns as providers want them.
+
+    Each tool call has its result in the request right after it: one that is missing is made up, one
+    that answers nothing is left out.
+    """
+    found: list[ModelMessage] = []
+    asked: dict[str, str] = {}
+    for entry in request.entries:
+        if isinstance(entry, Answered | Called):
+            if (said := _answer_part(entry, asked)) is not None:
+                _append_answer(found, said)
+            continue
+        if isinstance(entry, Said):
+            # A call that nothing came back from: providers refuse what follows otherwise.
+            for part in _unanswered(asked):
+                _append_request(found, part)
+            _append_request(found, UserPromptPart(content=_said(entry)))
+        elif (name := asked.pop(entry.call, None)) is not None:
+            _append_request(found, _result(entry, name))
+    for part in _unanswered(asked):
+        _append_request(found, part)
+    return found
+
+
+def answer(request: Generate, response: ModelResponse, *, is_cut: bool) -> Generated:
+    """The library's whole answer as the contract has it; thinking is left out.
+
+    Args:
+        request: What was asked.
+        response: What came of it.
+        is_cut: The model stopped at its limit of tokens.
+    """
+    entries = tuple(_entries(response))[:MAX_TOOLS]
+    has_calls = any(isinstance(entry, Called) for entry in entries)
+    stop = Stop.LENGTH if is_cut else Stop.TOOL if has_calls else Stop.END
+    return Generated(
+        call=request.call,
+        entries=entries,
+        stop=stop,
+        input_tokens=max(0, response.usage.input_tokens or 0),
+        output_tokens=max(0, response.usage.output_tokens or 0),
+    )
+
+
+def _entries(response: ModelResponse) -> Iterator[Answered | Called]:
+    for part in response.parts:
+        if isinstance(part, TextPart):
+            if part.content:
+                yield Answered(text=part.content)
+        elif isinstance(part, ToolCallPart):
+            yield Called(
+                call=_ident(part.tool_call_id), name=part.tool_name, arguments=_arguments(part)
+            )
+
+
+def _arguments(part: ToolCallPart) -> str:
+    """As the model wrote it: the tool says what is wrong with it better than we could."""
+    if isinstance(part.args, str):
+        return part.args or "{}"
+    return json.dumps(part.args or {}, ensure_ascii=False)
+
+
+def _ident(call: str) -> str:
+    """A call's id as the contract has ids; the same text gives the same id."""
+    if _IDENT.match(call) is not None:
+        return call
+    return f"c{hashlib.sha256(call.encode(errors='replace')).hexdigest()[:24]}"
+
+
+def _answer_part(entry: Answered | Called, asked: dict[str, str]) -> ModelResponsePart | None:
+    if isinstance(entry, Answered):
+        # Providers refuse an empty text.
+        return TextPart(content=entry.text) if entry.text.strip() else None
+    asked[entry.call] = entry.name
+    return ToolCallPart(
+        tool_name=entry.name, args=_object(entry.arguments), tool_call_id=entry.call
+    )
+
+
+def _object(arguments: str) -> dict[str, Any]:
+    try:
+        found = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"not_json": arguments}
+
+
+def _said(entry: Said) -> str:
+    text = entry.text if entry.text.strip() else "(nothing)"
+    return f"{entry.sender}: {text}" if entry.sender else text
+
+
+def _result(entry: Returned, name: str) -> ToolReturnPart[Any]:
+    text = f"Error: {entry.text}" if entry.is_error else entry.text
+    return ToolReturnPart(
+        tool_name=name,
+        content=text,
+        tool_call_id=entry.call,
+        outcome="failed" if entry.is_error else "success",
+    )
+
+
+def _unanswered(asked: dict[str, str]) -> list[ToolReturnPart[Any]]:
+    parts = [
+        ToolReturnPart(tool_name=name, content=NO_RESULT, tool_call_id=call, outcome="interrupted")
+        for call, name in asked.items()
+    ]
+    asked.clear()
+    return parts
+
+
+def _append_answer(found: list[ModelMessage], part: ModelResponsePart) -> None:
+    if found and isinstance(found[-1], ModelResponse):
+        found[-1].parts = [*found[-1].parts, part]
+    else:
+        found.append(ModelResponse(parts=[part]))
+
+
+def _append_request(found: list[ModelMessage], part: ModelRequestPart) -> None:
+    if found and isinstance(found[-1], ModelRequest):
+        found[-1].parts = [*found[-1].parts, part]
+    else:
+        found.append(ModelRequest(parts=[part]))
+
+
+def _tool(tool: ToolSpec) -> ToolDefinition:
+    try:
+        schema = json.loads(tool.parameters)
+    except (ValueError, RecursionError):
+        schema = None
+    if not isinstance(schema, dict):
+        raise NotTranslatable(f"the parameters of the tool {tool.name} are no schema")
+    return ToolDefinition(
+        name=tool.name, description=tool.description, parameters_json_schema=schema
+    )
