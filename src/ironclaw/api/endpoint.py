@@ -5,17 +5,15 @@ The rows make everything else: routing, access, OpenAPI, the reference page and 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 import msgspec
 from starlette.responses import Response
 
-from ironclaw.api.bodies import RULES
+from ironclaw.api.misfits import in_words
 from ironclaw.api.problems import PROBLEM, Refusal
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.domain.changes.table import SPECS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -34,19 +32,6 @@ if TYPE_CHECKING:
     from ironclaw.services.house import House
 
 MAX_PATH_CHARS: Final = 256
-
-_LENGTH: Final = re.compile(
-    r"Expected `(?P<kind>str|array)` of length (?P<sign>>=|<=) (?P<number>\d+)"
-    r" - at `\$\.(?P<place>[a-z_.]+)`"
-)
-"""What msgspec says of a text or list that is too short or too long."""
-
-_KIND: Final = re.compile(
-    r"Invalid value '.*' - at `\$\.change\.kind`"
-    r"|Object missing required field `kind` - at `\$\.change`",
-    re.DOTALL,
-)
-"""And of a change that is none of the kinds there are."""
 
 _T = TypeVar("_T")
 _encoder = msgspec.json.Encoder()
@@ -189,12 +174,9 @@ def decode(body: type[_T], raw: bytes) -> _T:
     try:
         value = msgspec.json.decode(raw, type=body)
     except msgspec.ValidationError as error:
-        text = str(error)
-        for pattern, words in RULES.items():
-            text = text.replace(f"`str` matching regex {pattern!r}", words)
         raise UserError(
             Code.INVALID,
-            f"The body does not fit: {in_words(text)}.",
+            f"The body does not fit: {in_words(str(error))}.",
             hint="/openapi.json has the schema of every body.",
         ) from error
     except (ValueError, RecursionError) as error:
@@ -205,20 +187,6 @@ def decode(body: type[_T], raw: bytes) -> _T:
             hint="Send one JSON object, with Content-Type: application/json.",
         ) from error
     return value
-
-
-def in_words(text: str) -> str:
-    """What a decoder found wrong with a length or a kind, in plain words; else as it is."""
-    if _KIND.fullmatch(text):
-        return f"`change.kind` must be one of {', '.join(sorted(SPECS))}"
-    found = _LENGTH.fullmatch(text)
-    if found is None:
-        return text
-    unit = "characters" if found["kind"] == "str" else "entries"
-    if (found["sign"], found["number"]) == (">=", "1"):
-        return f"`{found['place']}` is empty"
-    bound = "at least" if found["sign"] == ">=" else "at most"
-    return f"`{found['place']}` must have {bound} {found['number']} {unit}"
 
 
 def encode(value: object, *, status: int = 200) -> Response:

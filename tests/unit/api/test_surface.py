@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ironclaw.api.app import ENDPOINTS, document
-from ironclaw.api.endpoint import in_words
 from ironclaw.api.gate import SECURITY_HEADERS
+from ironclaw.api.misfits import in_words
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError
 from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent
@@ -185,7 +185,7 @@ async def test_a_minted_token_works_is_listed_without_its_secret_and_ends(edge: 
             "Expected `array` of length <= 128 - at `$.tools`",
             "`tools` must have at most 128 entries",
         ),
-        ("Expected `str`, got `int` - at `$.text`", "Expected `str`, got `int` - at `$.text`"),
+        ("Expected `str`, got `int` - at `$.text`", "`text` must be text, not a whole number"),
     ],
 )
 def test_what_is_too_long_or_too_short_is_said_in_plain_words(found: str, told: str) -> None:
