@@ -57,7 +57,7 @@ def plain(key: str, value: Plain, findings: Findings) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return _number(key, value)
+        return amount(key, value)
     if isinstance(value, str):
         return quoted(value, findings)
     return "empty"
@@ -95,7 +95,8 @@ def span(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
-def _number(key: str, value: int) -> str:
+def amount(key: str, value: int) -> str:
+    """A number with its unit in words, where the end of `key` says one and it comes out even."""
     if key.endswith("_ms") and 0 <= value <= _LAST_MS:
         when = dt.datetime.fromtimestamp(value // 1000, dt.UTC)
         return f"{value} ({when:%Y-%m-%d %H:%M:%S} UTC)"

@@ -30,6 +30,7 @@ from ironclaw.domain.change import (
 from ironclaw.domain.changes.base import Bearing
 from ironclaw.domain.changes.table import SPECS
 from ironclaw.domain.characters import Findings, danger
+from ironclaw.domain.summaries import summary
 from ironclaw.domain.visible import name, prose, quoted
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     """Version of the live state that `diff` compares with."""
     title: str
+    """All of it in one line: `domain.summaries.summary`."""
     asker: str
     """Who asks, and through which conversation, in the host's words."""
     reason: tuple[str, ...]
@@ -148,7 +150,7 @@ def render(change: Change, told: Told) -> Card:
         change=change.id,
         hash=change_hash,
         state=state,
-        title=change.spec.title,
+        title=summary(change.spec, agent=told.agent_name, before=told.before),
         asker=_asker(change, told),
         reason=tuple(prose(change.reason, found.of("reason"))) if change.reason else (),
         about=tuple(_about(change, told, found)),

@@ -205,7 +205,7 @@ def test_a_card_is_bound_to_the_change_and_to_the_state() -> None:
 
     assert (card.version, card.change, card.hash) == (CARD_VERSION, one.id, hash_of(one))
     assert card.state == state_version(TOLD.before)
-    assert card.title == SetTools.title
+    assert card.title == "agt_a: give the tool read_file"
 
 
 def test_fields_are_shown_with_their_kind_of_value() -> None:

@@ -66,10 +66,10 @@ class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
         _check_rulers(self.policy, live)
 
     def before(self, live: Live) -> State:
-        return _state(live.policy)
+        return state_of(live.policy)
 
     def after(self, live: Live) -> State:
-        return _state(self.policy)
+        return state_of(self.policy)
 
     def bearing(self, live: Live) -> Bearing:
         return Bearing.ALTERS
@@ -150,7 +150,8 @@ def _has_rulers(policy: Policy, live: Live) -> bool:
     return rulers_needed(policy) <= there_are
 
 
-def _state(policy: Policy) -> State:
+def state_of(policy: Policy) -> State:
+    """All of a policy, in names and words that people read."""
     return {
         "solo mode": "on" if policy.solo else "off",
         "requests expire after, in seconds": policy.pending_s,

@@ -6,7 +6,6 @@ time anew. A change that has no card any more is still listed, and cannot be app
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ironclaw.core.errors import IronClawError, UserError
@@ -18,6 +17,7 @@ from ironclaw.domain.deciding import hindrance, is_only_owner, is_own, lacks
 from ironclaw.domain.model import Role
 from ironclaw.domain.policy import needed
 from ironclaw.domain.rights import Right, rights
+from ironclaw.domain.summaries import summary
 from ironclaw.domain.visible import quoted
 from ironclaw.services.gateway.port import Button, ChangeView, GrantView
 from ironclaw.services.gateway.rendered import Rendered
@@ -41,10 +41,6 @@ _LABELS: Final[dict[Action, str]] = {
     "retry": "Try again",
     "revoke": "Take back",
 }
-_SHORT: Final = 80
-"""Characters of one text in a line of a list."""
-_FEW: Final = 8
-"""Texts of one field in such a line."""
 
 
 class Names(Protocol):
@@ -115,7 +111,7 @@ class Views:
             )
         except IronClawError as error:
             # Nobody approves what cannot be shown: no hash fits this one.
-            card = _without_look(row, error)
+            card = _without_look(row, error, await self.name_of(change.spec.agent_id))
             why_not = why_not or error.message
         wanted = needed(loaded.live.policy, change.spec)
         may_decide = actor is not None and not why_not
@@ -133,8 +129,7 @@ class Views:
     async def grant(self, grant: Grant, row: Row) -> GrantView:
         """A grant as it is shown."""
         name = await self.name_of(grant.agent)
-        details = [f"{label}: {shown}" for label, shown in _short(row.change.spec)]
-        title = "; ".join([row.change.spec.title, *details])
+        title = summary(row.change.spec, agent=name, before=row.before)
         return GrantView(grant=grant, title=title, agent_name=name)
 
 
@@ -175,13 +170,13 @@ def card_of(
     return rendering(change, told)
 
 
-def _without_look(row: Row, error: IronClawError) -> Card:
+def _without_look(row: Row, error: IronClawError, agent_name: str) -> Card:
     return Card(
         version=0,
         change=row.change.id,
         hash="",
         state="",
-        title=row.change.spec.title,
+        title=summary(row.change.spec, agent=agent_name, before=row.before),
         asker=quoted(row.change.asker.principal, Findings()),
         reason=(),
         about=(),
@@ -210,24 +205,3 @@ def _buttons(row: Row, loaded: Loaded, actor: Actor, *, may_decide: bool) -> tup
     if grant is not None and grant.ended_ms is None and grant.revocable and may_rule:
         actions.append("revoke")
     return tuple(Button(label=_LABELS[one], action=one) for one in actions)
-
-
-def _short(spec: Spec) -> list[tuple[str, str]]:
-    """Fields of a spec in a few words, for a line in a list."""
-    found = []
-    for name, label in spec.labels.items():
-        value = getattr(spec, name)
-        if name == "agent" or value is None or value == ():
-            continue
-        values = value if isinstance(value, tuple) else (value,)
-        found.append((label, ", ".join(map(_shown, values[:_FEW])) + ", …" * (len(values) > _FEW)))
-    return found
-
-
-def _shown(value: object) -> str:
-    """One value: foreign text in quotes, so that none passes for another field or a host's word."""
-    text = str(value)
-    if isinstance(value, int | enum.Enum):
-        return text
-    shown = quoted(text[:_SHORT], Findings())
-    return shown if len(text) <= _SHORT else f"{shown}…"

@@ -113,7 +113,7 @@ async def test_a_preview_keeps_nothing(desk: Desk) -> None:
     oli = person("oli")
     asker = Asker(principal=oli.principal)
     card = await desk.gateway.preview(KIND, asker=asker, actor=oli, reason="why")
-    assert card.title == KIND.title
+    assert card.title == "helper: change who it is"
     assert desk.audited() == []
     with pytest.raises(PolicyError):
         await desk.gateway.preview(KIND, asker=asker, actor=person("eve"), reason="why")

@@ -63,7 +63,7 @@ async def test_a_grant_is_a_line_in_which_nothing_is_invisible(desk: Desk) -> No
     (view,) = await desk.gateway.grants(actor=person("ann"))
     assert view.agent_name == "helper"
     assert "api:e\\u202eve" in view.title
-    assert view.title.startswith("Give a person a role; ")
+    assert view.title.endswith("a viewer of the agent helper")
 
 
 async def test_no_text_of_a_grant_passes_for_another_field_or_another_text(desk: Desk) -> None:
@@ -73,7 +73,7 @@ async def test_no_text_of_a_grant_passes_for_another_field_or_another_text(desk:
     await desk.approve(await desk.ask(posing, who="ann"), "amy")
     (view,) = await desk.gateway.grants(actor=person("ann"))
     shown = r'"api:\u0430nn\"; role: viewer"'
-    assert view.title == f"Give a person a role; principal: {shown}; role: viewer"
+    assert view.title == f"Make {shown} a viewer of the agent helper"
 
 
 async def test_long_things_are_short_in_a_line(desk: Desk) -> None:
