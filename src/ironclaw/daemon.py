@@ -49,6 +49,7 @@ from ironclaw.sandbox.isolator import RunscIsolator, open_isolator
 from ironclaw.sandbox.keeper import READY_VARIABLE
 from ironclaw.services.auditing import Auditing
 from ironclaw.services.budgets import Budgets
+from ironclaw.services.commands import LateCommands
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.hub import Hub
@@ -204,6 +205,7 @@ async def open_core(
         )
         stack.push_async_callback(slots.close)
         stack.push_async_callback(sessions.close)
+        commands = LateCommands()
         router = Router(
             directory=registry,
             intake=ledger,
@@ -211,6 +213,7 @@ async def open_core(
             keys=custodian,
             hub=hub,
             wake=sessions.wake,
+            commands=commands,
         )
         gatehouse = open_gatehouse(
             books=books,
@@ -223,6 +226,7 @@ async def open_core(
             clock=clock,
             tasks=tasks,
             tools=tools,
+            commands=commands,
         )
         house = Household(
             registry=registry,

@@ -1,7 +1,8 @@
 """Puts the gateway together, and looks at the host for it. Part of the composition root.
 
 Sessions answer what boxes ask, the gateway tells sessions what has changed: so the host's tools are
-named first (`LateTools`) and filled in when the gateway is there.
+named first (`LateTools`) and filled in when the gateway is there. So are commands (`LateCommands`):
+the router has them answered, and the gateway's schedules tell agents of tasks through the router.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.domain.changes.base import HostDir, House
 from ironclaw.domain.tools import TOOLS
+from ironclaw.services.commands import Commands
+from ironclaw.services.commands import Parts as CommandParts
 from ironclaw.services.gateway.service import GatewayService
 from ironclaw.services.gateway.service import Parts as GatewayParts
 from ironclaw.services.host_tools.service import HostToolService
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.core.tasks import Tasks
     from ironclaw.services.auditing import Auditing
+    from ironclaw.services.commands import LateCommands
     from ironclaw.services.delivery import DeliveryService
     from ironclaw.services.hub import Hub
     from ironclaw.services.parts import HostTools
@@ -84,6 +88,7 @@ def open_gatehouse(
     clock: Clock,
     tasks: Tasks,
     tools: LateTools,
+    commands: LateCommands,
 ) -> Gatehouse:
     """Put it together over what is open already. `resume` and `run` are the caller's to start."""
     schedules = Schedules(book=books.tasks, teller=router, clock=clock)
@@ -108,6 +113,20 @@ def open_gatehouse(
             hands=delivery,
             tasks=books.tasks,
             usages=books.usages,
+            clock=clock,
+        )
+    )
+    commands.real = Commands(
+        CommandParts(
+            ledger=books.ledger,
+            directory=books.registry,
+            sessions=sessions,
+            gateway=gateway,
+            usages=books.usages,
+            tasks=books.tasks,
+            record=audit.append,
+            announce=delivery,
+            hub=hub,
             clock=clock,
         )
     )

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.model import Agent, Chat, Event, Session, Standing, Wiring
     from ironclaw.domain.ports import Rootfs
+    from ironclaw.domain.rights import Actor
     from ironclaw.domain.routing import Place
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
@@ -98,9 +99,9 @@ class Household:
 
     # --- talking ----------------------------------------------------------------------------------
 
-    async def hear(self, event: Event) -> list[Routed]:
+    async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take in one event from a channel; durable on return."""
-        return await self._router.hear(event)
+        return await self._router.hear(event, actor=actor)
 
     async def chat_for(self, agent: str, name: str, *, principal: PrincipalId) -> Chat:
         """The principal's own `api` chat of that name, wired to that agent at first use."""
@@ -173,9 +174,9 @@ class Household:
 
     # --- agents, wirings, principals --------------------------------------------------------------
 
-    async def agents(self) -> list[Agent]:
-        """All agents that are not archived."""
-        return await self._registry.agents()
+    async def agents(self, *, archived: bool = False) -> list[Agent]:
+        """All agents that are not archived; with `archived` those that are, too."""
+        return await self._registry.agents(archived=archived)
 
     async def agent(self, ref: str) -> Agent:
         """One agent by id or name."""

@@ -13,6 +13,7 @@ from ironclaw.config.settings import Settings
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.ports import Rootfs
 from ironclaw.household import Household, Machine
+from ironclaw.services.commands import LateCommands
 from ironclaw.services.gateway.service import GatewayService, Parts
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
@@ -64,6 +65,7 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
             keys=core.custodian,
             hub=hub,
             wake=lambda _session, _message: None,
+            commands=LateCommands(),
         )
         gateway = GatewayService(
             Parts(

@@ -20,6 +20,7 @@ import msgspec
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.ids import TaskId, new_id
 from ironclaw.domain.model import Task
+from ironclaw.services.commands import LateCommands
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.services.schedules import Schedules
@@ -106,6 +107,7 @@ async def live(state: Path, *, careful: bool, point: str, often: int) -> None:
             keys=core.custodian,
             hub=Hub(core.chatlog),
             wake=lambda *_: None,
+            commands=LateCommands(),
         )
         schedules = Schedules(
             book=Mortal(TaskRows(core.store), point, often, careful=careful),  # type: ignore[arg-type]

@@ -107,14 +107,15 @@ class Sent(_Out, frozen=True):
     chat: str
     session: str | None
     message: str | None
-    status: Literal["pending", "answered", "failed", "ignored"]
+    status: Literal["pending", "answered", "failed", "ignored", "handled"]
+    """`handled`: it was a command (`/stop`, …), carried out and answered by the host."""
     reason: str
     """Why it engaged the agent or did not."""
     duplicate: bool
     event: int
     """Number of the message's own event in its chat: follow `…/events?after=` it."""
     reply: str | None = None
-    """The agent's words, with `?wait=`; the host's when `status` is `failed`."""
+    """The agent's words, with `?wait=`; the host's when `status` is `failed` or `handled`."""
     code: str | None = None
     """Why, when `status` is `failed`: one of the error codes."""
 
@@ -146,6 +147,8 @@ class StandingOut(_Out, frozen=True):
     principal: str
     role: Role
     agent: str | None
+    """None: for all."""
+    agent_name: str | None
 
 
 class StandingList(_Out, frozen=True):

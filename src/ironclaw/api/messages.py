@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 MAX_WAIT_S: Final = 300.0
 _REPLAY: Final = 200
 """Events of a session searched for the reply to a message that was sent before."""
+_OVER: Final = frozenset({"answered", "failed", "handled"})
+"""When nothing more is to come of a message."""
 _NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}\Z")
 
 _log = get_logger("api.messages")
@@ -64,14 +66,14 @@ async def send_message(call: Call) -> Response:
         mentioned=True,
     )
     if wait_s:
-        routed, outcome = await _hear_and_wait(house, chat.id, event, wait_s)
+        routed, outcome = await _hear_and_wait(call, chat.id, event, wait_s)
         if outcome is not None and not await _may_still_hear(call, chat.id):
             outcome = None
     else:
-        routed, outcome = first_of(await house.hear(event)), None
+        routed, outcome = first_of(await house.hear(event, actor=call.actor)), None
     call.parts.metrics.message(routed.reason if routed else "not_wired")
     sent = _sent(chat.id, routed, outcome)
-    return encode(sent, status=200 if sent.status in {"answered", "failed"} else 202)
+    return encode(sent, status=200 if sent.status in _OVER else 202)
 
 
 async def _may_still_hear(call: Call, chat: ChatId) -> bool:
@@ -129,8 +131,11 @@ def first_of(routed: list[Routed]) -> Routed | None:
 
 
 def _sent(chat: ChatId, routed: Routed | None, outcome: ChatEvent | None) -> Sent:
-    status: Literal["pending", "answered", "failed", "ignored"] = "ignored"
-    if outcome is not None:
+    status: Literal["pending", "answered", "failed", "ignored", "handled"] = "ignored"
+    reply = outcome.text if outcome else None
+    if routed is not None and routed.answer is not None:
+        status, reply = "handled", routed.answer
+    elif outcome is not None:
         status = "failed" if outcome.kind == "error" else "answered"
     elif routed is not None and routed.engaged:
         status = "pending"
@@ -142,15 +147,16 @@ def _sent(chat: ChatId, routed: Routed | None, outcome: ChatEvent | None) -> Sen
         reason=routed.reason if routed else "not_wired",
         duplicate=routed.duplicate if routed else False,
         event=routed.event if routed else 0,
-        reply=outcome.text if outcome else None,
+        reply=reply,
         code=outcome.code or None if outcome else None,
     )
 
 
 async def _hear_and_wait(
-    house: House, chat: ChatId, event: Event, wait_s: float
+    call: Call, chat: ChatId, event: Event, wait_s: float
 ) -> tuple[Routed | None, ChatEvent | None]:
     """Subscribe first, then speak, so that no reply can be too fast to be seen."""
+    house = call.parts.house
     events = house.watch(chat, after=None)
     outcome: ChatEvent | None = None
     try:
@@ -158,7 +164,7 @@ async def _hear_and_wait(
             early = tasks.start(_next(events), name="watch")
             # One round of the loop: the subscription stands before the message is in.
             await asyncio.sleep(0)
-            routed = first_of(await house.hear(event))
+            routed = first_of(await house.hear(event, actor=call.actor))
             if routed is None or not routed.engaged or routed.message is None:
                 return routed, None
             if routed.duplicate:

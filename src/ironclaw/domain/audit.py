@@ -83,6 +83,8 @@ class Via(enum.StrEnum):
     """A request to the HTTP API."""
     CLI = "cli"
     """The `ironclaw` command, over the unix socket; it says so itself."""
+    CHAT = "chat"
+    """A command in a chat of another channel."""
     AGENT = "agent"
     """A tool that the host offers to an agent."""
     CORE = "core"

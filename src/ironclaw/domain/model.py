@@ -263,6 +263,8 @@ class MessageStatus(enum.StrEnum):
     FAILED = "failed"
     CONTEXT = "context"
     """Accumulated: never answered by itself."""
+    HANDLED = "handled"
+    """A command: the host has answered it, and no agent ever sees it."""
 
 
 class Message(_Value, frozen=True):

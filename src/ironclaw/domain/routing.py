@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ironclaw.core.ids import AgentId, ChatId
+    from ironclaw.domain.access import Access
     from ironclaw.domain.model import Chat, Event, Message, Standing, Wiring
 
 MATCH_BYTES: Final = 64 * 1024
@@ -148,6 +149,20 @@ def is_engaged(wiring: Wiring, event: Event, *, stuck: bool) -> bool:
             return pattern.search(text) is not None
 
 
+def may_talk(wiring: Wiring, chat: Chat, standings: Iterable[Standing]) -> bool:
+    """Whether the sender's words may reach the agent of a wiring at all, engaged or not."""
+    return _access(wiring, chat, standings).decision is Decision.ALLOW
+
+
+def _access(wiring: Wiring, chat: Chat, standings: Iterable[Standing]) -> Access:
+    return decide_access(
+        standings,
+        wiring.agent,
+        unknown_sender=chat.unknown_sender,
+        sender_scope=wiring.sender_scope,
+    )
+
+
 def decide(
     wiring: Wiring, chat: Chat, event: Event, standings: Iterable[Standing], *, stuck: bool
 ) -> Verdict:
@@ -158,12 +173,7 @@ def decide(
     engaged = is_engaged(wiring, event, stuck=stuck)
     if not engaged and wiring.ignored is Ignored.DROP:
         return Verdict(Action.DROP, "not_engaged")
-    access = decide_access(
-        standings,
-        wiring.agent,
-        unknown_sender=chat.unknown_sender,
-        sender_scope=wiring.sender_scope,
-    )
+    access = _access(wiring, chat, standings)
     if access.decision is not Decision.ALLOW:
         return Verdict(Action.DROP, access.reason.value, refused=engaged)
     if engaged:

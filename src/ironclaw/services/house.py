@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ironclaw.domain.model import Event
+    from ironclaw.domain.rights import Actor
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.trail import Trail
@@ -33,6 +34,8 @@ class Routed(NamedTuple):
     """Why, in a closed set of words: `engaged`, `accumulated`, `not_engaged`, `no_access`, …"""
     event: int = 0
     """Id of the message's own event in its chat; 0 when it was not taken."""
+    answer: str | None = None
+    """What the host answered to a command; None for a message to the agent."""
 
 
 class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,8 +120,15 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 class House(Protocol):
     """What the core can be asked. All methods raise `IronClawError`s and nothing else."""
 
-    async def hear(self, event: Event) -> list[Routed]:
-        """Take in one event from a channel; durable on return. Empty list: nobody is wired."""
+    async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
+        """Take in one event from a channel; durable on return. Empty list: nobody is wired.
+
+        A command (`/stop`, …) of somebody who may talk to the agent is carried out and answered.
+
+        Args:
+            event: What was heard.
+            actor: Who says it, where a token limits what they may do; else the sender as such.
+        """
         ...
 
     async def chat_for(self, agent: str, name: str, *, principal: PrincipalId) -> Chat:
@@ -156,8 +166,8 @@ class House(Protocol):
         """The newest `limit` kept events of a session, oldest first."""
         ...
 
-    async def agents(self) -> list[Agent]:
-        """All agents that are not archived."""
+    async def agents(self, *, archived: bool = False) -> list[Agent]:
+        """All agents that are not archived; with `archived` those that are, too."""
         ...
 
     async def agent(self, ref: str) -> Agent:

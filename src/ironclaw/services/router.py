@@ -1,6 +1,7 @@
 """The router: from what a channel heard to a durable message of a session.
 
 hear: check -> place (chat, wirings) -> decide each wiring -> session -> accept -> wake
+                                     └> a command: the host answers it
 tell: place -> the agent's own wiring -> session -> accept -> wake
 
 Durable on return. A refusal is recorded with its reason; a chat that nobody wired leaves no more
@@ -10,6 +11,7 @@ than one row of a bounded table.
 from __future__ import annotations
 
 import unicodedata
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -18,8 +20,11 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import PrincipalId, SessionId, new_id
 from ironclaw.core.log import get_logger
+from ironclaw.domain.commands import Heard, parse
 from ironclaw.domain.model import Engage
-from ironclaw.domain.routing import Action, decide, seat_of
+from ironclaw.domain.rights import Actor
+from ironclaw.domain.routing import Action, decide, may_talk, seat_of
+from ironclaw.services.commands import Given
 from ironclaw.services.house import ChatEvent, Routed
 from ironclaw_contract.limits import MAX_TEXT_BYTES
 
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, ChatId, WiringId
     from ironclaw.domain.model import Event, Message, Standing, Wiring
     from ironclaw.domain.routing import Accepted, Place, Seat
+    from ironclaw.services.commands import CommandDesk
     from ironclaw.services.hub import Hub
 
 MAX_ID_CHARS: Final = 256
@@ -110,6 +116,7 @@ class Router:
         keys: Keys,
         hub: Hub,
         wake: Callable[[SessionId, Message | None], None],
+        commands: CommandDesk,
     ) -> None:
         self._directory = directory
         self._intake = intake
@@ -117,9 +124,14 @@ class Router:
         self._keys = keys
         self._hub = hub
         self._wake = wake
+        self._commands = commands
 
-    async def hear(self, event: Event) -> list[Routed]:
+    async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take in one event; durable on return. Empty list: nobody is wired.
+
+        Args:
+            event: What was heard.
+            actor: Who says it, where a token limits what they may do; else the sender as such.
 
         Raises:
             UserError: `TOO_LARGE` or `INVALID`; nothing of it was kept.
@@ -135,7 +147,23 @@ class Router:
             return []
         principal = PrincipalId(f"{event.channel}:{event.handle}")
         standings = await self._directory.standings_of(principal)
-        return [await self._route(event, place, wiring, standings) for wiring in place.wirings]
+        command = parse(event.text, mentioned=event.mentioned)
+        if command is None:
+            return [await self._route(event, place, wiring, standings) for wiring in place.wirings]
+        actor = actor or Actor(principal)
+        return [
+            await self._commands.answer(
+                Given(
+                    command=command,
+                    heard=Heard(event, wiring.agent, place.chat.id),
+                    actor=actor,
+                    seat=partial(self._session, seat_of(wiring, event)),
+                )
+            )
+            if may_talk(wiring, place.chat, standings)
+            else await self._route(event, place, wiring, standings)
+            for wiring in place.wirings
+        ]
 
     async def _route(
         self, event: Event, place: Place, wiring: Wiring, standings: Sequence[Standing]

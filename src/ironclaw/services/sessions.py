@@ -8,7 +8,7 @@ without an owner costs nothing.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError
@@ -17,7 +17,7 @@ from ironclaw.domain.model import SessionState
 from ironclaw.services.owner import Owner
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.core.tasks import Tasks
@@ -27,7 +27,18 @@ if TYPE_CHECKING:
 
 _log = get_logger("sessions")
 
+_T = TypeVar("_T")
+
 BoxState = Literal["none", "starting", "ready", "busy", "stopping"]
+
+
+class _Hold:
+    """A session that nobody may begin to work on."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        self.users = 0
+        self.woken = False
 
 
 class Sessions:
@@ -37,6 +48,7 @@ class Sessions:
         self._parts = parts
         self._tasks = tasks
         self._owners: dict[SessionId, Owner] = {}
+        self._holds: dict[SessionId, _Hold] = {}
         self._closed = False
         # Pulsed whenever a box becomes idle or ends: all who wait for room look again.
         self._changed = asyncio.Event()
@@ -69,6 +81,9 @@ class Sessions:
         if owner is None:
             if message is not None and not message.engage:
                 return
+            if (hold := self._holds.get(session)) is not None:
+                hold.woken = True
+                return
             owner = self._start(session, adopted=None)
         owner.wake(message)
 
@@ -91,6 +106,28 @@ class Sessions:
         owner = self._owners.get(session)
         if owner is not None:
             await owner.stop()
+
+    async def interrupt(self, session: SessionId, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Kill the session's box now, and do `work` before anybody works on the session again.
+
+        What waits is not lost: a fresh box takes it up when the work is done, however it ends.
+
+        Returns:
+            What `work` returned.
+        """
+        hold = self._holds.setdefault(session, _Hold())
+        hold.users += 1
+        try:
+            async with hold.turn:
+                if (owner := self._owners.get(session)) is not None:
+                    await owner.retire()
+                return await work()
+        finally:
+            hold.users -= 1
+            if not hold.users:
+                del self._holds[session]
+                if hold.woken:
+                    self.wake(session)
 
     async def refresh(self, agent: Agent) -> None:
         """An agent has changed: bring its boxes, blank ones too, to what it is now.

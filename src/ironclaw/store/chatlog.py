@@ -23,7 +23,7 @@ _EVENTS: Final = (
     # What is sent to a destination is not in the thread of the message that it was asked for in.
     "SELECT e.chat, e.id, e.kind, e.message, e.delivery, e.session, e.at_ms,"
     " CASE WHEN d.id IS NULL THEN m.thread ELSE d.thread END, m.sealed,"
-    " d.sealed, d.tries, a.name, d.code FROM event e JOIN message m ON m.id = e.message"
+    " d.sealed, d.tries, a.name, d.code, d.by_host FROM event e JOIN message m ON m.id = e.message"
     " LEFT JOIN delivery d ON d.id = e.delivery JOIN session s ON s.id = e.session"
     " JOIN agent a ON a.id = s.agent"
 )
@@ -48,6 +48,7 @@ _Row = tuple[
     int | None,
     str,
     str | None,
+    int | None,
 ]
 
 
@@ -215,7 +216,7 @@ class ChatLog:
     def _event(self, row: _Row) -> LoggedEvent:
         (
             chat, id_, kind, message, delivery, session, at_ms, thread, message_sealed,
-            delivery_sealed, tries, agent, code,
+            delivery_sealed, tries, agent, code, by_host,
         ) = row  # fmt: skip
         sender, text = HOST, ""
         try:
@@ -225,7 +226,7 @@ class ChatLog:
             elif delivery_sealed is not None:
                 place = f"delivery/{delivery}"
                 text = self._content.unseal(SessionId(session), place, delivery_sealed).decode()
-                sender = agent if kind == "reply" else HOST
+                sender = HOST if by_host else agent
             else:
                 sender, text = unseal_words(
                     self._content, SessionId(session), MessageId(message), message_sealed

@@ -11,14 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.ids import MessageId, SessionId, new_id
 from ironclaw.domain.model import Message, MessageStatus, SessionState
 from ironclaw.domain.routing import Accepted
-from ironclaw.store.message_rows import (
-    Target,
-    add_event,
-    as_message,
-    find_target,
-    next_event,
-    seal_words,
-)
+from ironclaw.store.message_rows import add_message, as_message, find_target, seal_words
 from ironclaw.store.waiting import make_room
 
 if TYPE_CHECKING:
@@ -88,18 +81,5 @@ def inform(
     )
     sealed = seal_words(content, session, message.id, SENDER, text)
     make_room(db, session, engage=False, size=len(sealed))
-    number, _, _ = next_event(db, spoken.chat)
-    db.execute(
-        "INSERT INTO message (event, id, session, chat, thread, external_id, sealed,"
-        " at_ms, engage, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
-        (
-            number, message.id, session, spoken.chat, spoken.thread, external_id, sealed, now_ms,
-            message.status.value,
-        ),
-    )  # fmt: skip
-    target = Target(
-        message.id, db.last_insert_rowid(), session, spoken.chat, spoken.thread,
-        message.status.value, 0, engage=False,
-    )  # fmt: skip
-    add_event(db, number=number, kind="message", target=target, delivery=None, now_ms=now_ms)
+    number = add_message(db, message, external_id=external_id, sealed=sealed)
     return Accepted(message, number, new=True)

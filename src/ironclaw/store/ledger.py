@@ -17,20 +17,22 @@ from ironclaw.domain.ports import Committed, Outbound, Resume
 from ironclaw.domain.routing import Accepted
 from ironclaw.store import past
 from ironclaw.store.audit_rows import append
+from ironclaw.store.commanding import find, handle
 from ironclaw.store.content import Content
 from ironclaw.store.informing import inform
 from ironclaw.store.message_rows import (
     MESSAGE,
+    WAITING,
     Target,
     add_delivery,
-    add_event,
+    add_message,
     as_message,
     begin_turn,
     close_message,
     delivery_id,
     find_target,
-    next_event,
     seal_words,
+    touch,
 )
 from ironclaw.store.outbound import take_in
 from ironclaw.store.outbox import Outbox
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     import apsw
 
     from ironclaw.core.clock import Clock
+    from ironclaw.domain.commands import Effect, Handled, Heard, Words
     from ironclaw.domain.model import Event
     from ironclaw.store.content import ContentKeys
     from ironclaw.store.engine import Store
@@ -49,7 +52,6 @@ _KNOWN: Final = (
     "SELECT id, session, chat, thread, sealed, at_ms, engage, status, event FROM message"
     " WHERE session = ? AND chat = ? AND external_id = ?"
 )
-_WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
 _LAST_SAID: Final = (
     "SELECT m.id, s.epoch FROM message m JOIN session s ON s.id = m.session"
     " WHERE m.session = ? AND m.engage = 1 ORDER BY m.n DESC LIMIT 1"
@@ -112,30 +114,8 @@ class Ledger(Outbox):
                 return Accepted(as_message(self._content, tuple(columns)), number, new=False)
             sealed = seal_words(self._content, session, message.id, event.sender, event.text)
             make_room(db, session, engage=engage, size=len(sealed))
-            number, _, _ = next_event(db, chat)
-            db.execute(
-                "INSERT INTO message (event, id, session, chat, thread, external_id, sealed,"
-                " at_ms, engage, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    number, message.id, session, chat, event.thread, event.external_id, sealed,
-                    now, int(engage), message.status.value,
-                ),
-            )  # fmt: skip
-            target = Target(
-                message.id, db.last_insert_rowid(), session, chat, event.thread,
-                message.status.value, 0, engage, agent="",  # a person speaks
-            )  # fmt: skip
-            add_event(db, number=number, kind="message", target=target, delivery=None, now_ms=now)
-            db.execute(
-                "UPDATE session SET active_ms = ? WHERE id = ? AND state <> 'forgotten'",
-                (now, session),
-            )
-            if not db.changes():
-                raise UserError(
-                    Code.CONFLICT,
-                    "This conversation was forgotten a moment ago.",
-                    hint="Say it again: that begins a new one.",
-                )
+            number = add_message(db, message, external_id=event.external_id, sealed=sealed)
+            touch(db, session, now_ms=now)
             if sticky is not None:
                 db.execute(
                     "INSERT INTO sticky VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -154,6 +134,42 @@ class Ledger(Outbox):
         return await self._store.write(
             lambda db: inform(db, self._content, session=session, text=text, key=key, now_ms=now)
         )
+
+    async def handled(self, heard: Heard) -> Handled | None:
+        """What became of a command, when it was given before. Raises HostError."""
+        return await self._store.read(lambda db: find(db, self._content, heard))
+
+    async def handle(
+        self, heard: Heard, *, session: SessionId, effect: Effect, words: Words
+    ) -> Handled:
+        """Keep a command, what it does to its conversation and the answer, once: all or nothing.
+
+        Args:
+            heard: What was said, by whom.
+            session: Where it is kept; its keys exist.
+            effect: For `STOP` nobody may work on the session until this has returned.
+            words: Makes the answer of what came of the effect.
+
+        Raises:
+            UserError: `CONFLICT`: the session was forgotten meanwhile; nothing of it was kept.
+            HostError: From the store; nothing of it was kept.
+        """
+        now = self._clock.now_ms()
+        return await self._store.write(
+            lambda db: handle(
+                db,
+                self._content,
+                heard,
+                session=session,
+                effect=effect,
+                words=words,
+                now_ms=now,
+            )
+        )
+
+    async def waits(self, session: SessionId) -> int:
+        """How many messages of a session wait for an answer. Raises HostError."""
+        return await self._store.read(lambda db: len(list(db.execute(WAITING, (session,)))))
 
     async def is_stuck(self, wiring: WiringId, thread: str | None) -> bool:
         """Whether a sticky wiring has engaged in this chat or thread before."""
@@ -283,7 +299,7 @@ class Ledger(Outbox):
                 append(db, entry, at_ms=now)
             rows = list(
                 db.execute(
-                    _WAITING,
+                    WAITING,
                     (session,),
                 )
             )

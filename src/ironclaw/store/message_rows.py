@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
 from ironclaw.domain.model import Delivery, DeliveryStatus, Message, MessageStatus
 
 if TYPE_CHECKING:
     import apsw
 
-    from ironclaw.core.codes import Code
     from ironclaw.store.content import Content
 
 MESSAGE: Final = "SELECT id, session, chat, thread, sealed, at_ms, engage, status FROM message"
 HOST: Final = "ironclaw"
 """Sender of the host's own words."""
+WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
+"""Messages of a session that wait for an answer, the one that is worked on first."""
 _Words = tuple[str, str]
 """Sender and text: what is sealed of a message."""
 
@@ -91,6 +94,53 @@ def find_target(db: apsw.Connection, message: str) -> Target | None:
     )  # fmt: skip
 
 
+def add_message(
+    db: apsw.Connection,
+    message: Message,
+    *,
+    external_id: str,
+    sealed: bytes,
+    is_open: bool = True,
+) -> int:
+    """Keep a message and show it in its chat; returns the number of its event.
+
+    Args:
+        db: In a transaction.
+        message: Who said what to whom.
+        external_id: The platform's id of it.
+        sealed: Its words, by `seal_words`.
+        is_open: Whether it waits for the agent.
+    """
+    number, _, _ = next_event(db, message.chat)
+    db.execute(
+        "INSERT INTO message (event, id, session, chat, thread, external_id, sealed,"
+        " at_ms, engage, status, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            number, message.id, message.session, message.chat, message.thread, external_id, sealed,
+            message.at_ms, int(message.engage), message.status.value, int(is_open),
+        ),
+    )  # fmt: skip
+    target = Target(
+        message.id, db.last_insert_rowid(), message.session, message.chat, message.thread,
+        message.status.value, 0, message.engage, agent="",  # a person speaks
+    )  # fmt: skip
+    add_event(db, number=number, kind="message", target=target, delivery=None, now_ms=message.at_ms)
+    return number
+
+
+def touch(db: apsw.Connection, session: SessionId, *, now_ms: int) -> None:
+    """Something was said in a session just now. Raises UserError (`CONFLICT`)."""
+    db.execute(
+        "UPDATE session SET active_ms = ? WHERE id = ? AND state <> 'forgotten'", (now_ms, session)
+    )
+    if not db.changes():
+        raise UserError(
+            Code.CONFLICT,
+            "This conversation was forgotten a moment ago.",
+            hint="Say it again: that begins a new one.",
+        )
+
+
 def next_event(db: apsw.Connection, chat: ChatId) -> tuple[int, str, str]:
     """Take the chat's next event id; with its channel and platform id."""
     ((number, channel, platform_id),) = list(
@@ -134,6 +184,7 @@ def add_delivery(
     target: Target,
     text: str,
     code: Code | None = None,
+    by_host: bool = False,
     now_ms: int,
 ) -> Delivery:
     """Say something in the target's own chat and thread.
@@ -144,19 +195,21 @@ def add_delivery(
         key: What it is, unique within the session: the id is derived from it.
         target: What it answers.
         text: Words for people.
-        code: Why the host says this in place of the agent; None for the agent's own words.
+        code: Which failure the host tells of; None when it tells of none.
+        by_host: Whether the host says it in place of the agent; of a failure it always does.
         now_ms: Milliseconds since the epoch.
     """
     id_ = delivery_id(target.session, key)
     number, channel, platform_id = next_event(db, target.chat)
     is_error = code is not None
+    by_host = by_host or is_error
     db.execute(
         "INSERT INTO delivery (id, session, message, chat, thread, sealed, at_ms, is_error,"
-        " next_ms, event, code) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " next_ms, event, code, by_host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             id_, target.session, target.id, target.chat, target.thread,
             content.seal(target.session, f"delivery/{id_}", text.encode()),
-            now_ms, int(is_error), now_ms, number, code or "",
+            now_ms, int(is_error), now_ms, number, code or "", int(by_host),
         ),
     )  # fmt: skip
     kind = "error" if is_error else "reply"
@@ -175,7 +228,7 @@ def add_delivery(
         status=DeliveryStatus.DUE,
         next_ms=now_ms,
         event=number,
-        said_by=HOST if is_error else target.agent,
+        said_by=HOST if by_host else target.agent,
         code=code or "",
     )
 

@@ -27,8 +27,8 @@ _HEADS: Final = (
 )
 _DUE: Final = (
     "SELECT d.id, d.session, d.message, d.chat, c.channel, c.platform_id, d.thread, d.sealed,"  # noqa: S608 - constants only
-    " d.at_ms, d.is_error, d.tries, d.next_ms, d.error, d.event, a.name, d.code FROM delivery d"
-    " JOIN chat c ON c.id = d.chat JOIN session s ON s.id = d.session"
+    " d.at_ms, d.is_error, d.tries, d.next_ms, d.error, d.event, a.name, d.code, d.by_host"
+    " FROM delivery d JOIN chat c ON c.id = d.chat JOIN session s ON s.id = d.session"
     f" JOIN agent a ON a.id = s.agent WHERE {_HEADS} AND d.next_ms <= ? ORDER BY d.n LIMIT ?"
 )
 _POSTPONE: Final = (
@@ -147,12 +147,28 @@ class Outbox:
     def _delivery(
         self,
         row: tuple[
-            str, str, str, str, str, str, str | None, bytes, int, int, int, int, str, int, str, str
+            str,
+            str,
+            str,
+            str,
+            str,
+            str,
+            str | None,
+            bytes,
+            int,
+            int,
+            int,
+            int,
+            str,
+            int,
+            str,
+            str,
+            int,
         ],
     ) -> Delivery:
         (
             id_, session, message, chat, channel, platform_id, thread, sealed, at_ms, is_error,
-            tries, next_ms, error, event, agent, code,
+            tries, next_ms, error, event, agent, code, by_host,
         ) = row  # fmt: skip
         text = self._content.unseal(SessionId(session), f"delivery/{id_}", sealed).decode()
         return Delivery(
@@ -170,6 +186,6 @@ class Outbox:
             next_ms=next_ms,
             error=error,
             event=event,
-            said_by=HOST if is_error else agent,
+            said_by=HOST if by_host else agent,
             code=code,
         )

@@ -94,6 +94,10 @@ class SessionRows(Rows):
         )
         self._seats.empty()
 
+    def look_again(self) -> None:
+        """A session was unseated in a transaction of somebody else."""
+        self._seats.empty()
+
     async def sessions(self, *, agent: AgentId | None = None) -> list[Pending]:
         """Sessions, newest activity first, with their pending counts. Raises HostError."""
         where = "" if agent is None else " WHERE agent = ?1"

@@ -2,7 +2,7 @@
 
 Its gateway is the real one, over tables in memory. The agent says `echo: <text>`, after one
 `progress` event; a text that begins with `fail` ends in an error event, and one that begins with
-`silent` is never answered.
+`silent` is never answered. A command is answered, and does nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId, new_id
 from ironclaw.core.tasks import Tasks
+from ironclaw.domain.commands import parse
 from ironclaw.domain.model import Agent, Chat, Event, Partition, Role, Session, Standing, Wiring
 from ironclaw.domain.receipts import shown
 from ironclaw.domain.tools import TOOLS
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.clock import Clock
     from ironclaw.domain.changes.base import House
+    from ironclaw.domain.rights import Actor
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
 
@@ -94,6 +96,8 @@ class FakeHouse:
         self.heard: list[Event] = []
         self.hearing = asyncio.Event()
         """Set once there is something in `heard`."""
+        self.acted: list[Actor | None] = []
+        """Who said it, as the edge has made sure of."""
         self.stopped: list[SessionId] = []
         self.trail = FakeTrail()
         self.boom: Exception | None = None
@@ -146,11 +150,12 @@ class FakeHouse:
         if self.boom is not None:
             raise self.boom
 
-    async def hear(self, event: Event) -> list[Routed]:
+    async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take a message in and answer it on the next round of the loop."""
         self._check()
         self.heard.append(event)
         self.hearing.set()
+        self.acted.append(actor)
         chat = self.setting.chats.get((event.channel, event.platform_id))
         if chat is None or event.channel != "api":
             return []
@@ -174,8 +179,15 @@ class FakeHouse:
         message = MessageId(new_id("msg"))
         number = len(self._events.get(chat.id, ())) + 1
         routed = Routed(agent, session.id, message, True, False, "engaged", event=number)
+        command = parse(event.text, mentioned=event.mentioned)
+        if command is not None:
+            answer = f"handled: {command.word}"
+            routed = routed._replace(engaged=False, reason="handled", answer=answer)
         self._seen[event.platform_id, event.external_id] = routed
         self._publish(chat.id, message, "message", event.sender, event.text)
+        if routed.answer is not None:
+            self._publish(chat.id, message, "reply", "ironclaw", routed.answer)
+            return routed
         if not event.text.startswith("silent"):
             asyncio.get_running_loop().call_soon(self._answer, chat.id, message, event.text)
         return routed
@@ -269,16 +281,16 @@ class FakeHouse:
     async def _kept(self, session: Session) -> list[ChatEvent]:
         return self._events.get(session.chat or ChatId(""), [])
 
-    async def agents(self) -> list[Agent]:
-        """All agents that are not archived."""
+    async def agents(self, *, archived: bool = False) -> list[Agent]:
+        """All agents that are not archived; with `archived` those that are, too."""
         self._check()
-        return [agent for agent in self.setting.agents.values() if not agent.archived]
+        return [one for one in self.setting.agents.values() if archived or not one.archived]
 
     async def agent(self, ref: str) -> Agent:
         """One agent by id or name."""
         self._check()
         for agent in self.setting.agents.values():
-            if ref in (agent.id, agent.name):
+            if ref == agent.id or (ref == agent.name and not agent.archived):
                 return agent
         raise UserError(
             Code.NOT_FOUND,

@@ -7,7 +7,7 @@ import pytest
 from ironclaw.core.codes import Code
 from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.model import Role, Standing
-from ironclaw.domain.tokens import Scope
+from ironclaw.domain.tokens import Scope, limit_of
 
 if TYPE_CHECKING:
     from ironclaw.domain.model import Event
@@ -42,6 +42,20 @@ async def test_a_failed_turn_says_so_in_the_hosts_words(edge: Any):
     assert answer.json()["status"] == "failed"
     assert answer.json()["reply"] == "The model refused."
     assert answer.json()["code"] == Code.MODEL_FAILED
+
+
+@pytest.mark.parametrize("query", ["", "?wait=5"])
+async def test_a_command_is_answered_at_once_by_the_host(edge: Any, query: str):
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(f"{URL}{query}", json={"text": "/help"})
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert (body["status"], body["reason"]) == ("handled", "handled")
+    assert body["reply"] == "handled: help"
+    assert body["message"].startswith("msg_")
+    # What the token lets through of its owner's rights goes with the command.
+    assert edge.house.acted[-1].limit == limit_of(frozenset({Scope.CHAT}))
 
 
 @pytest.mark.parametrize("taken", ["token", "role"])

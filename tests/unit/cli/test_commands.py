@@ -20,6 +20,7 @@ from ironclaw.cli.main import COMMANDS
 from ironclaw.cli.options import chosen
 from ironclaw.config.load import load_settings
 from ironclaw.core.codes import CODES, Code
+from ironclaw.domain.commands import Word
 from ironclaw.domain.tools import TOOLS
 from ironclaw.testing.fake_house import FakeHouse
 
@@ -204,6 +205,17 @@ def test_one_message_streams_its_reply(cli: Any, house: FakeHouse) -> None:
     assert status == 0
     assert out == "echo: hello\n"
     assert house.heard[0].handle == "cli"
+
+
+def test_a_command_of_the_chat_is_passed_on_and_its_answer_shown(
+    cli: Any, house: FakeHouse
+) -> None:
+    status, out, _err = cli("chat", "demo", "/status")
+    told = json.loads(cli("chat", "demo", "/status", "--json")[1])
+
+    assert (status, out) == (0, "handled: status\n")
+    assert (told["kind"], told["text"]) == ("reply", "handled: status")
+    assert not {f"/{word}" for word in Word} & chat.LEAVE
 
 
 @pytest.mark.parametrize("text", ["", " \n"])

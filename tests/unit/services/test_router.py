@@ -21,6 +21,7 @@ from ironclaw.domain.model import (
     SenderScope,
     UnknownSender,
 )
+from ironclaw.services.commands import LateCommands
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.testing.fakes_store import CoreStore, open_core_store
@@ -83,6 +84,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             wake=lambda session, message: (
                 woken.append(session) if message is None or message.engage else None
             ),
+            commands=LateCommands(),
         )
         yield Desk(core, router, hub, woken)
 

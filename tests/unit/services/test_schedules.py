@@ -17,6 +17,7 @@ from ironclaw.core.ids import SessionId, TaskId
 from ironclaw.domain.model import Agent, Message, Task
 from ironclaw.domain.schedules import Run
 from ironclaw.services import schedules as schedules_module
+from ironclaw.services.commands import LateCommands
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.services.schedules import RETRY_MS, Schedules
@@ -62,6 +63,7 @@ class Desk(NamedTuple):
             keys=self.core.custodian,
             hub=Hub(self.core.chatlog),
             wake=lambda session, _: self.woken.append(session),
+            commands=LateCommands(),
         )
 
     def schedules(self, teller: object = None, book: object = None) -> Schedules:

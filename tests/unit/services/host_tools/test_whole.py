@@ -17,6 +17,7 @@ from ironclaw.domain.model import Destination, Message, Role
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.rights import Actor
 from ironclaw.domain.tools import HOST_TOOLS
+from ironclaw.services.commands import LateCommands
 from ironclaw.services.gateway import service as gateway
 from ironclaw.services.host_tools.service import HostToolService, Parts
 from ironclaw.services.host_tools.standing import Rights
@@ -206,6 +207,7 @@ async def test_a_task_is_told_from_approval_to_revocation(house: House):
         keys=house.core.custodian,
         hub=Hub(house.core.chatlog),
         wake=lambda *_: None,
+        commands=LateCommands(),
     )
     book = TaskRows(house.core.store)
     schedules = Schedules(book=book, teller=router, clock=house.clock)
