@@ -79,10 +79,10 @@ def policy_of(db: apsw.Connection) -> Policy:
 def _tokens(db: apsw.Connection, principal: PrincipalId, now_ms: int) -> tuple[str, ...]:
     rows = db.execute(
         "SELECT name FROM token WHERE principal = ? AND revoked_ms IS NULL"
-        " AND ifnull(expires_ms > ?, 1) ORDER BY name",
+        " AND ifnull(expires_ms > ?, 1)",
         (principal, now_ms),
     )
-    return tuple(name for (name,) in rows)
+    return tuple(sorted(name for (name,) in rows))
 
 
 _TASKS: Final = "SELECT count(*) FROM task WHERE agent = ?"

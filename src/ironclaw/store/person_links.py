@@ -22,10 +22,8 @@ def person_of(db: apsw.Connection, principal: PrincipalId) -> PrincipalId:
 
 def joined_to(db: apsw.Connection, principal: PrincipalId) -> tuple[PrincipalId, ...]:
     """Those for whose person it stands, without itself."""
-    rows = db.execute(
-        "SELECT principal FROM person WHERE person = ? ORDER BY principal", (principal,)
-    )
-    return tuple(PrincipalId(one) for (one,) in rows)
+    rows = db.execute("SELECT principal FROM person WHERE person = ?", (principal,))
+    return tuple(sorted(PrincipalId(one) for (one,) in rows))
 
 
 def join(db: apsw.Connection, principal: PrincipalId, other: PrincipalId) -> bool:
