@@ -86,8 +86,11 @@ async def require(house: House, actor: Actor, right: Right, agent: AgentId | Non
     if right in await house.gateway.rights(actor, agent):
         return
     held = await house.gateway.rights(actor._replace(limit=frozenset(Right)), agent)
-    where = "for all agents" if agent is None else "for this agent"
-    raise _forbidden(actor, right, where, has_role=right in held)
+    if agent is None:
+        raise _forbidden(actor, right, "for all agents", "", has_role=right in held)
+    name = (await house.agent(agent)).name
+    where = f"for the agent {name}"
+    raise _forbidden(actor, right, where, f" --agent {name}", has_role=right in held)
 
 
 async def _require_anywhere(house: House, actor: Actor, right: Right) -> None:
@@ -95,10 +98,13 @@ async def _require_anywhere(house: House, actor: Actor, right: Right) -> None:
         return
     unlimited = actor._replace(limit=frozenset(Right))
     has_role = await house.gateway.may_anywhere(unlimited, right) != frozenset()
-    raise _forbidden(actor, right, "for any agent", has_role=has_role)
+    raise _forbidden(actor, right, "for any agent", " --agent AGENT", has_role=has_role)
 
 
-def _forbidden(actor: Actor, right: Right, where: str, *, has_role: bool) -> PolicyError:
+def _forbidden(
+    actor: Actor, right: Right, where: str, scope: str, *, has_role: bool
+) -> PolicyError:
+    """The refusal of a right; `scope` keeps a role that the hint asks for to what it is about."""
     if has_role:
         scopes = [scope for scope in Scope if right in LIMITS[scope]]
         return PolicyError(
@@ -111,7 +117,7 @@ def _forbidden(actor: Actor, right: Right, where: str, *, has_role: bool) -> Pol
         Code.FORBIDDEN,
         f"{actor.principal} does not have the right to {right} {where}.",
         hint=f"It takes one of the roles {', '.join(roles)}: ask an owner for "
-        f"`ironclaw role give {actor.principal} {roles[-1]}`.",
+        f"`ironclaw role give {actor.principal} {roles[-1]}{scope}`.",
     )
 
 
@@ -130,6 +136,28 @@ async def seen_agent(house: House, actor: Actor, ref: str) -> Agent:
     if SIGHT.isdisjoint(await house.gateway.rights(actor, agent.id)):
         raise _nothing("agent", ref)
     return agent
+
+
+async def archived_agent(house: House, actor: Actor, ref: str) -> Agent:
+    """An archived agent by name or id; as `seen_agent` when none of that name is archived.
+
+    Raises:
+        UserError: `NOT_FOUND`; `CONFLICT` when several archived agents had that name.
+    """
+    found = [
+        agent
+        for agent in await house.agents(archived=True)
+        if agent.archived
+        and agent.name == ref
+        and not SIGHT.isdisjoint(await house.gateway.rights(actor, agent.id))
+    ]
+    if len(found) > 1:
+        raise UserError(
+            Code.CONFLICT,
+            f"{len(found)} archived agents had the name {ref[:80]!r}.",
+            hint=f"Name one by its id: {', '.join(agent.id for agent in found)}.",
+        )
+    return found[0] if found else await seen_agent(house, actor, ref)
 
 
 async def talked_agent(house: House, actor: Actor, ref: str) -> Agent:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ironclaw.api import bodies
-from ironclaw.api.access import seen_agent
+from ironclaw.api.access import archived_agent, seen_agent
 from ironclaw.api.endpoint import Call, Endpoint, Query, encode
 from ironclaw.api.registry import asked_agent
 from ironclaw.api.sse import follow, resume_point
 from ironclaw.core.ids import ChangeId, GrantId
 from ironclaw.domain.cards import Card
 from ironclaw.domain.change import Asker, Seen
+from ironclaw.domain.changes.agents import RestoreAgent
 from ironclaw.domain.policy import Policy
 from ironclaw.domain.rights import Right
 from ironclaw.services.gateway.port import ChangeEvent, ChangeView, GrantView
@@ -75,7 +76,8 @@ async def _named(call: Call, spec: Spec) -> Spec:
     ref: str | None = spec.agent  # type: ignore[attr-defined] # the line before says so
     if ref is None:
         return spec
-    agent = await seen_agent(call.parts.house, call.actor, ref)
+    find = archived_agent if isinstance(spec, RestoreAgent) else seen_agent
+    agent = await find(call.parts.house, call.actor, ref)
     return msgspec.structs.replace(spec, agent=agent.id)
 
 

@@ -13,15 +13,16 @@ from ironclaw.domain.rights import Right
 if TYPE_CHECKING:
     from starlette.responses import Response
 
-    from ironclaw.core.ids import PrincipalId
+    from ironclaw.core.ids import AgentId, PrincipalId
     from ironclaw.domain.model import Standing
 
 
 async def list_standings(call: Call) -> Response:
     """Who holds which role; those for all agents only for who may look at all."""
     seen = await visible(call)
+    names = await _names(call)
     found = [
-        _standing(one)
+        _standing(one, names)
         for one in await call.parts.house.standings()
         if seen is None or one.agent in seen
     ]
@@ -31,6 +32,7 @@ async def list_standings(call: Call) -> Response:
 async def list_principals(call: Call) -> Response:
     """Everybody who holds a role or a token."""
     house = call.parts.house
+    names = await _names(call)
     tokens: dict[PrincipalId, list[bodies.TokenOut]] = {}
     for token in await call.parts.tokens.tokens():
         tokens.setdefault(token.principal, []).append(token_out(call, token))
@@ -38,7 +40,7 @@ async def list_principals(call: Call) -> Response:
         one.principal: bodies.PrincipalOut(
             principal=one.principal,
             person=one.person,
-            roles=[_standing(role) for role in one.roles],
+            roles=[_standing(role, names) for role in one.roles],
             tokens=tokens.pop(one.principal, []),
         )
         for one in await house.principals()
@@ -74,8 +76,15 @@ async def show_me(call: Call) -> Response:
     return encode(me)
 
 
-def _standing(one: Standing) -> bodies.StandingOut:
-    return bodies.StandingOut(principal=one.principal, role=one.role, agent=one.agent)
+async def _names(call: Call) -> dict[AgentId, str]:
+    return {agent.id: agent.name for agent in await call.parts.house.agents(archived=True)}
+
+
+def _standing(one: Standing, names: dict[AgentId, str]) -> bodies.StandingOut:
+    name = None if one.agent is None else names.get(one.agent)
+    return bodies.StandingOut(
+        principal=one.principal, role=one.role, agent=one.agent, agent_name=name
+    )
 
 
 ENDPOINTS = (

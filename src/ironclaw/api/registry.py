@@ -31,7 +31,8 @@ async def asked_agent(call: Call) -> AgentId | None:
 async def list_agents(call: Call) -> Response:
     """The agents that the caller may look at."""
     seen = await visible(call)
-    agents = await call.parts.house.agents()
+    every = call.choice("state", "active", "all") == "all"
+    agents = await call.parts.house.agents(archived=every)
     shown = [agent for agent in agents if seen is None or agent.id in seen]
     return encode(bodies.AgentList(agents=shown))
 
@@ -69,7 +70,14 @@ async def list_tasks(call: Call) -> Response:
 
 ENDPOINTS = (
     Endpoint(
-        "GET", "/v1/agents", Right.READ, "any", "List agents", list_agents, reply=bodies.AgentList
+        "GET",
+        "/v1/agents",
+        Right.READ,
+        "any",
+        "List agents",
+        list_agents,
+        reply=bodies.AgentList,
+        query=(Query("state", "`active` (unless told) or `all`: archived ones too."),),
     ),
     Endpoint(
         "GET",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -301,6 +302,53 @@ def test_a_task_is_added_listed_and_removed(cli: Any, solo: FakeHouse) -> None:
     assert cli("task", "add", "demo", "wrong", "x", *where, "--cron", "now")[0] == 3
     removed = cli("task", "remove", "demo", "morning", "--yes", "--json")
     assert json.loads(removed[1])["row"]["status"] == "done"
+
+
+def test_an_archived_agent_is_listed_and_comes_back_by_its_name(cli: Any, solo: FakeHouse) -> None:
+    assert cli("agent", "archive", "demo", "--yes")[0] == 0
+    assert "demo" not in cli("agent", "list")[1]
+    assert re.search(r"^demo .* archived ", cli("agent", "list", "--all")[1], re.MULTILINE)
+
+    assert cli("agent", "restore", "demo", "--yes")[0] == 0
+    assert re.search(r"^demo .* active ", cli("agent", "list")[1], re.MULTILINE)
+
+
+def test_a_name_that_several_archived_agents_had_is_no_name(cli: Any, solo: FakeHouse) -> None:
+    ids = []
+    for _ in range(2):
+        assert cli("agent", "create", "twin", "--yes")[0] == 0
+        ids.append(json.loads(cli("agent", "show", "twin", "--json")[1])["id"])
+        assert cli("agent", "archive", "twin", "--yes")[0] == 0
+
+    status, _out, err = cli("agent", "restore", "twin")
+
+    assert status == 5
+    assert all(one in err for one in ids)
+    assert cli("agent", "restore", ids[0], "--yes")[0] == 0
+    assert cli("agent", "restore", "nobody")[0] == 4
+
+
+def test_a_role_for_one_agent_is_listed_with_its_name(cli: Any, solo: FakeHouse) -> None:
+    assert cli("role", "give", "test:bob", "viewer", "--agent", "demo", "--yes")[0] == 0
+
+    assert re.search(r"test:bob +viewer +demo$", cli("role", "list")[1], re.MULTILINE)
+    assert "viewer of demo" in cli("principal", "list")[1]
+
+
+def test_a_hint_asks_for_no_more_than_a_role_for_the_agent(
+    cli: Any, solo: FakeHouse, tmp_path: Path
+) -> None:
+    path = tmp_path / "token"
+    path.write_text(cli("token", "mint", "bob")[1])
+    path.chmod(0o600)
+    assert cli("role", "give", "api:bob", "member", "--agent", "demo", "--yes")[0] == 0
+    as_bob = ("--token-file", str(path))
+
+    one = cli(*as_bob, "agent", "show", "demo")[2]
+    some = cli(*as_bob, "agent", "list")[2]
+
+    assert "role give api:bob viewer --agent demo" in one
+    assert "role give api:bob viewer --agent AGENT" in some
 
 
 def test_me_says_who_one_is_and_what_one_may(cli: Any, ann: str) -> None:

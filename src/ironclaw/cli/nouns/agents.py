@@ -25,17 +25,28 @@ agent_changes.add_to(agent_app)
 
 
 @agent_app.command("list")
-def agent_list(*, as_json: Json = False) -> None:
+def agent_list(
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Archived ones too.")] = False,
+    as_json: Json = False,
+) -> None:
     """List agents."""
     with daemon() as client:
-        found = client.get("v1", "agents")
+        found = client.get("v1", "agents", query="state=all" if every else "")
     if as_json:
         render.data(found)
         return
     render.table(
-        ("NAME", "MODEL", "POOL", "CREATED", "ID"),
+        ("NAME", "MODEL", "POOL", "CREATED", "STATE", "ID"),
         [
-            (one["name"], one["model"], one["pool_size"], when(one["created_ms"]), one["id"])
+            (
+                one["name"],
+                one["model"],
+                one["pool_size"],
+                when(one["created_ms"]),
+                "archived" if one["archived"] else "active",
+                one["id"],
+            )
             for one in found["agents"]
         ],
     )
@@ -96,7 +107,7 @@ def agent_archive(
 
 @agent_app.command("restore")
 def agent_restore(
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Id of an archived agent.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Name or id of an archived agent.")],
     *,
     reason: Reason = "",
     despite: Despite = None,

@@ -99,4 +99,5 @@ def me(*, as_json: Json = False) -> None:
 
 
 def _role(one: dict[str, str | None]) -> str:
-    return f"{one['role']} of {one['agent']}" if one["agent"] else str(one["role"])
+    agent = one["agent_name"] or one["agent"]
+    return f"{one['role']} of {agent}" if agent else str(one["role"])

@@ -33,7 +33,10 @@ def role_list(*, as_json: Json = False) -> None:
         return
     render.table(
         ("PRINCIPAL", "ROLE", "AGENT"),
-        [(one["principal"], one["role"], one["agent"] or "(all)") for one in found["standings"]],
+        [
+            (one["principal"], one["role"], one["agent_name"] or one["agent"] or "(all)")
+            for one in found["standings"]
+        ],
     )
 
 
