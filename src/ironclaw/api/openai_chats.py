@@ -37,9 +37,10 @@ HEADER: Final = "x-ironclaw-chat"
 COMPARED: Final = 16
 """Conversations with the same beginning that are looked at, the newest first."""
 PAST: Final = 400
-"""Kept events of one conversation that are compared."""
+"""Kept events of one conversation that are compared, at most."""
+_FULL: Final = 2
 MAX_KEYS: Final = 1024
-"""Idempotency keys of openings that are remembered, the newest."""
+"""Idempotency keys whose chats are remembered, the newest."""
 
 _RESPONSE = re.compile(r"\Aresp_([a-z2-7]{16})([a-z2-7]{16})\Z")
 
@@ -91,23 +92,24 @@ class Openings:
 
     async def _by_words(self, house: House, whose: Whose, wish: Wish) -> str:
         stem = stem_of(wish.said.first, wish.end_user)
-
-        async def is_begun(number: int) -> bool:
-            return await _past(house, whose, f"{stem}.{number}", limit=1) != []
-
-        newest = await last_of(is_begun)
-        if not wish.said.is_opening:
-            return f"{stem}.{await _best(house, whose, wish.said, stem, newest)}"
         place = (whose, stem, wish.key or "")
-        known = self._keys.get(place) if wish.key else None
-        if known is not None:
+        if wish.key and (known := self._keys.get(place)) is not None:
             return known
-        name = f"{stem}.{max(newest, 1) if wish.is_repeat else newest + 1}"
+        name = f"{stem}.{await self._number(house, whose, wish, stem)}"
         if wish.key:
             self._keys[place] = name
             if len(self._keys) > MAX_KEYS:
                 self._keys.popitem(last=False)
         return name
+
+    async def _number(self, house: House, whose: Whose, wish: Wish, stem: str) -> int:
+        async def is_begun(number: int) -> bool:
+            return await _past(house, whose, f"{stem}.{number}", limit=1) != []
+
+        newest = await last_of(is_begun)
+        if not wish.said.is_opening:
+            return await _best(house, whose, wish.said, stem, newest)
+        return max(newest, 1) if wish.is_repeat else newest + 1
 
 
 def stem_of(first: str, end_user: str) -> str:
@@ -138,11 +140,15 @@ async def _best(house: House, whose: Whose, said: Said, stem: str, newest: int) 
     if newest <= 1:
         return 1
     best, number = -1, newest
+    # One that has more than this is not what the client sends.
+    limit = min(PAST, 4 * len(said.past) + 8)
     for candidate in range(newest, max(0, newest - COMPARED), -1):
-        past = await _past(house, whose, f"{stem}.{candidate}", limit=PAST)
+        past = await _past(house, whose, f"{stem}.{candidate}", limit=limit)
         likeness = likeness_of(said, past, handle=whose.principal.partition(":")[2])
         if likeness > best:
             best, number = likeness, candidate
+        if best == _FULL:
+            break
     return number
 
 
@@ -157,7 +163,7 @@ def likeness_of(said: Said, past: list[ChatEvent], *, handle: str) -> int:
         return 0
     same_users = list(map(str.strip, users)) == list(map(str.strip, kept_users))
     same_replies = len(kept) == len(replies) and all(map(_is_shown, kept, replies))
-    return 2 if same_users and same_replies else 1
+    return _FULL if same_users and same_replies else 1
 
 
 def _is_shown(kept: str, sent: str) -> bool:

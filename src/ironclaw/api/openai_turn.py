@@ -16,6 +16,7 @@ from ironclaw.api.openai_chats import HEADER, Whose, Wish
 from ironclaw.api.sse import close
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, PolicyError, UserError
+from ironclaw.core.ids import MessageId, new_id
 from ironclaw.domain.model import Event
 from ironclaw.services.house import ChatPlace
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ironclaw.api.openai_bodies import ChatRequest, ResponsesRequest
     from ironclaw.api.openai_said import Said
     from ironclaw.core.errors import IronClawError
-    from ironclaw.core.ids import ChatId, MessageId
+    from ironclaw.core.ids import ChatId
     from ironclaw.domain.model import Agent, Chat
     from ironclaw.services.house import ChatEvent, Routed
 
@@ -72,6 +73,11 @@ class Turn:
         Raises:
             IronClawError: The turn failed, did not end in time, or the caller may not be told.
         """
+        if self._routed.answer is not None:
+            # A command: the host has answered it already.
+            self.reply = self._routed.answer
+            yield self.reply
+            return
         shown: list[str] = []
         outcome = None
         if self._routed.duplicate:
@@ -190,11 +196,13 @@ async def _hear(call: Call, place: Place, event: Event) -> Turn:
     house = call.parts.house
     events = house.watch(place.chat, after=None)
     try:
-        routed = first_of(await house.hear(event))
+        routed = first_of(await house.hear(event, actor=call.actor))
         call.parts.metrics.message(routed.reason if routed else "not_wired")
     except BaseException:
         await close(events)
         raise
+    if routed is not None and routed.answer is not None:
+        return Turn(call, place, routed, MessageId(new_id("msg")), events)
     if routed is None or not routed.engaged or routed.message is None:
         await close(events)
         raise _not_taken(place.agent.name, routed)

@@ -243,6 +243,26 @@ async def test_what_is_not_theirs_does_not_exist_whoever_asks(edge: Any):
     assert edge.house.heard == []
 
 
+async def test_without_the_check_of_its_handler_the_door_would_answer_for_every_agent(
+    edge: Any, monkeypatch: Any
+):
+    """The weakened twin: the door itself asks only whether one may talk to anybody."""
+
+    async def anybodys(house: Any, _actor: object, ref: str) -> Any:
+        return await house.agent(ref)
+
+    edge.house.add_agent("secret")
+    minted = await edge.tokens.mint(name="guest", scopes=[Scope.CHAT], ttl_s=None)
+    edge.house.give("api:guest", Role.MEMBER, await edge.house.agent("demo"))
+    monkeypatch.setattr("ironclaw.api.openai_turn.talked_agent", anybodys)
+    async with edge.client(None, authorization=f"Bearer {minted.secret}") as guest:
+        body = {"model": "secret", "messages": HI, "stream": True}
+        answer = await guest.post(CHAT, json=body)
+
+    assert answer.status_code == 200
+    assert [event.text for event in edge.house.heard] == ["hi"]
+
+
 async def test_a_bad_token_and_a_scope_that_may_only_look_are_refused(edge: Any):
     async with client_of(edge, key="icl_nonsense") as nobody:
         with pytest.raises(openai.AuthenticationError):

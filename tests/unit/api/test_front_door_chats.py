@@ -8,6 +8,8 @@ import httpx2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.asgi import ask
+from tests.support.authorisation import Caller
 
 from ironclaw.api.app import create_app
 from ironclaw.api.openai_bodies import ChatMessage, ChatRequest, Part
@@ -231,3 +233,34 @@ async def test_a_response_of_somebody_else_is_not_found(edge: Any):
 
     assert len(told) == 1
     assert len(edge.house.heard) == 1
+
+
+async def test_a_repeat_with_its_key_stays_where_it_was_taken_in(edge: Any):
+    """Even when another conversation is now more like what the client sends."""
+    async with edge.client(Scope.CHAT) as client:
+        names = [(await say(client, [user("hi")]))[0] for _ in range(3)]
+        history = [user("hi"), assistant("echo: hi"), user("more")]
+        headers = {"idempotency-key": "k1"}
+        first, reply = await say(client, history, headers=headers)
+        again, same = await say(client, history, headers=headers)
+
+    assert first == again == names[-1]
+    assert reply == same == "echo: more"
+
+
+async def test_the_real_store_knows_which_conversations_have_begun(world: Any):
+    """Nobody answers in this house: two openings, then one more message of the second."""
+    secret = await world.secret(Caller("member", Role.MEMBER))
+    house, agent = world.house, world.own
+    holder = world.tokens.find(secret).principal
+    for messages in ([user("hi")], [user("hi")], [user("hi"), user("hello?")]):
+        body = {"model": agent.name, "messages": messages, "stream": True}
+        assert (await ask(world.app, "POST", URL, secret=secret, body=body)).status == 200
+
+    said = []
+    for number in (1, 2, 3):
+        name = f"{stem_of('hi', '')}.{number}"
+        chat = await house.chat_named(agent.id, name, principal=holder)
+        past = [] if chat is None else await house.past_of(chat, limit=10)
+        said.append([event.text for event in past])
+    assert said == [["hi"], ["hi", "hello?"], []]
