@@ -13,8 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
-from ironclaw.api.secret_file import read_private
-from ironclaw.cli.options import token_file
+from ironclaw.cli.own_token import lost, read_token, refused
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, IronClawError, PeerError, PolicyError, UserError
 
@@ -69,14 +68,16 @@ class Client:
     """One connection to the daemon; opens at the first request and stays."""
 
     def __init__(self, settings: Settings) -> None:
-        """Raises UserError (`NOT_RUNNING`) when there is no token yet, HostError."""
+        """Raises UserError (`NOT_RUNNING`, when there is no token yet), HostError."""
         self._path = str(settings.api_socket)
         self._runtime_dir = settings.runtime_dir
         self._connection: http.client.HTTPConnection | None = None
-        token = read_private(token_file(settings))
+        token = read_token(settings)
         if token is None:
-            raise not_running()
-        self._headers = {"Authorization": f"Bearer {token}", "User-Agent": "ironclaw-cli"}
+            has_keeper = _has_keeper(self._runtime_dir)
+            raise lost(settings.token_file) if has_keeper else not_running()
+        self._token = token
+        self._headers = {"Authorization": f"Bearer {token.secret}", "User-Agent": "ironclaw-cli"}
 
     def close(self) -> None:
         """Close the connection."""
@@ -105,7 +106,7 @@ class Client:
         response = self._request(method, path, query, body, timeout_s)
         raw = response.read(MAX_ANSWER_BYTES)
         if response.status >= 400:  # noqa: PLR2004 - HTTP's own split
-            raise _error(raw)
+            raise self._error(raw)
         return json.loads(raw) if raw else None
 
     def text(self, *path: str) -> str:
@@ -113,7 +114,7 @@ class Client:
         response = self._request("GET", path, "", None, TIMEOUT_S)
         raw = response.read(MAX_ANSWER_BYTES)
         if response.status >= 400:  # noqa: PLR2004
-            raise _error(raw)
+            raise self._error(raw)
         return raw.decode()
 
     def stream(self, *path: str, after: int | None, timeout_s: float) -> Iterator[StreamEvent]:
@@ -130,7 +131,7 @@ class Client:
         query = "" if after is None else f"after={after}"
         response = self._request("GET", path, query, None, timeout_s)
         if response.status >= 400:  # noqa: PLR2004
-            raise _error(response.read(MAX_ANSWER_BYTES))
+            raise self._error(response.read(MAX_ANSWER_BYTES))
         kind = number = text = ""
         try:
             while raw := response.readline(MAX_LINE_BYTES):
@@ -143,7 +144,7 @@ class Client:
                     text = value
                 elif not name and text:
                     if kind == "problem":
-                        raise _error(text.encode())
+                        raise self._error(text.encode())
                     yield StreamEvent(kind, number, json.loads(text))
                     kind = number = text = ""
         except TimeoutError as error:
@@ -154,6 +155,11 @@ class Client:
             ) from error
         finally:
             self.close()
+
+    def _error(self, raw: bytes) -> IronClawError:
+        """The daemon's problem; of a refused token in the command line's own words."""
+        error = _problem(raw)
+        return refused(self._token.path) if error.code is Code.UNAUTHENTICATED else error
 
     def _request(
         self, method: str, path: tuple[str, ...], query: str, body: object, timeout_s: float
@@ -208,7 +214,7 @@ def not_running() -> UserError:
     )
 
 
-def _error(raw: bytes) -> IronClawError:
+def _problem(raw: bytes) -> IronClawError:
     """The daemon's problem, as an error of the same code."""
     try:
         problem = json.loads(raw)

@@ -52,9 +52,9 @@ def choose(config: Path | None, token_file: Path | None) -> None:
     _Chosen.token_file = token_file
 
 
-def token_file(settings: Settings) -> Path:
-    """Where the token of this run is: whom the command line acts as."""
-    return _Chosen.token_file or settings.token_file
+def named_token_file() -> Path | None:
+    """The file that was named for the token of this run; None: the house's own."""
+    return _Chosen.token_file
 
 
 def seconds(text: str | None) -> int | None:

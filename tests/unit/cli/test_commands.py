@@ -346,6 +346,61 @@ def test_nouns_round_trip(cli: Any, house: FakeHouse) -> None:
     assert cli("agent", "archive", "helper", "--yes")[0] == 0
 
 
+def test_a_token_file_that_is_not_there_is_named(cli: Any, tmp_path: Path) -> None:
+    status, _out, err = cli("--token-file", str(tmp_path / "nowhere"), "agent", "list")
+
+    assert status == 8
+    assert f"no token file {tmp_path / 'nowhere'}" in err
+    assert "not running" not in err
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o600])
+def test_a_file_without_a_token_is_named_and_left_as_it_is(
+    cli: Any, tmp_path: Path, mode: int
+) -> None:
+    path = tmp_path / "passwd"
+    path.write_text("somebody:x:0:0\n")
+    path.chmod(mode)
+
+    status, _out, err = cli("--token-file", str(path), "agent", "list")
+
+    assert status in {8, CODES[Code.KEY_UNUSABLE].exit_code}
+    assert str(path) in err
+    assert "--token-file" in err
+    assert "chmod" not in err
+    assert "somebody" not in err
+
+
+def test_a_named_token_that_others_can_read_is_to_be_locked_up(cli: Any, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("icl_x\n")
+    path.chmod(0o644)
+
+    assert f"chmod 600 {path}" in cli("--token-file", str(path), "agent", "list")[2]
+
+
+def test_a_refused_token_is_told_with_its_file(cli: Any, house: FakeHouse, tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("icl_x\n")
+    path.chmod(0o600)
+
+    status, _out, err = cli("--token-file", str(path), "agent", "list")
+
+    assert status == 8
+    assert f"The token in {path} is unknown" in err
+    assert "Authorization" not in err
+    assert "token mint" in err
+
+
+def test_a_lost_first_token_is_no_stopped_daemon(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ironclaw.sandbox.keeper.keeper_status", lambda _runtime_dir: object())
+
+    status, _out, err = cli("agent", "list")
+
+    assert status == 8
+    assert str(load_settings().token_file) in err
+
+
 def test_a_token_file_that_others_can_read_is_not_used(cli: Any, house: FakeHouse) -> None:
     load_settings().token_file.chmod(0o644)
 
