@@ -29,6 +29,7 @@ from ironclaw.domain.rights import Right
 from ironclaw.services.gateway.applier import Applier
 from ironclaw.services.gateway.deadlines import Deadlines
 from ironclaw.services.gateway.events import Feed
+from ironclaw.services.gateway.flood import Flood
 from ironclaw.services.gateway.port import ChangeEvent, EventKind
 from ironclaw.services.gateway.refused import Refused
 from ironclaw.services.gateway.sight import Sight, no_change, no_grant
@@ -93,6 +94,7 @@ class GatewayService:
         self._names = parts.names
         self._looks = parts.looks
         self._sight = Sight(parts.store)
+        self._flood = Flood(parts.clock)
         self._views = Views(store=parts.store, looks=parts.looks, names=parts.names)
         self._feed = Feed(parts.store, self._event)
         self._deadlines = Deadlines(store=parts.store, clock=parts.clock, happen=self._due)
@@ -163,6 +165,8 @@ class GatewayService:
         """Ask for a change. The policy may deny or apply it at once; else it waits for a person."""
         change = await self._change(spec, asker, reason, grant_s, despite)
         by = By(asker.principal, Via.AGENT) if actor is None else _by(actor)
+        if actor is not None:
+            self._flood.take(actor.principal, len(canonical(change)))
         denial: ChangeId | None = None
 
         def step(loaded: Loaded) -> Write:
