@@ -80,7 +80,7 @@ def once(
 def converse(client: Client, agent: str, name: str, *, thread: str | None) -> None:
     """Send line after line until the end of input."""
     _check_agent(client, agent)
-    render.note(f"Talking to {agent}. Leave with /quit or Ctrl-D.")
+    render.note(f"Talking to {agent}. /help shows its commands; leave with /quit or Ctrl-D.")
     while (text := render.ask("you> ")) is not None and text.strip() not in LEAVE:
         if not text.strip():
             continue
