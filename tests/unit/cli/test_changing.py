@@ -351,6 +351,35 @@ def test_a_hint_asks_for_no_more_than_a_role_for_the_agent(
     assert "role give api:bob viewer --agent AGENT" in some
 
 
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        (("task", "add", "demo", "morning", "Hello.", "--cron", "30 8 * * *"), "main"),
+        (("task", "add", "demo", "m", "Hello.", "--at", "2099-01-01T00:00", "--chat", "a"), "a"),
+        (("agent", "destination", "demo", "desk", "--chat", "desk"), "desk"),
+        (("agent", "destination", "demo", "desk"), "main"),
+        (("wiring", "create", "api", "side", "demo"), "side"),
+    ],
+)
+def test_a_chat_of_ones_own_goes_by_its_name(
+    cli: Any, solo: FakeHouse, argv: tuple[str, ...], name: str
+) -> None:
+    if argv[0] == "task":
+        assert cli("wiring", "create", "api", name, "demo", "--yes")[0] == 0
+    agent = json.loads(cli("agent", "show", "demo", "--json")[1])["id"]
+
+    spec = json.loads(cli(*argv, "--json")[1])["row"]["change"]["spec"]
+
+    assert (spec["channel"], spec["platform_id"]) == ("api", f"{agent}/api:cli/{name}")
+
+
+def test_a_chat_of_another_channel_has_to_be_named(cli: Any, house: FakeHouse) -> None:
+    status, _out, err = cli("agent", "destination", "demo", "desk", "--channel", "test")
+
+    assert status == 3
+    assert "--chat" in err
+
+
 def test_me_says_who_one_is_and_what_one_may(cli: Any, ann: str) -> None:
     assert "own" in json.loads(cli("me", "--json")[1])["rights"]
 

@@ -9,9 +9,11 @@ from typing import Annotated, Final
 import typer
 
 from ironclaw.cli.nouns.changing import ask_for
+from ironclaw.cli.nouns.places import ChannelOption, ChatOption, place
 from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.domain.principals import API_CHANNEL
 
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _BYTES: Final = ("memory_bytes", "file_bytes", "disk_bytes")
@@ -147,8 +149,8 @@ def agent_destination(
     agent: AgentArgument,
     name: _NameArgument,
     *,
-    channel: Annotated[str, typer.Option(help="Channel of the chat.")] = "",
-    chat: Annotated[str, typer.Option(help="The chat's id on its platform.")] = "",
+    channel: ChannelOption = API_CHANNEL,
+    chat: ChatOption = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take it away instead.")] = False,
     reason: Reason = "",
     despite: Despite = None,
@@ -159,13 +161,7 @@ def agent_destination(
     """Ask that an agent may send to another chat, or no more."""
     spec = {"kind": "destination.remove", "agent": agent, "name": name}
     if not remove:
-        if not channel or not chat:
-            raise UserError(
-                Code.INVALID,
-                "A destination is a chat.",
-                hint="Name it with --channel and --chat; --remove takes one away.",
-            )
-        spec = spec | {"kind": "destination.add", "channel": channel, "platform_id": chat}
+        spec = spec | {"kind": "destination.add"} | place(agent, channel, chat)
     ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 

@@ -12,9 +12,11 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, when
+from ironclaw.cli.nouns.places import ChannelOption, ChatOption, place
 from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.domain.principals import API_CHANNEL
 
 task_app = typer.Typer(
     help="Tasks: what agents do at times of their own.",
@@ -60,8 +62,8 @@ def task_add(
     name: TaskArgument,
     prompt: Annotated[str, typer.Argument(help="What the agent is told.")],
     *,
-    channel: Annotated[str, typer.Option(help="Channel of the chat that gets the answer.")],
-    chat: Annotated[str, typer.Option(help="The chat's id on its platform.")],
+    channel: ChannelOption = API_CHANNEL,
+    chat: ChatOption = None,
     cron: Annotated[str | None, typer.Option(help="Five fields: `30 8 * * mon-fri`.")] = None,
     at: Annotated[str | None, typer.Option(help="Once: 2027-01-31T08:30.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone, for example Europe/Berlin.")] = "UTC",
@@ -71,18 +73,16 @@ def task_add(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Have an agent do something at a time; its answer goes to a chat of its own."""
+    """Have an agent do something at a time; its answer goes to your chat with it, or another."""
     spec = {
         "kind": "task.add",
         "agent": agent,
         "name": name,
-        "channel": channel,
-        "platform_id": chat,
         "prompt": prompt,
         "cron": cron,
         "zone": zone,
         "at_ms": None if at is None else _at_ms(at, zone),
-    }
+    } | place(agent, channel, chat)
     ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 

@@ -9,6 +9,7 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon
+from ironclaw.cli.nouns.places import place
 from ironclaw.cli.options import AgentArgument, Despite, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -51,10 +52,12 @@ def wiring_list(*, as_json: Json = False) -> None:
 @wiring_app.command("create")
 def wiring_create(
     channel: Annotated[str, typer.Argument(help="Channel, for example `api`.")],
-    place: Annotated[
+    chat: Annotated[
         str,
         typer.Argument(
-            help="The chat's id on its platform; of `api`: `<agent id>/<principal>/<chat>`."
+            metavar="PLACE",
+            help="The chat's id on its platform; of `api` the name of a chat of your own with the "
+            "agent, or `<agent id>/<principal>/<chat>`.",
         ),
     ],
     agent: AgentArgument,
@@ -80,8 +83,6 @@ def wiring_create(
     """Ask that a chat reaches an agent."""
     spec = {
         "kind": "wiring.add",
-        "channel": channel,
-        "platform_id": place,
         "agent": agent,
         "engage": engage.value,
         "pattern": pattern,
@@ -90,7 +91,7 @@ def wiring_create(
         "partition": partition.value,
         "priority": priority,
         "strangers": None if unknown_sender is None else unknown_sender.value,
-    }
+    } | place(agent, channel, chat)
     ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
@@ -120,7 +121,7 @@ def wiring_delete(
 @wiring_app.command("strangers")
 def wiring_strangers(
     channel: Annotated[str, typer.Argument(help="Channel.")],
-    place: Annotated[str, typer.Argument(help="The chat's id on its platform.")],
+    chat: Annotated[str, typer.Argument(metavar="PLACE", help="The chat's id on its platform.")],
     policy: Annotated[UnknownSender, typer.Argument(help="What happens to them.")],
     *,
     reason: Reason = "",
@@ -132,7 +133,7 @@ def wiring_strangers(
     spec = {
         "kind": "strangers",
         "channel": channel,
-        "platform_id": place,
+        "platform_id": chat,
         "policy": policy.value,
     }
     ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)

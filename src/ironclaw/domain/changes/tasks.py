@@ -95,7 +95,8 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
             raise UserError(
                 Code.CONFLICT,
                 "That chat does not reach the agent.",
-                hint="Ask for the wiring first: `ironclaw wiring create`.",
+                hint="Say something in it first (`ironclaw chat`), or ask for the wiring: "
+                "`ironclaw wiring create`.",
             )
 
     def before(self, live: Live) -> State:
