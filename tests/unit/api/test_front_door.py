@@ -364,6 +364,17 @@ async def test_pieces_reach_the_client_as_they_are_made(edge: Any):
     assert listener.text.endswith(b"data: [DONE]\n\n")
 
 
+async def test_a_command_is_answered_by_the_host_in_both_interfaces(edge: Any, sdk: Any):
+    command: Any = [{"role": "user", "content": "/help"}]
+    answer = await sdk.chat.completions.create(model="demo", messages=command)
+    stream = await sdk.responses.create(model="demo", input="/help", stream=True)
+    *_, last = [event async for event in stream]
+
+    assert answer.choices[0].message.content == "handled: help"
+    assert last.response.output_text == "handled: help"
+    assert [actor.principal for actor in edge.house.acted] == ["api:t-chat"] * 2
+
+
 async def test_a_revoked_token_hears_no_more(edge: Any):
     body = {
         "model": "demo",
