@@ -53,6 +53,7 @@ from ironclaw.services.commands import LateCommands
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.hub import Hub
+from ironclaw.services.memory import Memories
 from ironclaw.services.parts import SessionLimits, SessionParts
 from ironclaw.services.receipts import Receipts
 from ironclaw.services.refusals import AuditedRefusals
@@ -247,6 +248,9 @@ async def open_core(
             ),
             gateway=gatehouse.gateway,
             tasks=books.tasks,
+            memories=Memories(
+                isolator=isolator, airlocks=airlocks, record=audit.append, agent=registry.agent
+            ),
         )
         core = Core(
             house=house,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
+    from ironclaw.services.memory import Memories
     from ironclaw.services.router import Router
     from ironclaw.services.schedules import TaskBook
     from ironclaw.services.sessions import Sessions
@@ -83,6 +84,7 @@ class Household:
         machine: Machine,
         gateway: Gateway,
         tasks: TaskBook,
+        memories: Memories,
     ) -> None:
         self._registry = registry
         self._ledger = ledger
@@ -95,6 +97,7 @@ class Household:
         self._machine = machine
         self._gateway = gateway
         self._tasks = tasks
+        self._memories = memories
         self._wiring = asyncio.Lock()
 
     # --- talking ----------------------------------------------------------------------------------
@@ -259,6 +262,11 @@ class Household:
         entry = AuditEntry(event=AuditEvent.SESSION_STOPPED, session=session, agent=found.agent)
         await self._audit.append(entry, by=acting())
         await self._sessions.stop(session)
+
+    @property
+    def memories(self) -> Memories:
+        """What agents have noted."""
+        return self._memories
 
     # --- audit and health -------------------------------------------------------------------------
 

@@ -114,20 +114,22 @@ def read_topic(
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
             raise MemoryDirError(f"what is called {name} is not a plain file")
-        return Content(os.pread(fd, limit, offset), found.st_size)
+        # The host's confined process may not call pread.
+        os.lseek(fd, offset, os.SEEK_SET)
+        return Content(os.read(fd, limit), found.st_size)
     finally:
         os.close(fd)
 
 
 def change_topic(
-    directory: int, name: str, change: Callable[[bytes | None], bytes], *, mode: int = 0o600
+    directory: int, name: str, change: Callable[[bytes | None], bytes | None], *, mode: int = 0o600
 ) -> None:
     """Make a topic into what `change` makes of it, as the only one who changes anything here.
 
     Args:
         directory: Open.
         name: Of the topic.
-        change: From what is there, None for no topic, to what shall be. It may raise.
+        change: From what is there to what shall be, None for no topic. It may raise.
         mode: Of the file.
 
     Raises:
@@ -200,19 +202,27 @@ def _clear_stale(directory: int) -> bool:
         found = os.stat(_WRITING, dir_fd=directory, follow_symlinks=False)
         if abs(time.time_ns() - found.st_mtime_ns) < STALE_S * 1e9:
             return False
-        # Only one of several that see it can move it.
-        away = f".{os.urandom(8).hex()}"
-        os.rename(_WRITING, away, src_dir_fd=directory, dst_dir_fd=directory)
-        if stat.S_ISDIR(found.st_mode):
-            os.rmdir(away, dir_fd=directory)
-        else:
-            os.unlink(away, dir_fd=directory)
+        _put_away(directory, stat.S_IFMT(found.st_mode))
     except FileNotFoundError:
         return True
     except OSError:
-        # A directory that holds something: it stays where it was moved to.
         return False
     return True
+
+
+def _put_away(directory: int, kind: int) -> None:
+    away = f".{os.urandom(8).hex()}"
+    if kind == stat.S_IFREG:
+        # Only one of several that see it can move it.
+        os.rename(_WRITING, away, src_dir_fd=directory, dst_dir_fd=directory)
+        os.unlink(away, dir_fd=directory)
+    elif kind == stat.S_IFDIR:
+        # No writer makes one. It may hold anything: then it stays where it is moved to.
+        os.rename(_WRITING, away, src_dir_fd=directory, dst_dir_fd=directory)
+        with contextlib.suppress(OSError):
+            os.rmdir(away, dir_fd=directory)
+    else:
+        os.unlink(_WRITING, dir_fd=directory)
 
 
 def _is_ours(directory: int, fd: int) -> bool:

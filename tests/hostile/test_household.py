@@ -34,6 +34,7 @@ def household(core: CoreStore) -> Household:
         machine=none,
         gateway=none,
         tasks=none,
+        memories=none,
     )
 
 

@@ -36,6 +36,11 @@ GET /v1/models/{agent}                         !      .    +-+-+ .....   +-+-++ 
 GET /v1/chats/{chat}/events                    !      .    .++++ .....   .+++++ +++.+
 GET /v1/agents                                 !      -    -++++ ~       -+++++ +++-+
 GET /v1/agents/{agent}                         !      .    -++++ .....   -+++++ +++-+
+GET /v1/agents/{agent}/memory                  !      .    -++++ .....   -+++++ +++-+
+GET /v1/agents/{agent}/memory/{topic}          !      .    -++++ .....   -+++++ +++-+
+PUT /v1/agents/{agent}/memory/{topic}          !      .    --+-+ .....   --+-++ ++---
+DELETE /v1/agents/{agent}/memory/{topic}       !      .    --+-+ .....   --+-++ ++---
+POST /v1/agents/{agent}/memory/purge           !      .    --+-+ .....   --+-++ ++---
 GET /v1/wirings                                !      -    -++++ ~       -+++++ +++-+
 GET /v1/tasks                                  !      -    -++++ -....   -+++++ +++-+
 GET /v1/me                                     !      +    +++++ ~       ++++++ +++++

@@ -105,6 +105,9 @@ class World(NamedTuple):
 
     async def _places(self, path: str, agent: Agent) -> dict[str, str]:
         found = {"agent": agent.name, "name": "main", "number": "1"}
+        if "{topic}" in path:
+            await self.house.memories.edit(agent.name, "birds", b"Ada is a heron.")
+            found["topic"] = "birds"
         if "{chat}" in path or "{session}" in path:
             talk = await self.talk(agent, ASKER)
             await self.prove(talk.session)

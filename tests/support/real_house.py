@@ -20,6 +20,7 @@ from ironclaw.services.router import Router
 from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.token_rows import TokenRows
 from ironclaw.testing.fake_trail import FakeTrail
+from ironclaw.testing.fakes_memory import Shelf, memories
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.fakes_store import open_core_store
 from ironclaw.testing.receipts import sealed
@@ -99,6 +100,7 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
             ),
             gateway=gateway,
             tasks=TaskRows(core.store),
+            memories=memories(Shelf(), record=trail.append, agent=registry.agent),
         )
         tokens = await TokenRows.open(core.store, core.clock)
         numbers = itertools.count()

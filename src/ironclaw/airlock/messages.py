@@ -11,10 +11,12 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
+from ironclaw.domain.memories import MemoryAct
 from ironclaw_contract.chain import Refusal
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Ident
 from ironclaw_contract.limits import MAX_RECORDS
+from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES, MAX_TOPICS
 from ironclaw_contract.records import ContractError, InboundBody, OutboundBody
 from ironclaw_contract.rpc import Hello, ModelAsk, ModelTell, Use, Used
 
@@ -216,7 +218,23 @@ class StartCount(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="c
     """Entries of one directory after which counting ends."""
 
 
-Start = StartAirlock | StartSweep | StartCount
+class StartMemory(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="memory"):
+    """Core to zygote, with the report pipe attached. What is to be written follows on that."""
+
+    path: str
+    """An agent's memory."""
+    uid: int
+    gid: int
+    act: MemoryAct
+    topic: str
+    session: str
+    was: str
+    """Digest of what is to be replaced; empty for whatever is there."""
+    size: int
+    """Bytes that follow."""
+
+
+Start = StartAirlock | StartSweep | StartCount | StartMemory
 
 
 class Started(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -245,12 +263,42 @@ class Counted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     error: _Word = ""
 
 
+class TopicTold(msgspec.Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """What one topic of a memory is."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9-]{0,47}\Z")]
+    bytes: _Number
+    notes: _Number
+    tainted: _Number
+    changed_ms: _Number
+
+
+class MemoryTold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A process that looked into a memory to the core, once."""
+
+    topics: Annotated[tuple[TopicTold, ...], msgspec.Meta(max_length=MAX_TOPICS)] = ()
+    is_whole: bool = True
+    """False when there is more than is told, or something that could not be looked through."""
+    text: Annotated[bytes, msgspec.Meta(max_length=MAX_TOPIC_BYTES)] | None = None
+    removed: _Number = 0
+    """Notes."""
+    refused: _Word = ""
+    """Why it was not done, for whoever asked."""
+    is_changed: bool = False
+    """It was not done: what is there is not what was to be replaced."""
+    error: _Word = ""
+
+
+MAX_TOLD_BYTES: Final = MAX_TOPIC_BYTES + 32 * 1024
+"""One `MemoryTold`."""
+
+_memory_told: msgspec.msgpack.Decoder[MemoryTold] = msgspec.msgpack.Decoder(MemoryTold)
 _counted: msgspec.msgpack.Decoder[Counted] = msgspec.msgpack.Decoder(Counted)
 _start: msgspec.msgpack.Decoder[Start] = msgspec.msgpack.Decoder(Start)
 _started: msgspec.msgpack.Decoder[Started] = msgspec.msgpack.Decoder(Started)
 
 
-def pack_control(value: Start | Started | Counted) -> bytes:
+def pack_control(value: Start | Started | Counted | MemoryTold) -> bytes:
     """Encode one datagram of the control socket, or one report."""
     return _encoder.encode(value)
 
@@ -258,6 +306,11 @@ def pack_control(value: Start | Started | Counted) -> bytes:
 def decode_counted(raw: bytes) -> Counted:
     """Decode a report. Raises ValueError."""
     return _control(_counted, raw)
+
+
+def decode_memory(raw: bytes) -> MemoryTold:
+    """Decode a report. Raises ValueError."""
+    return _control(_memory_told, raw)
 
 
 def decode_start(raw: bytes) -> Start:

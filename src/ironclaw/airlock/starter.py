@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Final, Self
 import ironclaw
 from ironclaw.airlock.link import open_link
 from ironclaw.airlock.messages import (
+    MAX_TOLD_BYTES,
     Start,
     StartAirlock,
     StartCount,
+    StartMemory,
     StartSweep,
     decode_counted,
+    decode_memory,
     decode_started,
     pack_control,
 )
@@ -28,12 +31,14 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
 from ironclaw.domain.disk import Holding, Usage
+from ironclaw.domain.memories import MemoryAnswer, TopicView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
     from ironclaw.airlock.link import Link
+    from ironclaw.domain.memories import MemoryAsk
     from ironclaw.domain.ports import Box, SlotDir
 
 _log = get_logger(__name__)
@@ -41,6 +46,7 @@ _START_S: Final = 10.0
 """Seconds for one fork, and for a fresh airlock to be confined."""
 _SWEEP_S: Final = 60.0
 _COUNT_S: Final = 20.0
+_MEMORY_S: Final = 15.0
 _ROOT: Final = str(Path(ironclaw.__file__).parent.parent)
 # `-I` ignores the environment and the working directory; the code is the core's own.
 _BOOT: Final = (
@@ -189,6 +195,49 @@ class AirlockStarter:
         found, kept = (Usage(place.bytes, place.files, place.is_whole) for place in counted.places)
         return Holding(found._replace(bytes=found.bytes + counted.held_bytes), kept)
 
+    async def memory(self, path: Path, *, uid: int, gid: int, ask: MemoryAsk) -> MemoryAnswer:
+        """Look into an agent's memory or change it, in a confined process.
+
+        Args:
+            path: The memory.
+            uid: Who may write there.
+            gid: That one's group.
+            ask: What is to be done.
+
+        Raises:
+            HostError: `AIRLOCK_FAILED`.
+        """
+        size = len(ask.data)
+        start = StartMemory(str(path), uid, gid, ask.act, ask.topic, ask.session, ask.was, size)
+        ours, _ = await self._fork(start)
+        try:
+            async with asyncio.timeout(_MEMORY_S):
+                await asyncio.get_running_loop().sock_sendall(ours, ask.data)
+                told = decode_memory(await _receive_all(ours, MAX_TOLD_BYTES))
+        except (TimeoutError, OSError, ValueError) as error:
+            raise _failed("An agent's memory was not looked into.", str(error)) from error
+        finally:
+            ours.close()
+        if told.error:
+            raise _failed("An agent's memory could not be looked into or changed.", told.error)
+        return MemoryAnswer(
+            topics=tuple(
+                TopicView(
+                    topic=topic.name,
+                    bytes=topic.bytes,
+                    notes=topic.notes,
+                    tainted=topic.tainted,
+                    changed_ms=topic.changed_ms,
+                )
+                for topic in told.topics
+            ),
+            is_whole=told.is_whole,
+            text=told.text,
+            removed=told.removed,
+            refused=told.refused,
+            is_changed=told.is_changed,
+        )
+
     async def _fork(self, request: Start) -> tuple[socket.socket, int]:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -248,6 +297,17 @@ class AirlockStarter:
                 os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+
+
+async def _receive_all(ours: socket.socket, limit: int) -> bytes:
+    """All that comes until the other side ends. Raises ValueError when it is over `limit`."""
+    loop = asyncio.get_running_loop()
+    data = bytearray()
+    while piece := await loop.sock_recv(ours, 64 * 1024):
+        data += piece
+        if len(data) > limit:
+            raise ValueError("the report is over its limit")
+    return bytes(data)
 
 
 def _failed(message: str, detail: str = "") -> HostError:

@@ -17,11 +17,12 @@ import socket
 import sys
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.airlock import confine, count, process, sweep
+from ironclaw.airlock import confine, count, memory, process, sweep
 from ironclaw.airlock.messages import (
     StartAirlock,
     StartCount,
     Started,
+    StartMemory,
     StartSweep,
     decode_start,
     pack_control,
@@ -114,6 +115,8 @@ def _child(request: Start, link_fd: int, controls: confine.Controls) -> None:
                 sweep.run(path, uid, gid, link)
             case StartCount():
                 count.run(request, link, controls)
+            case StartMemory():
+                memory.run(request, link, controls)
         status = 0
     except BaseException as error:  # noqa: BLE001 - the end of a process; said where root can see
         with contextlib.suppress(OSError):

@@ -11,6 +11,7 @@ from starlette.routing import Route, Router
 from ironclaw.api import (
     audit,
     changes,
+    memory,
     messages,
     openai_chat,
     openai_models,
@@ -50,6 +51,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *openai_responses.ENDPOINTS,
     *openai_models.ENDPOINTS,
     *registry.ENDPOINTS,
+    *memory.ENDPOINTS,
     *people.ENDPOINTS,
     *changes.ENDPOINTS,
     *sessions.ENDPOINTS,

@@ -11,11 +11,13 @@ from ironclaw.domain.audit_chain import Checkpoint
 from ironclaw.domain.change import MAX_REASON_CHARS
 from ironclaw.domain.changes.base import NAME_RULE
 from ironclaw.domain.changes.table import AnySpec
+from ironclaw.domain.memories import TopicView
 from ironclaw.domain.model import Agent, Chat, Role, Wiring
 from ironclaw.domain.rights import Right
 from ironclaw.domain.tokens import Scope
 from ironclaw.services.gateway.port import ChangeView, GrantView
 from ironclaw.services.house import ChatEvent, SessionView, TaskView
+from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _PRINCIPAL = r"\A[a-z0-9_\-]{1,63}:[^\x00-\x1f]{1,255}\Z"
@@ -75,6 +77,22 @@ class RevokeGrant(_In, frozen=True):
 
     words: Annotated[str, msgspec.Meta(max_length=MAX_REASON_CHARS)] = ""
     """Why."""
+
+
+class EditTopic(_In, frozen=True):
+    """Replace a topic of a memory."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TOPIC_BYTES)]
+    """The whole of it, as Markdown; at most 128 KiB as UTF-8."""
+    was: Annotated[str, msgspec.Meta(pattern=_SHA256)] | None = None
+    """`digest` of what is to be replaced; null for whatever is there."""
+
+
+class PurgeMemory(_In, frozen=True):
+    """Take the notes of a session out of a memory."""
+
+    session: Short
+    """Its id; the session itself may be forgotten already."""
 
 
 class MintToken(_In, frozen=True):
@@ -222,6 +240,34 @@ class SessionList(_Out, frozen=True):
     """Sessions, newest activity first."""
 
     sessions: list[SessionView]
+
+
+class MemoryTopics(_Out, frozen=True):
+    """Topics of a memory, by name."""
+
+    topics: list[TopicView]
+    whole: bool
+    """False when there is more than is told."""
+
+
+class MemoryText(_Out, frozen=True):
+    """One topic."""
+
+    text: str
+    """As Markdown; bytes that are no UTF-8 are replaced."""
+    digest: str
+    """`sha256:…` of it as it is there."""
+    whole: bool
+    """False when it is longer than a topic may be: this is its beginning."""
+
+
+class MemoryPurged(_Out, frozen=True):
+    """What a purge did."""
+
+    notes: int
+    """Taken away."""
+    whole: bool
+    """False when something could not be looked through: look at it, or forget it."""
 
 
 class Transcript(_Out, frozen=True):

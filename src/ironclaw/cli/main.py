@@ -49,6 +49,7 @@ COMMANDS: Final[dict[str, _Lazy]] = {
     "session": _Lazy(
         "ironclaw.cli.nouns.sessions", "session_app", "List, show, stop sessions; their receipts."
     ),
+    "memory": _Lazy("ironclaw.cli.nouns.memory", "memory_app", "What agents have noted."),
     "receipt": _Lazy("ironclaw.cli.receipt", "receipt_app", "Verify receipts, on any machine."),
     "audit": _Lazy(
         "ironclaw.cli.nouns.audit", "audit_app", "Show, verify, export, rotate the audit."

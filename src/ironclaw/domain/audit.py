@@ -73,6 +73,8 @@ class AuditEvent(enum.StrEnum):
     SESSION_STOPPED = "session.stopped"
     SESSION_QUARANTINED = "session.quarantined"
     SESSION_FORGOTTEN = "session.forgotten"
+    MEMORY_EDITED = "memory.edited"
+    MEMORY_PURGED = "memory.purged"
     DELIVERY_DEAD = "delivery.dead"
 
 

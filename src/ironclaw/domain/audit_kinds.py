@@ -261,6 +261,17 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
         must=("session", "agent"),
         may=("change",),
     ),
+    AuditEvent.MEMORY_EDITED: Kind(
+        "Somebody replaces a topic of an agent's memory (`written`) or takes it away "
+        "(`forgotten`). Recorded before it is done.",
+        "edited the memory of the agent {agent}: a topic is {reason}",
+        must=("agent", "reason"),
+    ),
+    AuditEvent.MEMORY_PURGED: Kind(
+        "The notes of one session were taken out of an agent's memory. Count: of the notes.",
+        "took {count} notes of the session {session} out of the memory of the agent {agent}",
+        must=("agent", "session", "count"),
+    ),
     AuditEvent.DELIVERY_DEAD: Kind(
         "A reply could not be delivered and will not be tried again.",
         "gave up the delivery {delivery} of a reply to {message} after {count} tries",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
+    from ironclaw.services.memory import Memories
     from ironclaw.services.trail import Trail
 
 
@@ -222,6 +223,11 @@ class House(Protocol):
 
     async def stop_session(self, session: SessionId) -> None:
         """Kill the session's box now; the next message starts a fresh one. Within 1 s."""
+        ...
+
+    @property
+    def memories(self) -> Memories:
+        """What agents have noted."""
         ...
 
     async def health(self) -> Health:

@@ -34,6 +34,7 @@ from ironclaw.services.house import (
 )
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.fakes_gateway import MemoryChanges
+from ironclaw.testing.fakes_memory import Shelf, memories
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.receipts import sealed
 
@@ -105,6 +106,8 @@ class FakeHouse:
         self.kept = MemoryChanges(clock)
         self.setting = self.kept.setting
         self.reach = MemoryReach()
+        self.shelf = Shelf()
+        self.memories = memories(self.shelf, record=self.trail.append, agent=self.agent)
         self.gateway: Gateway = GatewayService(
             Parts(
                 store=self.kept,

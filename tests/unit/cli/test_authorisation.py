@@ -99,6 +99,13 @@ VERBS: Final = {
         "session transcript {session}", "GET /v1/sessions/{session}/transcript"
     ),
     "session forget": _verb("session forget {session}", "GET /v1/sessions/{session}", *_ASK),
+    "memory list": _verb("memory list {agent}", "GET /v1/agents/{agent}/memory"),
+    "memory show": _verb("memory show {agent} birds", "GET /v1/agents/{agent}/memory/{topic}"),
+    "memory edit": _verb("memory edit {agent} {new} it", "PUT /v1/agents/{agent}/memory/{topic}"),
+    "memory forget": _verb(
+        "memory forget {agent} {new}", "DELETE /v1/agents/{agent}/memory/{topic}"
+    ),
+    "memory purge": _verb("memory purge {agent} {new}", "POST /v1/agents/{agent}/memory/purge"),
     "audit tail": _verb("audit tail", "GET /v1/audit"),
     "audit show": _verb("audit show 1", "GET /v1/audit/{number}"),
     "why": _verb("why {agent}", "GET /v1/why"),

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from ironclaw.airlock import messages as link
+from ironclaw.domain.memories import MemoryAct
 from ironclaw_contract.chain import Chain, Refusal
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
@@ -124,9 +125,16 @@ STARTS: Final[tuple[link.Start, ...]] = (
     link.StartAirlock(path="/s", uid=1, gid=2, box_uid=3, ping_s=60.0, pong_s=30.0),
     link.StartSweep(path="/s", uid=1, gid=2),
     link.StartCount(base="/s", names=("a/b",), uid=1, gid=2, pids=(3,), most_files=4),
+    link.StartMemory(
+        path="/s", uid=1, gid=2, act=MemoryAct.WRITE, topic="a", session="", was="", size=3
+    ),
 )
 STARTED: Final = link.Started(pid=7)
 COUNTED: Final = link.Counted(places=(link.Count(bytes=1, files=2, is_whole=True),), held_bytes=3)
+
+MEMORY_TOLD: Final = link.MemoryTold(
+    topics=(link.TopicTold(name="a", bytes=1, notes=2, tainted=1, changed_ms=3),), text=b"x"
+)
 
 
 def encoded(values: tuple[object, ...]) -> tuple[bytes, ...]:

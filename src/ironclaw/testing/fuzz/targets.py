@@ -274,6 +274,7 @@ TARGETS: Final[dict[str, Target]] = {
     "start": Control(link.decode_start, samples.STARTS),
     "started": Control(link.decode_started, (samples.STARTED,)),
     "counted": Control(link.decode_counted, (samples.COUNTED,)),
+    "memory": Control(link.decode_memory, (samples.MEMORY_TOLD,)),
     "stream": Stream(),
     "name": Name(),
 }

@@ -1,0 +1,138 @@
+"""`ironclaw memory`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlencode
+
+import typer
+
+from ironclaw.cli import render
+from ironclaw.cli.nouns.daemon import daemon, done, when
+from ironclaw.cli.options import AgentArgument, Json, SessionArgument
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+
+memory_app = typer.Typer(
+    help="Memory: what agents have noted.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+TopicArgument = Annotated[str, typer.Argument(metavar="TOPIC", help="Name of the topic.")]
+Was = Annotated[
+    str,
+    typer.Option("--was", metavar="DIGEST", help="Only if it is still this, as `show` said."),
+]
+_MOST_CHARS: Final = 128 * 1024
+_CUT: Final = "This is not all: there is more, or something that could not be looked through."
+
+
+@memory_app.command("list")
+def memory_list(agent: AgentArgument, *, as_json: Json = False) -> None:
+    """List the topics of an agent's memory."""
+    with daemon() as client:
+        found = client.get("v1", "agents", agent, "memory")
+    if as_json:
+        render.data(found)
+        return
+    render.table(
+        ("TOPIC", "BYTES", "NOTES", "TAINTED", "CHANGED"),
+        [
+            (
+                one["topic"],
+                one["bytes"],
+                one["notes"],
+                one["tainted"],
+                when(one["changed_ms"]),
+            )
+            for one in found["topics"]
+        ],
+    )
+    _say_if_cut(found)
+
+
+@memory_app.command("show")
+def memory_show(agent: AgentArgument, topic: TopicArgument, *, as_json: Json = False) -> None:
+    """Show a topic."""
+    with daemon() as client:
+        found = client.get("v1", "agents", agent, "memory", topic)
+    if as_json:
+        render.data(found)
+        return
+    render.block(found["text"].rstrip("\n"))
+    render.note(f"digest: {found['digest']}")
+    _say_if_cut(found)
+
+
+@memory_app.command("edit")
+def memory_edit(
+    agent: AgentArgument,
+    topic: TopicArgument,
+    text: Annotated[
+        str,
+        typer.Argument(metavar="TEXT", help="What it shall be; @FILE for a file, - for the input."),
+    ],
+    *,
+    was: Was = "",
+    as_json: Json = False,
+) -> None:
+    """Replace a topic, or make it."""
+    body = {"text": _text(text)} | ({"was": was} if was else {})
+    with daemon() as client:
+        client.call("PUT", "v1", "agents", agent, "memory", topic, body=body)
+    done("edited", topic, as_json=as_json)
+
+
+@memory_app.command("forget")
+def memory_forget(
+    agent: AgentArgument, topic: TopicArgument, *, was: Was = "", as_json: Json = False
+) -> None:
+    """Take a topic away."""
+    query = urlencode({"was": was}) if was else ""
+    with daemon() as client:
+        client.call("DELETE", "v1", "agents", agent, "memory", topic, query=query)
+    done("forgot", topic, as_json=as_json)
+
+
+@memory_app.command("purge")
+def memory_purge(agent: AgentArgument, session: SessionArgument, *, as_json: Json = False) -> None:
+    """Take away every note that came from a session."""
+    with daemon() as client:
+        said = client.call(
+            "POST", "v1", "agents", agent, "memory", "purge", body={"session": session}
+        )
+    if as_json:
+        render.data(said)
+        return
+    render.line(f"purged {said['notes']} notes of {session}")
+    _say_if_cut(said)
+
+
+def _say_if_cut(said: dict[str, object]) -> None:
+    if not said["whole"]:
+        render.note(_CUT, tone="bad")
+
+
+def _text(argument: str) -> str:
+    """The text that an argument names. Raises UserError (`INVALID`)."""
+    text = argument
+    try:
+        if argument == "-":
+            text = sys.stdin.read(_MOST_CHARS + 1)
+        elif argument.startswith("@"):
+            with Path(argument[1:]).open(encoding="utf-8") as file:
+                text = file.read(_MOST_CHARS + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            Code.INVALID, f"{argument[1:] or 'The input'} cannot be read.", hint="Give UTF-8 text."
+        ) from error
+    if not text or len(text) > _MOST_CHARS:
+        raise UserError(
+            Code.INVALID,
+            f"A topic has 1 to {_MOST_CHARS} characters.",
+            hint="`ironclaw memory forget` takes one away.",
+        )
+    return text
