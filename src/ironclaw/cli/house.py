@@ -128,9 +128,11 @@ def _tail(path: Path) -> tuple[str, int]:
 
 def _where(mine: Settings) -> dict[str, Any]:
     api = mine.api
+    # Which port the system has chosen for 0, only the daemon knows; the socket is always there.
+    has_address = api.tcp and api.port != 0
     return {
         "state_dir": str(mine.state_dir),
         "runtime_dir": str(mine.runtime_dir),
-        "api": f"http://{api.host}:{api.port}" if api.tcp else f"unix:{mine.api_socket}",
+        "api": f"http://{api.host}:{api.port}" if has_address else f"unix:{mine.api_socket}",
         "log": str(mine.log_file),
     }

@@ -355,7 +355,7 @@ def test_a_hint_asks_for_no_more_than_a_role_for_the_agent(
     ("argv", "name"),
     [
         (("task", "add", "demo", "morning", "Hello.", "--cron", "30 8 * * *"), "main"),
-        (("task", "add", "demo", "m", "Hello.", "--at", "2099-01-01T00:00", "--chat", "a"), "a"),
+        (("task", "add", "demo", "m", "Hello.", "--cron", "0 8 * * *", "--chat", "a"), "a"),
         (("agent", "destination", "demo", "desk", "--chat", "desk"), "desk"),
         (("agent", "destination", "demo", "desk"), "main"),
         (("wiring", "create", "api", "side", "demo"), "side"),
@@ -378,6 +378,26 @@ def test_a_chat_of_another_channel_has_to_be_named(cli: Any, house: FakeHouse) -
 
     assert status == 3
     assert "--chat" in err
+
+
+def test_an_agent_is_shown_with_what_it_has_in_words(cli: Any, solo: FakeHouse) -> None:
+    cli("agent", "destination", "demo", "desk", "--channel", "api", "--chat", "desk", "--yes")
+
+    out = cli("agent", "show", "demo")[1]
+
+    assert re.search(r"^destinations +desk: api agt_\w+/api:cli/desk$", out, re.MULTILINE)
+    assert not set("{}[]'") & set(out)
+
+
+def test_a_forgotten_conversation_is_told_in_one_line(cli: Any, solo: FakeHouse) -> None:
+    session = json.loads(cli("chat", "demo", "hello", "--json")[1])["session"]
+    assert "hello" in cli("session", "transcript", session)[1]
+    assert cli("session", "forget", session, "--yes")[0] == 0
+
+    out = cli("session", "transcript", session)[1]
+
+    assert out.count("\n") == 1
+    assert "forgotten" in out
 
 
 def test_me_says_who_one_is_and_what_one_may(cli: Any, ann: str) -> None:

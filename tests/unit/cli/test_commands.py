@@ -150,6 +150,17 @@ def test_a_wrong_command_line_is_told_in_json_too(cli: Any, argv: list[str], wor
     assert cli(*argv)[0] == 2
 
 
+def test_a_port_that_the_system_chooses_is_not_shown_as_0(
+    cli: Any, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IRONCLAW_API_TCP", "true")
+    monkeypatch.setenv("IRONCLAW_API_PORT", "0")
+
+    told = json.loads(cli("status", "--json")[1])
+
+    assert told["api"] == f"unix:{load_settings().api_socket}"
+
+
 def test_an_object_is_shown_for_people(cli: Any, house: FakeHouse) -> None:
     out = cli("agent", "show", "demo")[1]
 

@@ -134,6 +134,10 @@ def _show(agent: dict[str, Any], *, as_json: bool) -> None:
             else _amount(name, value)
             for name, value in agent["limits"].items()
         }
+        agent["destinations"] = [
+            f"{one['name']}: {one['channel']} {one['platform_id']}" for one in agent["destinations"]
+        ]
+        agent["mounts"] = [f"/shared/{one['name']}: {one['path']}" for one in agent["mounts"]]
     show(agent, as_json=as_json)
 
 

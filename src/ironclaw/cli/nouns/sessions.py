@@ -14,6 +14,7 @@ from ironclaw.cli.nouns.daemon import daemon, done, readable, when
 from ironclaw.cli.options import Despite, Json, Reason, SessionArgument, Yes, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.domain.model import SessionState
 
 session_app = typer.Typer(
     help="Sessions: list, show, stop, forget, receipt, transcript.",
@@ -129,8 +130,12 @@ def session_transcript(
     """Show what was said."""
     with daemon() as client:
         said = client.get("v1", "sessions", session, "transcript", query=f"limit={limit}")
+        state = client.get("v1", "sessions", session)["session"]["state"]
     if as_json:
         render.data(said)
+        return
+    if state == SessionState.FORGOTTEN:
+        render.line("This conversation was forgotten: its key is destroyed, nothing can be read.")
         return
     for event in said["events"]:
         render.line(f"{when(event['at_ms'])} {event['kind']} {event['sender']}", tone="dim")
