@@ -54,7 +54,7 @@ def load(
         owners=owners,
         owner_persons=tuple(sorted({person_of(db, one) for one in owners})),
         person=None if needs.principal is None else person_of(db, needs.principal),
-        tokens=() if needs.principal is None else _tokens(db, needs.principal, house.now_ms),
+        tokens=0 if needs.principal is None else _tokens(db, needs.principal, house.now_ms),
         joined=() if needs.principal is None else joined_to(db, needs.principal),
         other_person=None if needs.other is None else person_of(db, needs.other),
         session=None if needs.session is None else _session(db, needs.session),
@@ -76,13 +76,14 @@ def policy_of(db: apsw.Connection) -> Policy:
         raise edited(f"policy: {error}") from error
 
 
-def _tokens(db: apsw.Connection, principal: PrincipalId, now_ms: int) -> tuple[str, ...]:
+def _tokens(db: apsw.Connection, principal: PrincipalId, now_ms: int) -> int:
     rows = db.execute(
-        "SELECT name FROM token WHERE principal = ? AND revoked_ms IS NULL"
+        "SELECT count(*) FROM token WHERE principal = ? AND revoked_ms IS NULL"
         " AND ifnull(expires_ms > ?, 1)",
         (principal, now_ms),
     )
-    return tuple(sorted(name for (name,) in rows))
+    ((count,),) = list(rows)
+    return int(count)
 
 
 _TASKS: Final = "SELECT count(*) FROM task WHERE agent = ?"

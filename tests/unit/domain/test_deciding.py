@@ -435,11 +435,11 @@ def test_a_token_that_was_minted_meanwhile_is_seen_before_it_gets_a_role() -> No
     gateway = Gateway()
     gateway.ask(GiveRole(principal=BEN, role=Role.OWNER), DESK)
     seen = gateway.seen
-    gateway.world.tokens[BEN] = ("ben",)
+    gateway.world.tokens[BEN] = 1
 
     with pytest.raises(UserError) as caught:
         gateway.decide(OWNER_TOO, seen=seen)
     assert caught.value.code == "conflict"
     assert gateway.decide(OWNER_TOO).status is Status.APPROVED
-    gateway.world.tokens[BEN] = ("ben", "ben-2")
+    gateway.world.tokens[BEN] = 2
     assert gateway.apply().status is Status.FAILED

@@ -101,10 +101,10 @@ class GiveRole(Spec, frozen=True, kw_only=True, tag="role.give"):
     @staticmethod
     def _tokens(live: Live, *, has_role: bool) -> State:
         """Who speaks as the principal; a token that is minted meanwhile has to be seen first."""
-        names = list(live.tokens)
+        # Their names are for who may look at the whole house.
         return {
-            "tokens of the principal": names,
-            "tokens that have the role": names if has_role else [],
+            "tokens of the principal": live.tokens,
+            "tokens that have the role": live.tokens if has_role else 0,
         }
 
     @property

@@ -144,8 +144,8 @@ class Live(NamedTuple):
     """The persons that they are, each once; always there."""
     person: PrincipalId | None = None
     """Who `principal` is: itself, unless it was linked."""
-    tokens: tuple[str, ...] = ()
-    """Names of the active tokens of `principal`."""
+    tokens: int = 0
+    """How many active tokens `principal` has."""
     joined: tuple[PrincipalId, ...] = ()
     """Who else is that person because they were linked to `principal`."""
     other_person: PrincipalId | None = None

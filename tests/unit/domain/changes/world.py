@@ -87,7 +87,7 @@ class World:
             Standing(principal=CAL, role=Role.MEMBER, agent=BOB),
         }
         self.persons: dict[PrincipalId, PrincipalId] = {}
-        self.tokens: dict[PrincipalId, tuple[str, ...]] = {}
+        self.tokens: dict[PrincipalId, int] = {}
         session = Session(
             id=SESSION, agent=BOB, chat=chat.id, thread=None, partition=Partition.SHARED
         )
@@ -138,7 +138,7 @@ class World:
             owners=tuple(owners),
             owner_persons=tuple(sorted({self.person(one) for one in owners})),
             person=self.person(needs.principal) if needs.principal else None,
-            tokens=self.tokens.get(needs.principal, ()) if needs.principal else (),
+            tokens=self.tokens.get(needs.principal, 0) if needs.principal else 0,
             joined=tuple(
                 one
                 for one, person in self.persons.items()
