@@ -147,7 +147,7 @@ def _refused(mount: SharedMount, why: str) -> HostError:
     return HostError(
         Code.HOST_UNSUITED,
         f"The shared directory {mount.name} is not the one that was approved: {why}",
-        hint="Put it back, or take it from the agent: `ironclaw agent unshare`, or revoke its "
-        "grant; then share it again.",
+        hint="Put it back, or take it from the agent: "
+        f"`ironclaw agent unshare AGENT {mount.name}`, or revoke its grant; then share it again.",
         detail=f"{mount.path}, device {mount.device}, inode {mount.inode}",
     )

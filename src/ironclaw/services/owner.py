@@ -314,7 +314,10 @@ class Owner:
             detail=error.detail,
         )
         if error.code in _FINAL:
-            await self._fail(f"The agent cannot start: {error.message} ({error.code}).", error.code)
+            # Of what an agent was given people can take something back: they are told how.
+            step = f" {error.hint}" if error.code is Code.HOST_UNSUITED else ""
+            words = f"The agent cannot start: {error.message} ({error.code}).{step}"
+            await self._fail(words, error.code)
             return None
         return End("gone", error.message, progressed=False, code=error.code)
 

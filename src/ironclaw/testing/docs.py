@@ -178,8 +178,8 @@ def http_api() -> str:
         - Clients that speak OpenAI's API talk to agents too, in that API's shapes, errors included:
           [front-door.md](front-door.md).
         - Everything about an agent is altered by a change: `POST /v1/changes` asks, its `card` is
-          shown to somebody else, `POST …/decision` with the card's `hash`, `state` and `version`
-          approves exactly that or denies it.
+          shown to somebody else, `POST …/decision` with the card's `hash` and `state`, and its
+          `version` as `card`, approves exactly that or denies it.
         - Events of a chat are server-sent events of the kinds `message`, `progress`, `reply`,
           `error`; those of changes are `requested`, `decided`, `applied`, `done`, `failed`,
           `denied`, `expired`, `escalated`, `withdrawn`, `revoked`, each with the change, its card,
@@ -230,6 +230,25 @@ _RIGHTS: Final = """\
     role until a change gives it one. Anybody mints further tokens of their own (`principal`), which
     let through no more and live no longer than the one in use. Nobody mints for a principal that is
     somebody else.
+
+    ### A lost token
+
+    Who has lost their token, or let it expire, comes back as a new principal: whoever could make a
+    token for somebody else's principal could speak and decide in their name. Somebody who may
+    administer the house
+
+    1. ends the old token, if it is still one: `ironclaw token revoke ann`;
+    2. mints one with a new name: `ironclaw token mint ann-2 --scope approve`;
+    3. asks for a link, so that both count as one person:
+       `ironclaw principal link api:ann-2 api:ann`;
+    4. asks for the roles again, and for the old ones to be taken:
+       `ironclaw role give api:ann-2 approver --agent demo`,
+       `ironclaw role take api:ann approver --agent demo`.
+
+    The last two are changes, decided by whoever decides on roles. Conversations stay with the old
+    principal: the new one begins its own. Who still has their token mints a second one for
+    themselves in time. The first token needs none of this: when its file is not there, or no longer
+    valid, the daemon writes a new one of `api:cli` at its next start.
     """
 
 

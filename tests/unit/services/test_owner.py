@@ -45,6 +45,21 @@ async def test_what_trying_again_cannot_help_is_told_at_once(core: Core, store: 
     assert "I remember 1 earlier message" in (await core.answered(talk, 2))[1]
 
 
+async def test_what_the_agent_was_given_is_told_with_how_to_take_it_back(
+    core: Core, store: CoreStore
+):
+    talk = await store.begin()
+    core.isolator.launch_error = HostError(
+        Code.HOST_UNSUITED, "The shared directory docs is gone", hint="`ironclaw agent unshare`."
+    )
+    await core.hear(talk, "one")
+
+    (said,) = await core.answered(talk, 1)
+
+    assert said.startswith("The agent cannot start: The shared directory docs is gone (host_uns")
+    assert said.endswith(" `ironclaw agent unshare`.")
+
+
 async def test_a_start_that_fails_is_tried_again_ever_later_then_parked_with_a_word(
     core: Core, store: CoreStore, waits: list[float]
 ):
