@@ -65,6 +65,8 @@ async def preview_change(call: Call) -> Response:
         asker=Asker(principal=call.actor.principal),
         actor=call.actor,
         reason=body.reason,
+        grant_s=body.grant_s,
+        despite=None if body.despite is None else ChangeId(body.despite),
     )
     return encode(card)
 

@@ -42,7 +42,8 @@ def check_request(loaded: Loaded, change: Change, actor: Actor | None) -> None:
 
     Raises:
         UserError: `INVALID`, `NOT_FOUND`, `CONFLICT`, `TOO_LARGE`: see `Spec.check`.
-        PolicyError: `FORBIDDEN`: not theirs to ask; `DENIED`: by a rule, or denied before.
+        PolicyError: `FORBIDDEN`: not theirs to ask; `DENIED`: by a rule, or denied before;
+            `RATE_LIMITED`: too many of the same asker wait.
 
     Trust:
         Spec, reason and `despite` are foreign; asker and actor are what the edge made sure of.
@@ -63,11 +64,19 @@ def check_request(loaded: Loaded, change: Change, actor: Actor | None) -> None:
         _check_end(spec, live)
     # 4. Has somebody said no to it already?
     _check_denial(loaded, change)
-    if verdict(live.policy, spec, live, lasts=change.grant_s is None) is Verdict.DENY:
+    ruled = verdict(live.policy, spec, live, lasts=change.grant_s is None)
+    if ruled is Verdict.DENY:
         raise PolicyError(
             Code.DENIED,
             f"The policy denies changes of the kind {spec.topic.value} here.",
             hint="An owner can change that: `ironclaw policy show`.",
+        )
+    # 5. Is there room for one more that waits?
+    if ruled is not Verdict.ALLOW and loaded.pending >= live.policy.max_pending:
+        raise PolicyError(
+            Code.RATE_LIMITED,
+            f"{loaded.pending} requests of the same asker wait already.",
+            hint="Wait until somebody has decided, or withdraw some.",
         )
 
 
@@ -76,10 +85,12 @@ def asked(loaded: Loaded, change: Change, *, actor: Actor | None, by: By = CORE)
 
     Raises:
         UserError: As `check_request`.
-        PolicyError: The same; `RATE_LIMITED`: too many of the same asker wait.
+        PolicyError: The same.
     """
     _check_asker(loaded, change, actor)
     if loaded.twin is not None:
+        if change.despite is not None:
+            _check_denial(loaded, change)
         return Write()
     check_request(loaded, change, actor)
     spec, live = change.spec, loaded.live
@@ -113,15 +124,7 @@ def asked(loaded: Loaded, change: Change, *, actor: Actor | None, by: By = CORE)
             reason="approved",
             words=("by-policy",),
         )
-        return request._replace(
-            status=Status.APPROVED, decision=by_rule, audit=(*request.audit, record)
-        )
-    if loaded.pending >= live.policy.max_pending:
-        raise PolicyError(
-            Code.RATE_LIMITED,
-            f"{loaded.pending} requests of the same asker wait already.",
-            hint="Wait until somebody has decided, or withdraw some.",
-        )
+        return request._replace(status=Status.APPROVED, decision=by_rule, ruled=(record,))
     return request
 
 

@@ -134,6 +134,9 @@ class Grant(_Value, frozen=True):
     ended_ms: int | None = None
     ended_why: Literal["", "revoked", "expired", "replaced"] = ""
     ended_by: PrincipalId = PrincipalId("")
+    """Who revoked it; empty when nobody did."""
+    ended_words: str = ""
+    """Why, in their own words; foreign."""
     revocable: bool = True
     """Whether there is a way back."""
 

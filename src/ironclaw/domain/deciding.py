@@ -25,9 +25,9 @@ from ironclaw.domain.change import (
 from ironclaw.domain.changes.base import Topic
 from ironclaw.domain.gateway import Write, entry, row_of
 from ironclaw.domain.model import Role
-from ironclaw.domain.policy import needed
-from ironclaw.domain.principals import channel_of
-from ironclaw.domain.rights import Actor, Right, rights
+from ironclaw.domain.policy import Proof, needed
+from ironclaw.domain.principals import API_CHANNEL, channel_of
+from ironclaw.domain.rights import RIGHTS, Actor, Right, rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.changes.base import Live, Spec
     from ironclaw.domain.gateway import Loaded
     from ironclaw.domain.model import Standing
+    from ironclaw.domain.policy import Policy
 
 
 def hindrance(loaded: Loaded, row: Row, actor: Actor) -> str:
@@ -53,10 +54,11 @@ def hindrance(loaded: Loaded, row: Row, actor: Actor) -> str:
     if missing := lacks(loaded, row.change.spec, actor):
         return missing
     if is_own(loaded) and not may_decide_own(loaded, row.change.spec):
-        return "You asked for it yourself: somebody else has to decide."
+        return f"You asked for it yourself: somebody else has to decide.{nobody_can(loaded, row)}"
     if loaded.person in _have_said(loaded, row):
         # Also where its state is another since: a person decides once, and can withdraw it.
-        return "You have approved it already: it needs somebody else's word too."
+        words = "You have approved it already: it needs somebody else's word too."
+        return f"{words}{nobody_can(loaded, row)}"
     return ""
 
 
@@ -65,7 +67,8 @@ def lacks(loaded: Loaded, spec: Spec, actor: Actor) -> str:
     wanted = needed(loaded.live.policy, spec)
     agent = spec.agent_id
     held = rights(loaded.standings, agent)
-    names = ", ".join(role.value for role in Role if role in wanted.roles)
+    names = " or ".join(role.value for role in deciding_roles(loaded.live.policy, spec))
+    unheld = ", ".join(right.value for right in Right if right in spec.demands() - held)
     channels = loaded.live.policy.approver_channels
     walls = (
         (
@@ -77,7 +80,7 @@ def lacks(loaded: Loaded, spec: Spec, actor: Actor) -> str:
             spec.deciders_for() != {Role.OWNER} or Right.OWN in held & actor.limit,
             "It needs an owner, with a token that lets an owner's rights through.",
         ),
-        (spec.demands() <= held, "Nobody gives rights that they do not hold themselves."),
+        (not unheld, f"You would give rights that you do not hold: {unheld}. It needs: {names}."),
         (actor.proof in wanted.proofs, "It needs another proof of who you are."),
         (
             not channels or channel_of(actor.principal) in channels,
@@ -85,6 +88,36 @@ def lacks(loaded: Loaded, spec: Spec, actor: Actor) -> str:
         ),
     )
     return next((words for holds, words in walls if not holds), "")
+
+
+def deciding_roles(policy: Policy, spec: Spec) -> tuple[Role, ...]:
+    """The roles that are enough to decide on such a change, with a token that lets them through."""
+    wanted = needed(policy, spec).roles
+    floor = spec.demands() | {Right.DECIDE}
+    if spec.deciders_for() == {Role.OWNER}:
+        floor |= {Right.OWN}
+    return tuple(role for role in Role if role in wanted and floor <= RIGHTS[role])
+
+
+def nobody_can(loaded: Loaded, row: Row) -> str:
+    """Say that too few people here can decide on a change as it is; empty when there are enough."""
+    spec = row.change.spec
+    able = set()
+    for principal, voice in loaded.deciders.items():
+        proof = Proof.TOKEN if channel_of(principal) == API_CHANNEL else Proof.CHANNEL
+        now = loaded._replace(person=voice.person, standings=voice.standings)
+        is_barred = is_own(now) and not may_decide_own(now, spec)
+        if not is_barred and not lacks(now, spec, Actor(principal, proof=proof)):
+            able.add(voice.person)
+    people = needed(loaded.live.policy, spec).people
+    if not loaded.deciders or len(able) >= people:
+        return ""
+    if len(able) == people - 1 and loaded.asker_person is not None and not loaded.live.policy.solo:
+        way = "`ironclaw policy set solo on` lets people decide on what they ask for."
+    else:
+        way = "Give somebody a role that can: `ironclaw role give`."
+    who = "Nobody here can" if not able else f"Of the {people} that it needs, {len(able)} here can"
+    return f" {who}. {way}"
 
 
 def roles_over(standings: Iterable[Standing], agent: AgentId | None) -> frozenset[Role]:
@@ -180,12 +213,7 @@ def decided(
             "What you saw is not what it would change now.",
             hint=f"Look again: `ironclaw change show {row.change.id}`.",
         )
-    if len(words) > MAX_REASON_CHARS:
-        raise UserError(
-            Code.INVALID,
-            f"The words beside a decision have at most {MAX_REASON_CHARS} characters.",
-            hint="Say it shorter.",
-        )
+    check_words(words)
     decision = Decision(
         principal=actor.principal,
         person=loaded.person or actor.principal,
@@ -212,6 +240,16 @@ def decided(
     if len(persons) < needed(live.policy, spec).people:
         return kept
     return kept._replace(status=Status.APPROVED)
+
+
+def check_words(words: str) -> None:
+    """Refuse more words beside a decision than are kept. Raises UserError (`INVALID`)."""
+    if len(words) > MAX_REASON_CHARS:
+        raise UserError(
+            Code.INVALID,
+            f"The words beside a decision have at most {MAX_REASON_CHARS} characters.",
+            hint="Say it shorter.",
+        )
 
 
 def withdrawn(

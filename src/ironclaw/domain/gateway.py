@@ -11,7 +11,7 @@ nothing. They are in the order of a change's life:
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ironclaw.domain.audit import CORE, AuditEntry
 
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Standing
 
 
+MAX_DECIDERS: Final = 64
+"""More than any policy asks for: who else there is makes no difference."""
+
+
 class Voice(NamedTuple):
-    """Somebody who has decided before, as they are now."""
+    """Somebody who has decided, or could, as they are now."""
 
     person: PrincipalId
     standings: tuple[Standing, ...]
@@ -48,6 +52,8 @@ class Loaded(NamedTuple):
     asker_standings: tuple[Standing, ...] = ()
     voices: Mapping[PrincipalId, Voice] = MappingProxyType({})
     """Everybody who has decided on the change so far; the policy is nobody."""
+    deciders: Mapping[PrincipalId, Voice] = MappingProxyType({})
+    """Those whose roles let them decide on something about its agent, `MAX_DECIDERS` at most."""
     pending: int = 0
     """Changes of the same asker that wait."""
     twin: Row | None = None
@@ -69,6 +75,8 @@ class GrantEnd(NamedTuple):
     grant: GrantId
     why: Literal["revoked", "expired", "replaced"]
     by: PrincipalId
+    words: str = ""
+    """Why, as somebody said it; foreign."""
 
 
 class Write(NamedTuple):
@@ -97,6 +105,8 @@ class Write(NamedTuple):
     """Whether the atoms of the change are remembered as denied from now on."""
     audit: tuple[AuditEntry, ...] = ()
     by: By = CORE
+    ruled: tuple[AuditEntry, ...] = ()
+    """What a rule of the policy did: recorded after `audit`, as nobody's word."""
     event: str | None = None
     """Kind of the `ChangeEvent` that this is."""
 

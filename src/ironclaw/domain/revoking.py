@@ -13,23 +13,28 @@ from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.audit import CORE, AuditEvent
 from ironclaw.domain.changes.base import Bearing
-from ironclaw.domain.deciding import lacks
+from ironclaw.domain.deciding import check_words, lacks
 from ironclaw.domain.gateway import GrantEnd, Write, entry, row_of
 from ironclaw.domain.model import Role
 from ironclaw.domain.policy import needed
 
 if TYPE_CHECKING:
     from ironclaw.domain.audit import By
+    from ironclaw.domain.change import Grant
     from ironclaw.domain.changes.base import Live, Spec
     from ironclaw.domain.gateway import Loaded
     from ironclaw.domain.rights import Actor
 
 
-def revoked(loaded: Loaded, *, actor: Actor, by: By = CORE) -> Write:
+def revoked(loaded: Loaded, *, actor: Actor, words: str = "", by: By = CORE) -> Write:
     """Take back what a change gave, on one word of somebody who could have decided on it.
+
+    Whoever does must be one who decides on the way back as well: ending an agent is no less than
+    that because a grant ends with it.
 
     Raises:
         UserError: `CONFLICT`: it has ended, the way back has to be asked for, or all is otherwise.
+            `INVALID`: too many words.
         PolicyError: `FORBIDDEN`.
     """
     row = row_of(loaded)
@@ -42,13 +47,18 @@ def revoked(loaded: Loaded, *, actor: Actor, by: By = CORE) -> Write:
         raise UserError(
             Code.CONFLICT, "That grant has ended already.", hint="`ironclaw grant list`"
         )
-    way = _way_back(loaded)
+    check_words(words)
+    way = way_back(loaded)
     if way is None or loaded.inverse_live is None:
         later = "" if loaded.later is None else f" by {loaded.later.change.id}"
         raise UserError(
             Code.CONFLICT,
             f"What it gave has been changed since{later}.",
             hint="Ask for what shall be now, as a change.",
+        )
+    if missing := lacks(loaded, way, actor):
+        raise PolicyError(
+            Code.FORBIDDEN, missing, hint="Ask for what shall be instead, as a change."
         )
     if not is_free(way, loaded.inverse_live):
         raise UserError(
@@ -58,7 +68,7 @@ def revoked(loaded: Loaded, *, actor: Actor, by: By = CORE) -> Write:
         )
     return Write(
         ops=way.ops(loaded.inverse_live, row.change.id),
-        end=GrantEnd(grant.id, "revoked", actor.principal),
+        end=GrantEnd(grant.id, "revoked", actor.principal, words),
         audit=(entry(AuditEvent.GRANT_REVOKED, row.change, grant=grant.id, reason="revoked"),),
         by=by,
         event="revoked",
@@ -79,21 +89,45 @@ def ended(loaded: Loaded) -> Write:
         or loaded.live.house.now_ms < grant.expires_ms
     ):
         return Write()
-    way = _way_back(loaded)
+    way = way_back(loaded)
     if way is None or loaded.inverse_live is None:
-        record = entry(AuditEvent.GRANT_REVOKED, row.change, grant=grant.id, reason="replaced")
-        return Write(
-            end=GrantEnd(grant.id, "replaced", PrincipalId("")), audit=(record,), event="revoked"
-        )
+        return _replaced(loaded, grant)
     return Write(
         ops=way.ops(loaded.inverse_live, row.change.id),
         end=GrantEnd(grant.id, "expired", PrincipalId("")),
         audit=(entry(AuditEvent.GRANT_EXPIRED, row.change, grant=grant.id),),
-        event="revoked",
+        event="grant_expired",
     )
 
 
-def _way_back(loaded: Loaded) -> Spec | None:
+def replaced(loaded: Loaded) -> Write:
+    """End a grant of which nothing is left: something else took, or replaced, all that it gave.
+
+    Nothing when there is something left.
+    """
+    row = row_of(loaded)
+    grant = row.grant
+    return Write() if grant is None or is_left(loaded) else _replaced(loaded, grant)
+
+
+def _replaced(loaded: Loaded, grant: Grant) -> Write:
+    change = row_of(loaded).change
+    record = entry(AuditEvent.GRANT_REVOKED, change, grant=grant.id, reason="replaced")
+    return Write(
+        end=GrantEnd(grant.id, "replaced", PrincipalId("")), audit=(record,), event="replaced"
+    )
+
+
+def is_left(loaded: Loaded) -> bool:
+    """Whether anything of what a grant gave is there still, as it was given."""
+    spec = row_of(loaded).change.spec
+    if loaded.inverse is None or (spec.is_whole and loaded.later is not None):
+        return False
+    return spec.is_left(loaded.live, loaded.inverse)
+
+
+def way_back(loaded: Loaded) -> Spec | None:
+    """What takes back what is left of a grant now; None when nothing is, or nothing may be."""
     spec = row_of(loaded).change.spec
     if loaded.inverse is None or (spec.is_whole and loaded.later is not None):
         # What is there now is another change's word, though it may say the same.

@@ -13,11 +13,12 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.change import Status
 from ironclaw.domain.changes.base import ForgetSession
+from ironclaw.domain.gateway import row_of
 from ironclaw.domain.policy import Policy
 from ironclaw.services.gateway.rows import Due, KeptEvent, Written
 from ironclaw.store import change_lists, grant_rows, live
 from ironclaw.store import change_record as record
-from ironclaw.store.change_steps import find, load, load_kept, write_all
+from ironclaw.store.change_steps import find, load, load_given, load_kept, write_all
 from ironclaw.store.op_codec import unpack_ops
 from ironclaw.store.rows import Memory
 from ironclaw.store.session_rows import SessionRows
@@ -107,19 +108,20 @@ class ChangeRows(SessionRows, StandingRows):
         """Run a step for a grant. Raises UserError (`NOT_FOUND`)."""
 
         def work(db: apsw.Connection) -> Written:
-            change = grant_rows.change_of(db, grant)
-            if change is None:
-                raise _no_grant(grant)
-            row, number = find(db, change)
-            loaded = load_kept(db, row, actor=actor, house=house, directory=directory)
-            inverse = grant_rows.inverse_of(db, grant)
-            if inverse is not None:
-                now = live.load(db, inverse.needs(), house=house, directory=directory)
-                loaded = loaded._replace(inverse=inverse, inverse_live=now)
-            loaded = loaded._replace(later=record.find_later(db, number))
-            return write_all(db, number, row.change.spec, loaded, step(loaded))
+            change = _given_by(db, grant)
+            number = record.number_of(db, change)
+            loaded = load_given(db, change, grant, actor=actor, house=house, directory=directory)
+            return write_all(db, number, row_of(loaded).change.spec, loaded, step(loaded))
 
         return await self._apply(work)
+
+    async def look_at_grant(self, grant: GrantId, *, house: House) -> Loaded:
+        """What a step for that grant would be told. Raises UserError (`NOT_FOUND`)."""
+        return await self._store.read(
+            lambda db: load_given(
+                db, _given_by(db, grant), grant, actor=None, house=house, directory=None
+            )
+        )
 
     async def look(
         self,
@@ -235,6 +237,13 @@ class ChangeRows(SessionRows, StandingRows):
         policy = await self._store.read(live.policy_of)
         self._policies.put("", policy, generation=generation)
         return policy
+
+
+def _given_by(db: apsw.Connection, grant: GrantId) -> ChangeId:
+    change = grant_rows.change_of(db, grant)
+    if change is None:
+        raise _no_grant(grant)
+    return change
 
 
 def _no_grant(grant: GrantId) -> UserError:

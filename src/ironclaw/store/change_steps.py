@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.domain.audit import CORE
+from ironclaw.core.ids import PrincipalId
+from ironclaw.domain.audit import CORE, By
 from ironclaw.domain.change import Status
-from ironclaw.domain.gateway import Loaded, Voice, Write, tag_of
+from ironclaw.domain.gateway import MAX_DECIDERS, Loaded, Voice, Write, tag_of
+from ironclaw.domain.model import Role
+from ironclaw.domain.revoking import replaced
+from ironclaw.domain.rights import RIGHTS, Right
 from ironclaw.services.gateway.rows import Written
 from ironclaw.store import change_record as record
 from ironclaw.store import grant_rows, live
@@ -23,10 +27,11 @@ from ironclaw.store.standing_rows import standings_of
 if TYPE_CHECKING:
     import apsw
 
-    from ironclaw.core.ids import ChangeId, PrincipalId
+    from ironclaw.core.ids import ChangeId, GrantId
     from ironclaw.domain.change import Row
     from ironclaw.domain.changes.base import HostDir, House, Spec
 
+_DECIDING: Final = tuple(role.value for role in Role if Right.DECIDE in RIGHTS[role])
 _AGENT: Final = "agent:"
 """What the principal of an agent begins with."""
 
@@ -58,8 +63,44 @@ def load_kept(
         directory=directory,
     )
     said = {one.principal for one in row.decisions if one.principal}
-    voices = {one: Voice(person_of(db, one), standings_of(db, one)) for one in said}
-    return loaded._replace(row=row, voices=voices)
+    voices = {one: _voice(db, one) for one in said}
+    deciders: dict[PrincipalId, Voice] = {}
+    if row.status is Status.PENDING:
+        deciders = {one: _voice(db, one) for one in _deciders(db, change.spec)}
+    return loaded._replace(row=row, voices=voices, deciders=deciders)
+
+
+def load_given(
+    db: apsw.Connection,
+    change: ChangeId,
+    grant: GrantId,
+    *,
+    actor: PrincipalId | None,
+    house: House,
+    directory: HostDir | None,
+) -> Loaded:
+    """What a step for a grant is told; `change` gave it."""
+    row, number = find(db, change)
+    loaded = load_kept(db, row, actor=actor, house=house, directory=directory)
+    inverse = grant_rows.inverse_of(db, grant)
+    if inverse is not None:
+        now = live.load(db, inverse.needs(), house=house, directory=directory)
+        loaded = loaded._replace(inverse=inverse, inverse_live=now)
+    return loaded._replace(later=record.find_later(db, number))
+
+
+def _voice(db: apsw.Connection, principal: PrincipalId) -> Voice:
+    return Voice(person_of(db, principal), standings_of(db, principal))
+
+
+def _deciders(db: apsw.Connection, spec: Spec) -> list[PrincipalId]:
+    """Who holds a role that decides, over the house or over the agent of a spec."""
+    rows = db.execute(
+        "SELECT DISTINCT principal FROM standing WHERE role IN (?, ?, ?) AND agent IN ('', ?)"
+        " LIMIT ?",
+        (*_DECIDING, spec.agent_id or "", MAX_DECIDERS),
+    )
+    return [PrincipalId(principal) for (principal,) in rows]
 
 
 def load(
@@ -113,10 +154,9 @@ def write_all(
     change = record.id_of(db, number)
     if write.decision is not None:
         record.add_decision(db, change, write.decision)
-    for entry in write.audit:
-        append(db, entry, at_ms=now_ms, by=write.by)
+    _tell(db, write, now_ms=now_ms)
     if write.ops:
-        cause = Cause(now_ms, write.by, change, tag_of(spec))
+        cause = Cause(now_ms, _on_whose_word(loaded, write), change, tag_of(spec))
         for op in write.ops:
             execute(db, op, cause)
         record.set_unreached(db, number, write.ops)
@@ -127,8 +167,41 @@ def write_all(
     _write_grant(db, write, now_ms=now_ms)
     if write.is_denied:
         record.remember_denial(db, number, now_ms=now_ms)
-    event = None if write.event is None else record.add_event(db, change, write.event, now_ms)
+    event = _end_replaced(db, spec, loaded) if write.ops else None
+    if write.event is not None:
+        event = record.add_event(db, change, write.event, now_ms)
     return Written(record.load_row(db, number), write.ops, event)
+
+
+def _tell(db: apsw.Connection, write: Write, *, now_ms: int) -> None:
+    for entry in write.audit:
+        append(db, entry, at_ms=now_ms, by=write.by)
+    for entry in write.ruled:
+        append(db, entry, at_ms=now_ms, by=CORE)
+
+
+def _on_whose_word(loaded: Loaded, write: Write) -> By:
+    """Who has what is written on their word: of a change that is applied, whoever approved last."""
+    if write.status is not Status.APPLIED or loaded.row is None:
+        return write.by
+    said = [one for one in loaded.row.decisions if one.approved and one.principal]
+    return By(said[-1].principal, write.by.via) if said else write.by
+
+
+def _end_replaced(db: apsw.Connection, spec: Spec, loaded: Loaded) -> int | None:
+    """End grants of which what was just written has left nothing; the newest event of that."""
+    house = loaded.live.house
+    event = None
+    for grant, change in grant_rows.active_like(db, spec):
+        given = load_given(db, change, grant, actor=None, house=house, directory=None)
+        write = replaced(given)
+        if write.end is None:
+            continue
+        _tell(db, write, now_ms=house.now_ms)
+        _write_grant(db, write, now_ms=house.now_ms)
+        if write.event is not None:
+            event = record.add_event(db, change, write.event, house.now_ms)
+    return event
 
 
 def _write_grant(db: apsw.Connection, write: Write, *, now_ms: int) -> None:

@@ -110,7 +110,8 @@ CREATE TABLE grant_ (
   expires_ms INTEGER,
   ended_ms INTEGER,
   ended_why TEXT NOT NULL DEFAULT '',
-  ended_by TEXT NOT NULL DEFAULT ''
+  ended_by TEXT NOT NULL DEFAULT '',
+  ended_words TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX grant_active ON grant_ (n) WHERE ended_ms IS NULL;
 CREATE INDEX grant_agent ON grant_ (agent, n);

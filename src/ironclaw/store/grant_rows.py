@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from ironclaw.core.ids import ChangeId, GrantId
 from ironclaw.domain.change import Grant
 from ironclaw.domain.changes.table import AnySpec
 from ironclaw.store.faults import edited
@@ -15,17 +16,17 @@ if TYPE_CHECKING:
 
     import apsw
 
-    from ironclaw.core.ids import AgentId, ChangeId, GrantId
+    from ironclaw.core.ids import AgentId
     from ironclaw.domain.changes.base import Spec
     from ironclaw.domain.gateway import GrantEnd
 
 _GRANT: Final = (
     "SELECT id, change, topic, kind, agent, given_ms, expires_ms, ended_ms, ended_why, ended_by,"
-    " revocable FROM grant_"
+    " ended_words, revocable FROM grant_"
 )
 _FIELDS: Final = (
     "id", "change", "topic", "kind", "agent", "given_ms", "expires_ms", "ended_ms", "ended_why",
-    "ended_by", "revocable",
+    "ended_by", "ended_words", "revocable",
 )  # fmt: skip
 
 
@@ -45,9 +46,9 @@ def add_grant(db: apsw.Connection, grant: Grant, inverse: Spec | None) -> None:
 def end_grant(db: apsw.Connection, end: GrantEnd, *, now_ms: int) -> None:
     """End one that is active."""
     db.execute(
-        "UPDATE grant_ SET ended_ms = ?, ended_why = ?, ended_by = ?"
+        "UPDATE grant_ SET ended_ms = ?, ended_why = ?, ended_by = ?, ended_words = ?"
         " WHERE id = ? AND ended_ms IS NULL",
-        (now_ms, end.why, end.by, end.grant),
+        (now_ms, end.why, end.by, end.words, end.grant),
     )
 
 
@@ -75,6 +76,22 @@ def inverse_of(db: apsw.Connection, grant: GrantId) -> Spec | None:
     except (ValueError, RecursionError) as error:
         raise edited(f"grant {grant}: {error}") from error
     return spec
+
+
+def active_like(db: apsw.Connection, spec: Spec) -> list[tuple[GrantId, ChangeId]]:
+    """Grants that may have nothing left once such a change is applied, oldest first."""
+    topic, agent = spec.topic.value, spec.agent_id
+    if agent is None:
+        found = db.execute(f"{_ACTIVE} AND topic = ? ORDER BY n", (topic,))
+    else:
+        # What was given over the house may be about this agent too: that it was made.
+        found = db.execute(
+            f"{_ACTIVE} AND topic = ? AND (agent = ? OR agent IS NULL) ORDER BY n", (topic, agent)
+        )
+    return [(GrantId(id_), ChangeId(change)) for id_, change in found]
+
+
+_ACTIVE: Final = "SELECT id, change FROM grant_ WHERE ended_ms IS NULL"
 
 
 def newest_grants(

@@ -13,7 +13,7 @@ import msgspec
 from ironclaw.domain.audit import CORE
 from ironclaw.domain.change import OPEN, Row, Status
 from ironclaw.domain.changes.base import HostDir, House
-from ironclaw.domain.gateway import Loaded, Voice, Write
+from ironclaw.domain.gateway import Loaded, Voice, Write, row_of
 from ironclaw.services.gateway.rows import Due, KeptEvent, Written
 from ironclaw.services.gateway.sight import no_change, no_grant
 from ironclaw.testing.fake_setting import Setting
@@ -102,13 +102,21 @@ class MemoryChanges:
     ) -> Written:
         """Run a step for a grant."""
         await self._turn()
+        loaded = self._given(grant, house, directory)
+        row = row_of(loaded)
+        return self._write(row.change.id, step(self._acted(loaded, actor)))
+
+    async def look_at_grant(self, grant: GrantId, *, house: House) -> Loaded:
+        """What a step for that grant would be told."""
+        return self._given(grant, house, None)
+
+    def _given(self, grant: GrantId, house: House, directory: HostDir | None) -> Loaded:
         row = self._of_grant(grant)
         spec = row.change.spec
         loaded = self._load(spec, row.change.asker.principal, row, house, directory)
         inverse = self._inverses.get(grant)
         live = None if inverse is None else self.setting.live(inverse, house, directory)
-        loaded = loaded._replace(inverse=inverse, inverse_live=live, later=self._later(row))
-        return self._write(row.change.id, step(self._acted(loaded, actor)))
+        return loaded._replace(inverse=inverse, inverse_live=live, later=self._later(row))
 
     async def look(
         self,
@@ -253,6 +261,11 @@ class MemoryChanges:
                 for one in (() if row is None else row.decisions)
                 if one.principal
             },
+            deciders={
+                one.principal: Voice(setting.person(one.principal), setting.of(one.principal))
+                for one in setting.standings
+                if row is not None and one.agent in {None, spec.agent_id}
+            },
             pending=len(waiting),
             twin=next(
                 (one for one in mine if one.status in OPEN and one.change.spec == spec), None
@@ -309,7 +322,11 @@ class MemoryChanges:
             self._inverses[write.grant.id] = write.inverse
         if write.end is not None and row.grant is not None:
             ended = msgspec.structs.replace(
-                row.grant, ended_ms=now_ms, ended_why=write.end.why, ended_by=write.end.by
+                row.grant,
+                ended_ms=now_ms,
+                ended_why=write.end.why,
+                ended_by=write.end.by,
+                ended_words=write.end.words,
             )
             row = msgspec.structs.replace(row, grant=ended)
         row = msgspec.structs.replace(
@@ -330,6 +347,7 @@ class MemoryChanges:
         if write.is_denied:
             self._denied.append(change)
         self.audit += [(entry, write.by) for entry in write.audit]
+        self.audit += [(entry, CORE) for entry in write.ruled]
         event = None
         if write.event is not None:
             event = len(self._events) + 1

@@ -66,6 +66,26 @@ def test_what_was_given_is_taken_back_on_one_word(sample: Sample) -> None:
     assert refused(gateway, OWNER_TOO) == "conflict"
 
 
+def test_the_words_of_who_takes_it_back_are_kept_and_have_an_end() -> None:
+    gateway = given(TOOLS)
+    told = gateway.told(by_token(OWNER_TOO))
+
+    with pytest.raises(UserError, match="at most"):
+        revoked(told, actor=by_token(OWNER_TOO), words="x" * 2001)
+    write = revoked(told, actor=by_token(OWNER_TOO), words="enough")
+
+    assert write.end is not None
+    assert write.end.words == "enough"
+
+
+def test_who_takes_back_that_an_agent_was_made_may_end_agents() -> None:
+    gateway = given(CreateAgent(name="new"))
+    narrow = ApproverRule(topic=Topic.AGENTS, roles=(Role.ADMIN,))
+    gateway.world.policy = Policy(approvers=(narrow,))
+
+    assert refused(gateway, OWNER_TOO) == "forbidden"
+
+
 def test_who_may_not_decide_takes_nothing_back() -> None:
     gateway = given(TOOLS)
 

@@ -25,7 +25,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
 from ironclaw.core.ids import AgentId, ChangeId, GrantId, PrincipalId
 from ironclaw.domain import applying, asking, deciding, revoking
-from ironclaw.domain.audit import AuditEvent, By, Via
+from ironclaw.domain.audit import CORE, AuditEvent, By, Via
 from ironclaw.domain.change import CARD_VERSION, OPEN, Row, Seen, Status, hash_of, state_version
 from ironclaw.domain.changes.access import GiveRole
 from ironclaw.domain.changes.base import (
@@ -38,6 +38,7 @@ from ironclaw.domain.changes.base import (
 )
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
+from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.gateway import GrantEnd, Loaded, Write
 from ironclaw.domain.model import Agent, Role, Standing
 from ironclaw.domain.policy import Policy, Proof
@@ -432,6 +433,35 @@ async def test_an_ended_grant_stays_as_it_ended(core: CoreStore, desk: Desk, age
     assert (await desk.step(change, lambda _: Write(end=again))).row.grant == ended.row.grant
     with pytest.raises(HostError):
         await raw(core, "UPDATE grant_ SET ended_ms = NULL")
+
+
+async def test_what_is_written_is_on_the_word_of_who_approved_it(
+    core: CoreStore, desk: Desk, agent: Agent
+):
+    change = wish(tools(agent.id))
+    await desk.ask(change)
+    await desk.step(change, lambda _: Write(status=Status.APPROVED, decision=decision(change)))
+    await desk.apply(change, decision=None, by=CORE)
+
+    changed = (await core.audit.tail(limit=1))[0]
+    assert (changed.event, changed.actor) == (AuditEvent.AGENT_CHANGED, BOB)
+
+
+async def test_a_grant_of_which_a_later_change_leaves_nothing_has_ended_with_it(
+    core: CoreStore, desk: Desk, agent: Agent
+):
+    first = wish(tools(agent.id))
+    await desk.ask(first)
+    await desk.apply(first)
+    second = wish(SetTools(agent=agent.id, remove=("write_file",)))
+    await desk.ask(second)
+    await desk.apply(second, grant=None, inverse=None)
+
+    row = await core.registry.row(first.id)
+    assert row.grant is not None
+    assert (row.grant.ended_why, row.grant.ended_by) == ("replaced", "")
+    events = await core.registry.events(after=0, limit=99)
+    assert (first.id, "replaced") in [(one.change, one.kind) for one in events]
 
 
 COURSES = [

@@ -98,6 +98,9 @@ class GiveRole(Spec, frozen=True, kw_only=True, tag="role.give"):
             return None
         return super().way_back(live, inverse)
 
+    def is_left(self, live: Live, inverse: Spec) -> bool:
+        return self.before(live) == self.after(live)
+
     @staticmethod
     def _tokens(live: Live, *, has_role: bool) -> State:
         """Who speaks as the principal; a token that is minted meanwhile has to be seen first."""

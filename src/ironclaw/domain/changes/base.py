@@ -362,6 +362,13 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """
         return inverse if self.before(live) == self.after(live) else None
 
+    def is_left(self, live: Live, inverse: Spec) -> bool:
+        """Whether anything of what this gave is there still, though nothing may take it back now.
+
+        Told the same as `way_back`.
+        """
+        return self.way_back(live, inverse) is not None
+
 
 def derived_id(prefix: str, change: ChangeId) -> str:
     """An id that one change always makes the same."""

@@ -89,6 +89,9 @@ class SetPolicy(Spec, frozen=True, kw_only=True, tag="policy"):
         can_be_ruled = isinstance(inverse, SetPolicy) and _has_rulers(inverse.policy, live)
         return super().way_back(live, inverse) if can_be_ruled else None
 
+    def is_left(self, live: Live, inverse: Spec) -> bool:
+        return self.before(live) == self.after(live)
+
 
 def _check_automatic(rule: AutoRule) -> None:
     if rule.agent is not None and not re.match(_AGENT_ID, rule.agent):

@@ -45,9 +45,13 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str = ""
     """Why they may not, in words."""
     deciders: tuple[Role, ...] = ()
-    """Whose decision it needs."""
+    """Whose decision it needs: each of these roles is enough to give all that it gives."""
     people: int = 1
     """How many of them."""
+    approvals: int = 0
+    """How many of them have said yes to it as it is now, while it waits."""
+    is_twin: bool = False
+    """Of a request: whether its asker had asked for the same before, and this is that one."""
     buttons: tuple[Button, ...] = ()
     link: str = ""
     """Path of the console's page of it: `/changes/chg_…`."""
@@ -60,6 +64,10 @@ class GrantView(msgspec.Struct, frozen=True, kw_only=True):
     title: str
     """What it gave, in a line; foreign characters made visible."""
     agent_name: str = ""
+    way_back: str = ""
+    """What taking it back would do now, in a line; empty when nothing can, or it has ended."""
+    is_left: bool = False
+    """Whether anything of what it gave is in force still."""
 
 
 EventKind = Literal[
@@ -73,7 +81,11 @@ EventKind = Literal[
     "escalated",
     "withdrawn",
     "revoked",
+    "grant_expired",
+    "replaced",
 ]
+"""The last three end what an applied change gave: on somebody's word, with its time, and because
+nothing of it was left."""
 
 
 class ChangeEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,8 +140,17 @@ class Gateway(Protocol):
         """
         ...
 
-    async def preview(self, spec: Spec, *, asker: Asker, actor: Actor, reason: str) -> Card:
-        """The card that `submit` would show, and nothing kept. Raises as `submit`."""
+    async def preview(
+        self,
+        spec: Spec,
+        *,
+        asker: Asker,
+        actor: Actor,
+        reason: str,
+        grant_s: int | None = None,
+        despite: ChangeId | None = None,
+    ) -> Card:
+        """The card that `submit` would show, and nothing kept. Takes, and raises, as `submit`."""
         ...
 
     async def show(self, change: ChangeId, *, actor: Actor) -> ChangeView:

@@ -104,6 +104,14 @@ class ChangeStore(Protocol):
         """What a step for that change would be told; nothing is written."""
         ...
 
+    async def look_at_grant(self, grant: GrantId, *, house: House) -> Loaded:
+        """What a step for that grant would be told; nothing is written.
+
+        Raises:
+            UserError: `NOT_FOUND`.
+        """
+        ...
+
     async def row(self, change: ChangeId) -> Row:
         """One change. Raises UserError (`NOT_FOUND`)."""
         ...

@@ -24,7 +24,7 @@ from ironclaw.domain import applying, asking, deciding, revoking
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import CORE, By, Via
 from ironclaw.domain.change import OPEN, Change, canonical
-from ironclaw.domain.gateway import Write
+from ironclaw.domain.gateway import row_of
 from ironclaw.domain.rights import Right
 from ironclaw.services.gateway.applier import Applier
 from ironclaw.services.gateway.deadlines import Deadlines
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.change import Asker, Row, Seen
     from ironclaw.domain.changes.base import Spec
     from ironclaw.domain.changes.table import AnySpec
-    from ironclaw.domain.gateway import Loaded
+    from ironclaw.domain.gateway import Loaded, Write
     from ironclaw.domain.policy import Policy
     from ironclaw.domain.rights import Actor
     from ironclaw.services.gateway.events import Watch
@@ -168,25 +168,37 @@ class GatewayService:
         if actor is not None:
             self._flood.take(actor.principal, len(canonical(change)))
         denial: ChangeId | None = None
+        is_twin = False
 
         def step(loaded: Loaded) -> Write:
-            nonlocal denial
+            nonlocal denial, is_twin
             denial = None if loaded.denial is None else loaded.denial.change.id
             write = asking.asked(loaded, change, actor=actor, by=by)
             if write.change is not None:
                 # What no card can show is never kept.
                 card_of(change, loaded)
+            is_twin = write.change is None
             return write
 
         def about() -> ChangeId | None:
             return denial
 
         work = self._steps.request(change, step, about=about, by=by)
-        return await self._views.view(await self._steps.whole(work, "submit"), actor)
+        view = await self._views.view(await self._steps.whole(work, "submit"), actor)
+        return msgspec.structs.replace(view, is_twin=is_twin)
 
-    async def preview(self, spec: Spec, *, asker: Asker, actor: Actor, reason: str) -> Card:
+    async def preview(
+        self,
+        spec: Spec,
+        *,
+        asker: Asker,
+        actor: Actor,
+        reason: str,
+        grant_s: int | None = None,
+        despite: ChangeId | None = None,
+    ) -> Card:
         """Make the card that `submit` would show; nothing is kept."""
-        change = await self._change(spec, asker, reason, None, None)
+        change = await self._change(spec, asker, reason, grant_s, despite)
         loaded = await self._views.look(spec, asker=asker.principal, actor=actor)
         asking.check_request(loaded, change, actor)
         return card_of(change, loaded, agent_name=await self._views.name_of(spec.agent_id))
@@ -237,7 +249,7 @@ class GatewayService:
         """Take back what a change gave; in force, also in running boxes, on return."""
         row = await self._given(grant, actor)
         by = _by(actor)
-        step = functools.partial(revoking.revoked, actor=actor, by=by)
+        step = functools.partial(revoking.revoked, actor=actor, words=words, by=by)
         work = self._steps.end(grant, row, step, actor=actor, by=by, words=words)
         row = await self._steps.whole(work, "revoke")
         if row.grant is None:
@@ -298,17 +310,13 @@ class GatewayService:
 
     async def _given(self, grant: GrantId, actor: Actor) -> Row:
         """The change that gave something. Raises UserError (`NOT_FOUND`)."""
-        house = self._looks.house()
         try:
-            # Nothing is written: the one way to a change from its grant.
-            found = await self._store.end_grant(
-                grant, lambda _: Write(), actor=None, house=house, directory=None
-            )
+            row = row_of(await self._store.look_at_grant(grant, house=self._looks.house()))
         except UserError as error:
             raise no_grant(grant) from error
-        if not await self._sight.may_look(found.row, actor):
+        if not await self._sight.may_look(row, actor):
             raise no_grant(grant)
-        return found.row
+        return row
 
     async def _own(self, change: ChangeId, asker: Asker | None) -> Row:
         """A change that this agent asked for. Raises UserError (`NOT_FOUND`)."""

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
+import msgspec
+
 from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.domain.cards import Card, Told, render
 from ironclaw.domain.change import Status
 from ironclaw.domain.changes.base import Topic
 from ironclaw.domain.characters import Findings
-from ironclaw.domain.deciding import hindrance, is_only_owner, is_own, lacks
-from ironclaw.domain.model import Role
+from ironclaw.domain.deciding import (
+    approvals,
+    deciding_roles,
+    hindrance,
+    is_only_owner,
+    is_own,
+    lacks,
+)
 from ironclaw.domain.policy import needed
+from ironclaw.domain.revoking import is_left, way_back
 from ironclaw.domain.rights import Right, rights
 from ironclaw.domain.summaries import summary
 from ironclaw.domain.visible import quoted
@@ -113,24 +122,41 @@ class Views:
             # Nobody approves what cannot be shown: no hash fits this one.
             card = _without_look(row, error, await self.name_of(change.spec.agent_id))
             why_not = why_not or error.message
-        wanted = needed(loaded.live.policy, change.spec)
+        policy = loaded.live.policy
+        said = approvals(loaded, card.state) if row.status is Status.PENDING else ()
         may_decide = actor is not None and not why_not
         return ChangeView(
             row=row,
             card=card,
             may_decide=may_decide,
             why_not=why_not,
-            deciders=tuple(role for role in Role if role in wanted.roles),
-            people=wanted.people,
+            deciders=deciding_roles(policy, change.spec),
+            people=needed(policy, change.spec).people,
+            approvals=len(said),
             buttons=() if actor is None else _buttons(row, loaded, actor, may_decide=may_decide),
             link=f"/changes/{change.id}",
         )
 
     async def grant(self, grant: Grant, row: Row) -> GrantView:
         """A grant as it is shown."""
+        spec = row.change.spec
         name = await self.name_of(grant.agent)
-        title = summary(row.change.spec, agent=name, before=row.before)
-        return GrantView(grant=grant, title=title, agent_name=name)
+        view = GrantView(
+            grant=grant, title=summary(spec, agent=name, before=row.before), agent_name=name
+        )
+        if grant.ended_ms is not None:
+            return view
+        given = await self._store.look_at_grant(grant.id, house=self._looks.house())
+        return msgspec.structs.replace(
+            view, is_left=is_left(given), way_back=await self._way_back(given)
+        )
+
+    async def _way_back(self, given: Loaded) -> str:
+        """What taking back a grant would do now, in a line."""
+        if (way := way_back(given)) is None or given.inverse_live is None:
+            return ""
+        name = await self.name_of(way.agent_id)
+        return summary(way, agent=name, before=way.before(given.inverse_live))
 
 
 def card_of(

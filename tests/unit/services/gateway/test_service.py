@@ -16,10 +16,12 @@ from ironclaw.core.ids import ChangeId, GrantId, PrincipalId
 from ironclaw.domain.acting import act_as
 from ironclaw.domain.audit import By, Via
 from ironclaw.domain.change import Asker, Seen, Status
+from ironclaw.domain.changes.access import GiveRole
 from ironclaw.domain.changes.agents import CreateAgent
 from ironclaw.domain.changes.base import Bearing, Topic
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.tools import SetTools
+from ironclaw.domain.model import Role
 from ironclaw.domain.policy import ApproverRule, AutoRule, Policy, Verdict
 from ironclaw.domain.rights import Right
 from ironclaw.testing.desk import AGENT, BY_AGENT, person
@@ -57,6 +59,65 @@ async def test_the_same_wish_again_is_the_same_change(desk: Desk) -> None:
     other = await desk.ask(KIND, who="ann")
     assert again.row.change.id == first.row.change.id
     assert other.row.change.id != first.row.change.id
+    assert [one.is_twin for one in (first, again, other)] == [False, True, False]
+
+
+async def test_a_denial_that_is_not_is_not_set_aside_by_a_repeat(desk: Desk) -> None:
+    await desk.ask(KIND)
+    with pytest.raises(UserError) as caught:
+        await desk.ask(KIND, despite=ChangeId("chg_nothing"))
+    assert caught.value.code is Code.INVALID
+
+
+async def test_a_preview_is_the_card_that_asking_shows(desk: Desk) -> None:
+    oli = person("oli")
+    asker = Asker(principal=oli.principal)
+    card = await desk.gateway.preview(WRITE, asker=asker, actor=oli, reason="because", grant_s=3600)
+    asked = (await desk.ask(WRITE, grant_s=3600)).card
+    assert (card.title, card.fields, card.diff, card.notices) == (
+        asked.title, asked.fields, asked.diff, asked.notices,
+    )  # fmt: skip
+    assert any("1 hour" in notice for notice in card.notices)
+    with pytest.raises(UserError):
+        await desk.gateway.preview(
+            WRITE, asker=asker, actor=oli, reason="", despite=ChangeId("chg_nothing")
+        )
+
+
+async def test_how_many_have_said_yes_is_told(desk: Desk) -> None:
+    rule = ApproverRule(topic=Topic.TOOLS, people=2)
+    desk.setting.policy = Policy(approvers=(rule,))
+    asked = await desk.ask(WRITE)
+    once = await desk.approve(asked)
+    assert (asked.approvals, once.approvals, once.people) == (0, 1, 2)
+    assert status(once) is Status.PENDING
+
+
+async def test_what_takes_a_grant_back_is_said_before_it_is(desk: Desk) -> None:
+    view = await desk.approve(await desk.agent_asks(WRITE))
+    (shown,) = await desk.gateway.grants(actor=person("ann"))
+    assert shown.way_back == "helper: take away the tool write_file"
+    assert shown.is_left
+    gone = await desk.gateway.revoke(grant_of(view), actor=person("ben"), words="enough")
+    assert (gone.way_back, gone.is_left) == ("", False)
+    assert gone.grant.ended_words == "enough"
+
+
+async def test_a_house_in_which_nobody_can_decide_says_so_and_what_helps(desk: Desk) -> None:
+    desk.setting.standings = [one for one in desk.setting.standings if one.principal == "api:ann"]
+    view = await desk.ask(WRITE, who="ann")
+    shown = await desk.gateway.show(view.row.change.id, actor=person("ann"))
+    assert "Nobody here can." in shown.why_not
+    assert "ironclaw policy set solo on" in shown.why_not
+
+
+async def test_deciders_are_those_who_can(desk: Desk) -> None:
+    give = GiveRole(principal=PrincipalId("api:new"), role=Role.OPERATOR, agent=AGENT)
+    view = await desk.ask(give, who="ann")
+    assert view.deciders == (Role.OWNER, Role.ADMIN)
+    shown = await desk.gateway.show(view.row.change.id, actor=person("bob"))
+    assert "rights that you do not hold: talk, operate, request" in shown.why_not
+    assert "owner or admin" in shown.why_not
 
 
 @pytest.mark.parametrize("who", ["vic", "mel", "bob", "eve"])
