@@ -189,7 +189,7 @@ class Router:
         message = accepted.message
         return Routed(
             agent=wiring.agent,
-            session=session,
+            session=message.session,
             message=message.id,
             engaged=message.engage,
             duplicate=not accepted.new,
@@ -220,7 +220,8 @@ class Router:
             return Routed(agent, None, None, False, False, "not_wired")
         session = await self._session(seat_of(wiring, event))
         accepted = await self._take(event, session, place.chat.id, engage=True, sticky=None)
-        return Routed(agent, session, accepted.message.id, True, not accepted.new, "engaged")
+        message = accepted.message
+        return Routed(agent, message.session, message.id, True, not accepted.new, "engaged")
 
     async def _take(
         self,
@@ -250,7 +251,7 @@ class Router:
                 )
             )
         # A repeat wakes too: the first time may have been cut off before the wake.
-        self._wake(session, message if accepted.new else None)
+        self._wake(message.session, message if accepted.new else None)
         return accepted
 
     async def _session(self, seat: Seat) -> SessionId:

@@ -49,8 +49,13 @@ if TYPE_CHECKING:
     from ironclaw.store.engine import Store
 
 _KNOWN: Final = (
+    # Also what the place's former sessions were told: a channel may hand a message over once more
+    # after `/new`, and it was for them.
     "SELECT id, session, chat, thread, sealed, at_ms, engage, status, event FROM message"
-    " WHERE session = ? AND chat = ? AND external_id = ?"
+    " WHERE chat = ?2 AND external_id = ?3 AND session IN (SELECT ?1 UNION ALL SELECT id FROM"
+    " (SELECT f.id FROM session s JOIN session f ON f.agent = s.agent AND +f.place IS NULL"
+    " AND ifnull(f.chat, '') = ifnull(s.chat, '') AND ifnull(f.thread, '') = ifnull(s.thread, '')"
+    " WHERE s.id = ?1 AND f.state <> 'forgotten' ORDER BY f.created_ms DESC LIMIT 8))"
 )
 _LAST_SAID: Final = (
     "SELECT m.id, s.epoch FROM message m JOIN session s ON s.id = m.session"

@@ -211,11 +211,12 @@ ALTER TABLE delivery ADD COLUMN code TEXT NOT NULL DEFAULT '';
 UPDATE delivery SET code = 'box_broken' WHERE is_error = 1;
 """
 
-_HOST_WORDS: Final = """
+_COMMANDS: Final = """
 -- What the host says is not always a failure: who says it has a column of its own.
 ALTER TABLE delivery ADD COLUMN by_host INTEGER NOT NULL DEFAULT 0;
 UPDATE delivery SET by_host = 1 WHERE is_error = 1;
 CREATE INDEX message_handled ON message (chat, external_id) WHERE status = 'handled';
+CREATE INDEX session_where ON session (agent, ifnull(chat, ''), ifnull(thread, ''), created_ms);
 """
 
 Step = str | Callable[["apsw.Connection"], None]
@@ -227,7 +228,7 @@ MIGRATIONS: Final[tuple[Step, ...]] = (
     _FAILURE_CODES,
     chain_the_audit,
     GATEWAY,
-    _HOST_WORDS,
+    _COMMANDS,
 )
 """Step n brings the schema from version n to n + 1."""
 

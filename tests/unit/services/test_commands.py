@@ -381,6 +381,22 @@ async def test_new_begins_afresh_and_the_old_one_can_still_be_read(desk: Desk):
     assert [one.text for one in kept][0::2] == ["my name is Ann", "/new"]
 
 
+@pytest.mark.parametrize("before", [0, 1, 3])
+async def test_what_is_handed_over_once_more_after_new_is_not_said_again(desk: Desk, before: int):
+    """As a channel does whose core ended before it could say that it has the message."""
+    for number in range(before):
+        await desk.say(f"earlier {number}", thread="t")
+        await desk.say("/new", thread="t")
+    one = await desk.say("one", external_id="1", thread="t")
+    await desk.say("/new", external_id="2", thread="t")
+    assert (await desk.say("two", thread="t")).session != one.session
+    again = await desk.say("one", external_id="1", thread="t")
+    assert again == one._replace(duplicate=True)
+    assert (await desk.say("/new", external_id="2", thread="t")).duplicate
+    # It is known in its own thread alone.
+    assert not (await desk.say("one", external_id="1", thread="other")).duplicate
+
+
 async def test_new_in_a_new_conversation_leaves_nothing_behind(desk: Desk):
     first, again = await desk.say("/new"), await desk.say("/new")
     assert first.answer == again.answer == "This conversation is new already."
@@ -410,7 +426,7 @@ async def test_status_tells_what_waits_and_only_the_changes_that_one_may_see(des
     await desk.say("one more")
     boss = PrincipalId("api:boss")
     await desk.core.store.registry.give(boss, Role.OWNER, None)
-    asked = await desk.say("/model other", handle="boss")
+    asked = await desk.say("/model other/one", handle="boss")
     mine = await desk.say("/status")
     theirs = await desk.say("/status", handle="boss")
     assert mine.answer is not None
@@ -430,7 +446,7 @@ async def test_model_alone_tells_it(desk: Desk):
 
 async def test_model_with_a_name_asks_for_a_change_in_ones_own_name(desk: Desk):
     await desk.core.store.registry.give(ANN, Role.OPERATOR, desk.agent.id)
-    routed = await desk.say("/model other")
+    routed = await desk.say("/model other/one")
     (view,) = await desk.parts.gateway.changes(actor=Actor(ANN), agent="helper")
     change = view.row.change
     assert (change.asker.principal, change.asker.agent) == (ANN, None)
@@ -443,8 +459,8 @@ async def test_model_with_a_name_asks_for_a_change_in_ones_own_name(desk: Desk):
 @pytest.mark.parametrize(
     ("role", "limit", "name", "words"),
     [
-        (Role.MEMBER, frozenset(Right), "other", "may not"),
-        (Role.OPERATOR, frozenset({Right.TALK}), "other", "may not"),
+        (Role.MEMBER, frozenset(Right), "other/one", "may not"),
+        (Role.OPERATOR, frozenset({Right.TALK}), "other/one", "may not"),
         (Role.OPERATOR, frozenset(Right), "scripted", "just that model"),
         (Role.OPERATOR, frozenset(Right), "nothing-like-it", "nothing-like-it"),
     ],
@@ -470,8 +486,8 @@ async def test_a_model_that_cannot_be_asked_for_is_answered_with_why(
     ("text", "part", "method"),
     [
         *((f"/{word}", "ledger", "handle") for word in Word),
-        ("/model other", "ledger", "handle"),
-        ("/model other", "gateway", "submit"),
+        ("/model other/one", "ledger", "handle"),
+        ("/model other/one", "gateway", "submit"),
         ("/stop", "sessions", "interrupt"),
         ("/stop", "record", "__call__"),
         ("/status", "usages", "usage"),
@@ -507,6 +523,6 @@ async def test_a_command_that_was_cut_off_is_done_once(
         await until(lambda: desk.core.sessions.box_state(session) == "busy")
         assert "Stopped." not in await desk.core.replies(desk.chat.id)
     open_changes = await desk.parts.gateway.changes(actor=Actor(ANN), agent="helper")
-    assert len(open_changes) == (text == "/model other")
+    assert len(open_changes) == (text == "/model other/one")
     later = await desk.say("later")
     assert (later.session == waiting.session) == (text != "/new")
