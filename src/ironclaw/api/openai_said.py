@@ -10,12 +10,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from ironclaw.api.openai_bodies import ChatMessage, ChatRequest, Content, Item, ResponsesRequest
+from ironclaw.api.openai_bodies import (
+    ChatMessage,
+    ChatRequest,
+    Content,
+    Format,
+    Item,
+    ResponsesRequest,
+)
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 _TEXTS: Final = {"text", "input_text", "output_text"}
 _RULES: Final = {"system", "developer"}
@@ -62,14 +69,14 @@ def of_chat(body: ChatRequest) -> Said:
     Raises:
         UserError: `INVALID`, for what an agent cannot be asked for.
     """
-    _check_tools(tools=body.tools or body.functions or (), search=body.web_search_options)
+    _check_tools(bool(body.tools or body.functions) or body.web_search_options is not None)
     if body.n not in {None, 1}:
         raise _cannot("`n` is over 1", "An agent answers once: ask again for another answer.")
     if body.logprobs:
         raise _cannot("`logprobs` is true", "An agent's words have no probabilities.")
     if "audio" in (body.modalities or ()):
         raise _cannot("`modalities` has audio", "Ask for text.")
-    _check_format("response_format", None if body.response_format is None else body.response_format)
+    _check_format("response_format", body.response_format)
     return _said(body.messages, ignores_rules=False)
 
 
@@ -79,7 +86,7 @@ def of_response(body: ResponsesRequest) -> Said:
     Raises:
         UserError: `INVALID`, for what an agent cannot be asked for.
     """
-    _check_tools(tools=body.tools or (), search=None)
+    _check_tools(bool(body.tools))
     if body.background:
         raise _cannot(
             "`background` is true",
@@ -105,10 +112,12 @@ def _said(entries: Sequence[ChatMessage | Item], *, ignores_rules: bool) -> Said
         if entry.role in _RULES:
             ignores_rules = True
             continue
-        newest = entry
-        if entry.role in {"user", "assistant"} and getattr(entry, "type", "message") == "message":
-            speaker: Literal["user", "assistant"] = "user" if entry.role == "user" else "assistant"
-            lines.append(Line(speaker, _text_of(entry.content)))
+        newest = None
+        if isinstance(entry, Item) and entry.type != "message":
+            continue
+        if entry.role == "user" or entry.role == "assistant":  # noqa: PLR1714 - for the type
+            newest = entry
+            lines.append(Line(entry.role, _text_of(entry.content)))
     if newest is None or newest.role != "user":
         raise _cannot(
             "the last message is not the user's",
@@ -138,8 +147,8 @@ def _check_parts(content: Content) -> None:
             )
 
 
-def _check_tools(*, tools: Iterable[object], search: object) -> None:
-    if any(True for _ in tools) or search is not None:
+def _check_tools(brings_tools: bool) -> None:  # noqa: FBT001 - its one argument
+    if brings_tools:
         raise _cannot(
             "it brings tools",
             "An agent has tools of its own and takes no others: leave `tools`, `functions` and "
@@ -147,11 +156,11 @@ def _check_tools(*, tools: Iterable[object], search: object) -> None:
         )
 
 
-def _check_format(name: str, form: object) -> None:
-    kind = getattr(form, "type", "text")
-    if kind != "text":
+def _check_format(name: str, form: Format | None) -> None:
+    if form is not None and form.type != "text":
         raise _cannot(
-            f"`{name}` asks for {kind!r}", "An agent answers in text: say in words what you need."
+            f"`{name}` asks for {form.type!r}",
+            "An agent answers in text: say in words what you need.",
         )
 
 

@@ -199,6 +199,7 @@ async def test_what_an_agent_cannot_be_asked_for_is_refused_in_words(
         ({"previous_response_id": "resp_a", "conversation": "main"}, "both there"),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "1"}]}, "not the u"),
         ({"input": []}, "not the user's"),
+        ({"input": [{"type": "reasoning", "role": "user", "content": "x"}]}, "not the user's"),
     ],
 )
 async def test_what_a_response_cannot_be_is_refused_in_words(

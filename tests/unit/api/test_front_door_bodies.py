@@ -26,7 +26,11 @@ CONTENT = st.text(max_size=9) | st.lists(
 )
 MESSAGE = st.fixed_dictionaries(
     {"role": st.sampled_from(["system", "developer", "user", "assistant", "tool"]) | JSON},
-    optional={"content": CONTENT | JSON, "type": JSON, "tool_calls": JSON},
+    optional={
+        "content": CONTENT | JSON,
+        "type": st.sampled_from(["message", "reasoning"]) | JSON,
+        "tool_calls": JSON,
+    },
 )
 FIELDS = sorted(
     (set(ChatRequest.__struct_fields__) | set(ResponsesRequest.__struct_fields__) | IGNORED)
