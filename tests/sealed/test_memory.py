@@ -116,3 +116,35 @@ def test_a_hostile_file_in_the_memory_harms_nobody(house: House, mind: str) -> N
 
     assert time.monotonic() - began < 10
     house.ask(mind, "still there?", chat="other")
+
+
+def test_people_look_edit_and_purge_without_meeting_what_a_box_left(
+    house: House, mind: str
+) -> None:
+    first = house.ask(mind, tool("memory_write", topic="birds", text="Ada"))["session"]
+    house.ask(mind, tool("memory_write", topic="birds", text="Bob"), chat="other")
+    house.in_nest("sh", "-ec", HOSTILE, "sh", memory_of(house, first))
+
+    listed = house.cli("memory", "list", mind, "--json").told
+    assert {one["topic"]: one["notes"] for one in listed["topics"]}["birds"] == 2
+    assert "link" not in {one["topic"] for one in listed["topics"]}
+    shown = house.cli("memory", "show", mind, "birds", "--json").told
+    assert [note.text for note in parse(shown["text"])] == ["Ada", "Bob"]
+    assert house.cli("memory", "show", mind, "link").status == 3
+    assert house.cli("memory", "show", mind, "huge", "--json").told["whole"] is False
+
+    purged = house.cli("memory", "purge", mind, first, "--json").told
+    assert purged["notes"] == 1
+    late = house.cli("memory", "edit", mind, "birds", "x", "--was", shown["digest"])
+    assert late.status == 5
+    assert house.cli("memory", "edit", mind, "fish", "Carl is a carp.").status == 0
+    for topic in ("link", "pipe", "huge", "binary"):
+        assert house.cli("memory", "forget", mind, topic).status == 0
+
+    reply = house.ask(mind, "!setup")["reply"]
+    assert "- fish: Carl is a carp." in reply
+    assert "- birds: Bob" in reply
+    assert "Ada" not in reply
+    events = house.cli("audit", "tail", "--json").out
+    assert "memory.purged" in events
+    assert "Carl" not in events

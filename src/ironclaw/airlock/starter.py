@@ -212,7 +212,10 @@ class AirlockStarter:
         ours, _ = await self._fork(start)
         try:
             async with asyncio.timeout(_MEMORY_S):
-                await asyncio.get_running_loop().sock_sendall(ours, ask.data)
+                if ask.data:
+                    # One that failed early has ended; its report says why.
+                    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                        await asyncio.get_running_loop().sock_sendall(ours, ask.data)
                 told = decode_memory(await _receive_all(ours, MAX_TOLD_BYTES))
         except (TimeoutError, OSError, ValueError) as error:
             raise _failed("An agent's memory was not looked into.", str(error)) from error
@@ -303,10 +306,12 @@ async def _receive_all(ours: socket.socket, limit: int) -> bytes:
     """All that comes until the other side ends. Raises ValueError when it is over `limit`."""
     loop = asyncio.get_running_loop()
     data = bytearray()
-    while piece := await loop.sock_recv(ours, 64 * 1024):
-        data += piece
-        if len(data) > limit:
-            raise ValueError("the report is over its limit")
+    # The other side may end without having read all that it was sent.
+    with contextlib.suppress(ConnectionResetError):
+        while piece := await loop.sock_recv(ours, 64 * 1024):
+            data += piece
+            if len(data) > limit:
+                raise ValueError("the report is over its limit")
     return bytes(data)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.house import wait_for_end
 from tests.support.slots import give, slots
 
 from ironclaw.airlock.memory import digest_of, tend
+from ironclaw.airlock.messages import Start
 from ironclaw.domain.memories import MemoryAct, MemoryAnswer, MemoryAsk
 from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 from ironclaw_contract.memory_notes import Note, parse, render
@@ -118,3 +122,21 @@ async def test_the_confined_process_does_all_of_it() -> None:
         assert not (await confined(ask(MemoryAct.FORGET, "birds"))).refused
         assert (await confined(ask(MemoryAct.LIST))).topics == ()
         assert (await confined(ask(MemoryAct.READ, "../key"))).refused
+
+
+async def test_a_process_that_has_ended_before_it_was_spoken_to_is_still_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with slots() as (slot,):
+        fork = slot.starter._fork
+
+        async def slow(request: Start) -> tuple[socket.socket, int]:
+            ours, pid = await fork(request)
+            await asyncio.to_thread(wait_for_end, pid)
+            return ours, pid
+
+        monkeypatch.setattr(slot.starter, "_fork", slow)
+        answer = await slot.starter.memory(
+            slot.out, uid=slot.dir.box_uid, gid=slot.dir.group, ask=ask(MemoryAct.LIST)
+        )
+        assert answer.topics == ()
