@@ -223,7 +223,7 @@ async def open_core(
             hub=hub,
             delivery=delivery,
             audit=audit,
-            looks=HostLooks(settings, providers.names, clock),
+            looks=HostLooks(settings, providers.names, tuple(by_name), clock),
             clock=clock,
             tasks=tasks,
             tools=tools,

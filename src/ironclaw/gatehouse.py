@@ -139,15 +139,23 @@ class HostLooks:
     Args:
         settings: Where the house is, and what may be shared.
         models: Names of the providers.
+        channels: Names of the channels.
         clock: What time it is.
     """
 
-    def __init__(self, settings: Settings, models: tuple[str, ...], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        models: tuple[str, ...],
+        channels: tuple[str, ...],
+        clock: Clock,
+    ) -> None:
         own = (settings.state_dir, settings.runtime_dir, settings.image_dir)
         self._house = House(
             now_ms=0,
             models=models,
             tools=tuple(TOOLS),
+            channels=channels,
             mount_roots=tuple(map(os.path.realpath, settings.gateway.mount_roots)),
             own_dirs=tuple(dict.fromkeys(map(os.path.realpath, own))),
         )

@@ -31,7 +31,8 @@ def given(tmp_path: Path) -> Path:
 @pytest.fixture
 def looks(given: Path) -> HostLooks:
     gateway = structs.replace(GatewaySettings(), mount_roots=(given,))
-    return HostLooks(structs.replace(Settings(), gateway=gateway), ("scripted",), ManualClock())
+    settings = structs.replace(Settings(), gateway=gateway)
+    return HostLooks(settings, ("scripted",), ("api",), ManualClock())
 
 
 async def test_what_may_be_shared_is_looked_at(looks: HostLooks, given: Path) -> None:

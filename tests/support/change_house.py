@@ -30,6 +30,7 @@ HOUSE: Final = House(
     now_ms=0,
     models=("scripted",),
     tools=("read_file", *(f"tool_{n}" for n in range(10_000))),
+    channels=("api",),
     mount_roots=("/srv",),
     own_dirs=("/var/lib/ironclaw",),
 )

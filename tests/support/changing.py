@@ -31,6 +31,7 @@ HOUSE = House(
     now_ms=NOW_MS,
     models=("scripted",),
     tools=("read_file", "write_file"),
+    channels=("api", "web", "telegram", "mail"),
     mount_roots=(),
     own_dirs=(),
 )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ironclaw.testing.fake_setting import Setting
 
 MODELS = ("scripted", "other")
+CHANNELS = ("api", "test", "web", "telegram")
 TOOLS = ("read_file", "write_file", "list_files", "request_change", "send_message")
 
 
@@ -77,6 +78,7 @@ class MemoryLooks:
             now_ms=self.clock.now_ms(),
             models=MODELS,
             tools=TOOLS,
+            channels=CHANNELS,
             mount_roots=("/srv",),
             own_dirs=("/var/lib/ironclaw",),
         )

@@ -119,6 +119,8 @@ class House(NamedTuple):
     models: tuple[str, ...]
     """Providers that there are: the part of a model's name before `/`."""
     tools: tuple[str, ...]
+    channels: tuple[str, ...]
+    """By their names: a chat is of one of them."""
     mount_roots: tuple[str, ...]
     """Directories below which shared mounts may be; empty: none may."""
     own_dirs: tuple[str, ...]

@@ -80,8 +80,8 @@ def check_word(text: str, *, what: str) -> None:
         )
 
 
-def check_chat(agent: AgentId, channel: str, platform_id: str) -> None:
-    """Refuse what is no chat, and a chat that somebody has with another agent.
+def check_chat(agent: AgentId, channel: str, platform_id: str, house: House) -> None:
+    """Refuse what is no chat here, and a chat that somebody has with another agent.
 
     The API gives everybody chats of their own with one agent (`<agent>/<principal>/<name>`), and
     whoever decides for one agent does not decide on what people say to another.
@@ -92,6 +92,12 @@ def check_chat(agent: AgentId, channel: str, platform_id: str) -> None:
     """
     check_word(channel, what="channel")
     check_word(platform_id, what="chat")
+    if channel not in house.channels:
+        raise UserError(
+            Code.INVALID,
+            f"There is no channel {channel[:64]!r}.",
+            hint=f"The channels are: {', '.join(house.channels)}.",
+        )
     owner, slash, _ = platform_id.partition("/")
     if channel == API_CHANNEL and slash and owner != agent:
         raise PolicyError(

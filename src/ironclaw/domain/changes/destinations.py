@@ -59,7 +59,7 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
         return Needs(agent=self.agent, place=(self.channel, self.platform_id))
 
     def check(self, live: Live) -> None:
-        check_chat(self.agent, self.channel, self.platform_id)
+        check_chat(self.agent, self.channel, self.platform_id, live.house)
         agent = living(live)
         if (known := _named(live, self.name)) is not None:
             if known == self._destination:

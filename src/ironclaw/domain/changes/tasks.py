@@ -76,7 +76,7 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
 
     def check(self, live: Live) -> None:
         check_prose(self.prompt, what="prompt")
-        check_chat(self.agent, self.channel, self.platform_id)
+        check_chat(self.agent, self.channel, self.platform_id, live.house)
         self._check_time(live.house.now_ms)
         living(live)
         if live.task is not None:

@@ -74,7 +74,7 @@ class AddWiring(Spec, frozen=True, kw_only=True, tag="wiring.add"):
         return Needs(agent=self.agent, place=(self.channel, self.platform_id))
 
     def check(self, live: Live) -> None:
-        check_chat(self.agent, self.channel, self.platform_id)
+        check_chat(self.agent, self.channel, self.platform_id, live.house)
         compile_pattern(self.pattern)
         living(live)
         if self._known(live) is not None:

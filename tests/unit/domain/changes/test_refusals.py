@@ -91,6 +91,8 @@ REFUSED: tuple[tuple[str, Spec], ...] = (
         ),
     ),
     ("invalid", AddDestination(agent=BOB, name="mum", channel="a\nb", platform_id="1")),
+    ("invalid", AddDestination(agent=BOB, name="mum", channel="pigeon", platform_id="1")),
+    ("invalid", AddWiring(agent=BOB, channel="pigeon", platform_id="new")),
     # Tools.
     ("invalid", SetTools(agent=BOB, add=("shell",))),
     ("invalid", SetTools(agent=BOB, add=("clock",), remove=("clock",))),

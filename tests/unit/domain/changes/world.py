@@ -55,6 +55,7 @@ HOUSE = House(
     now_ms=NOW_MS,
     models=("scripted",),
     tools=("clock", "read_file", "write_file"),
+    channels=("api", "web", "telegram", "mail"),
     mount_roots=("/srv/given",),
     own_dirs=("/srv/given/house", "/var/lib/ironclaw"),
 )
