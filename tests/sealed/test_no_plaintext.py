@@ -61,6 +61,9 @@ def test_disk_and_slots_show_no_plaintext_of_message_or_key(houses_of: Houses) -
     words = {"sender": sender, "first": first, "second": second, "reply": reply}
     with houses_of.open() as house:
         minted = house.cli("token", "mint", sender, "--scope", "admin", "--json").told
+        with house.api() as owner:
+            owner.be_solo()
+            owner.change(kind="role.give", principal=f"api:{sender}", role="owner", agent=None)
         (house.state / "api-token").write_text(minted["secret"])
         with house.api() as api:
             sent = api.say("demo", first)
