@@ -220,11 +220,43 @@ def test_a_grant_is_listed_and_taken_back(cli: Any, solo: FakeHouse) -> None:
     grant = view["grant"]
 
     assert grant["expires_ms"] - grant["given_ms"] == 8 * 3600 * 1000
-    assert grant["id"] in cli("grant", "list")[1]
-    assert cli("grant", "revoke", grant["id"])[1].startswith(f"revoked {grant['id']}")
+    (line,) = [one for one in cli("grant", "list")[1].splitlines() if grant["id"] in one]
+    assert line.endswith("demo: give the tool send_message")
+    assert "active" in line
+    assert cli("grant", "revoke", grant["id"])[0] == 3
+    told = cli("grant", "revoke", grant["id"], "--yes", "--because", "enough")[1]
+    assert told.startswith(f"revoked {grant['id']}")
     assert "send_message" not in json.loads(cli("agent", "show", "demo", "--json")[1])["tools"]
-    assert cli("grant", "revoke", grant["id"])[0] == 5
+    assert cli("grant", "revoke", grant["id"], "--yes")[0] == 5
+    shown = cli("change", "show", grant["change"])[1]
+    assert "done; what it gave was taken back by api:cli" in shown
+    assert "enough" in shown
+    assert "in force" not in shown.splitlines()[-1]
     assert json.loads(cli("grant", "list", "--json")[1])["grants"] != [view]
+
+
+def test_a_list_says_where_each_request_is_before_anything_long(cli: Any, house: FakeHouse) -> None:
+    cli("agent", "tools", "demo", "--add", "send_message")
+    (view,) = _pending(cli)
+
+    head, row = cli("change", "list")[1].splitlines()
+
+    assert row.startswith(f"{view['row']['change']['id']}  pending")
+    assert head.index("STATUS") < 30
+    assert row.endswith("api:cli   demo: give the tool send_message")
+
+
+def test_asking_twice_says_that_it_was_asked_for(cli: Any, house: FakeHouse) -> None:
+    cli("agent", "tools", "demo", "--add", "send_message")
+    err = cli("agent", "tools", "demo", "--add", "send_message")[2]
+
+    assert "Nothing new was asked for" in err
+
+
+def test_a_preview_has_the_time_limit_that_was_asked_for(cli: Any, house: FakeHouse) -> None:
+    spec = '{"kind": "tools", "agent": "demo", "add": ["send_message"]}'
+
+    assert "1 hour after it is applied" in cli("change", "diff", spec, "--for", "1h")[1]
 
 
 def test_a_card_can_be_looked_at_without_asking(cli: Any, house: FakeHouse) -> None:

@@ -15,12 +15,25 @@ from ironclaw.cli import cards, render
 from ironclaw.cli.nouns.changing import ask_for, show_card, tell
 from ironclaw.cli.nouns.daemon import daemon, when
 from ironclaw.cli.options import ChangeArgument, For, Json, Reason, Yes, seconds
+from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.cards import Card
 
 MAX_FILE_BYTES: Final = 256 * 1024
 _SILENCE_S: Final = 3600.0
+_OVERDUE: Final = "overdue"
+_UNITS: Final = (("d", 86_400), ("h", 3600), ("m", 60))
+_EVENTS: Final = {
+    "applied": "applied",
+    "done": "in force",
+    "failed": "failed",
+    "expired": "expired, as nobody decided",
+    "escalated": "overdue",
+    "withdrawn": "withdrawn",
+    "grant_expired": "expired, as its time is over",
+    "replaced": "replaced by another change",
+}
 
 change_app = typer.Typer(
     help="Changes: list, show, submit, withdraw, retry, watch.",
@@ -52,21 +65,39 @@ def change_list(
         render.data(found)
         return
     render.table(
-        ("CHANGE", "KIND", "STATUS", "ASKED BY", "ASKED", "EXPIRES", "WHAT"),
+        ("CHANGE", "STATUS", "LEFT", "ASKED BY", "WHAT"),
         [
             (
                 view["row"]["change"]["id"],
-                view["row"]["change"]["spec"]["kind"],
-                view["row"]["status"],
-                view["card"]["asker"],
-                when(view["row"]["change"]["created_ms"]),
-                when(view["row"]["change"]["expires_ms"]),
+                _status(view["row"]),
+                _left(view["row"]),
+                view["asker_name"] or view["row"]["change"]["asker"]["principal"],
                 view["card"]["title"],
             )
             for view in found["changes"]
         ],
         fit=True,
     )
+    if any(_status(view["row"]) == _OVERDUE for view in found["changes"]):
+        render.note(f"{_OVERDUE}: it waits for longer than `ironclaw policy show` says it should.")
+
+
+def _status(row: dict[str, Any]) -> str:
+    """Where a change is, in one word."""
+    if row["status"] == "pending" and row["escalated"]:
+        return _OVERDUE
+    if row["grant"] is not None and row["grant"]["ended_why"]:
+        return str(row["grant"]["ended_why"])
+    return str(row["status"])
+
+
+def _left(row: dict[str, Any]) -> str:
+    """How long it can still be decided on: `6d`, `5h`, `12m`."""
+    if row["status"] != "pending":
+        return "-"
+    left_s = max(0, row["change"]["expires_ms"] - SystemClock().now_ms()) // 1000
+    unit, size = next((one for one in _UNITS if left_s >= one[1]), ("s", 1))
+    return f"{left_s // size}{unit}"
 
 
 @change_app.command("show")
@@ -86,8 +117,10 @@ def changeshow(change: ChangeArgument, *, as_json: Json = False) -> None:
         because = f": {one['words']}" if one["words"] else ""
         render.line(f"{when(one['at_ms'])} {said} by {who}{own}{because}", tone="dim")
     if row["grant"]:
-        render.line(f"gave {row['grant']['id']}", tone="dim")
-    tell(view | {"row": row | {"status": row["status"]}}, as_json=False)
+        until = row["grant"]["expires_ms"]
+        ends = f", until {when(until)}" if until else ""
+        render.line(f"gave {row['grant']['id']}{ends}", tone="dim")
+    tell(view, as_json=False)
 
 
 @change_app.command("diff")
@@ -144,11 +177,26 @@ def change_watch(
             if as_json:
                 render.data(event.data)
                 continue
-            view = event.data["view"]
             render.line(
-                f"{when(event.data['at_ms'])} {event.kind} {event.data['change']}"
-                f" ({view['row']['change']['spec']['kind']}): {view['card']['title']}"
+                f"{when(event.data['at_ms'])} {event.data['change']} {_happened(event.data)}: "
+                f"{event.data['view']['card']['title']}"
             )
+
+
+def _happened(event: dict[str, Any]) -> str:
+    """What has happened to a change, and by whom, in a few words."""
+    view = event["view"]
+    row, kind = view["row"], event["kind"]
+    # An event and what was decided in it are of the same moment.
+    said = next((one for one in row["decisions"] if one["at_ms"] == event["at_ms"]), None)
+    if kind in {"decided", "denied"} and said is not None:
+        word = "approved" if said["approved"] else "denied"
+        return f"{word} by {said['principal'] or 'the policy'}"
+    if kind == "requested":
+        return f"asked for by {view['asker_name'] or row['change']['asker']['principal']}"
+    if kind == "revoked" and row["grant"] is not None:
+        return f"taken back by {row['grant']['ended_by']}"
+    return _EVENTS.get(kind, kind)
 
 
 def _act(change: str, verb: str, *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from ironclaw.cli import cards, render
-from ironclaw.cli.nouns.daemon import daemon
+from ironclaw.cli.nouns.daemon import daemon, when
 from ironclaw.cli.options import seconds
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
@@ -141,9 +141,41 @@ def tell(view: dict[str, Any], *, as_json: bool) -> None:
             hint=f"`ironclaw change retry {name}` tries again; nothing was changed.",
         )
     tone: render.Tone = {"done": "good", "denied": "bad"}.get(status, "plain")  # type: ignore[assignment] # two of its words
-    render.line(f"{name}: {WORDS.get(status, status)}", tone=tone)
+    render.line(f"{name}: {_where(view)}", tone="plain" if _ended(row) else tone)
+    if view["is_twin"]:
+        asked = when(row["change"]["created_ms"])
+        render.note(
+            f"Nothing new was asked for: this is what you asked for at {asked}.", tone="warn"
+        )
     if status == "pending":
         _say_who(view)
+
+
+def _where(view: dict[str, Any]) -> str:
+    """Where a change is, in words; of what it gave, how that has ended."""
+    row = view["row"]
+    words = WORDS.get(row["status"], row["status"])
+    if row["status"] == "pending" and view["approvals"]:
+        return (
+            f"recorded: {view['approvals']} of {view['people']} have approved it; it needs another "
+            "person"
+        )
+    if ended := _ended(row):
+        return f"done; what it gave {ended}"
+    return words
+
+
+def _ended(row: dict[str, Any]) -> str:
+    """How what a change gave has ended; empty when it has not, or gave nothing that can."""
+    grant = row["grant"]
+    if grant is None or grant["ended_ms"] is None:
+        return ""
+    how = {
+        "revoked": f"was taken back by {grant['ended_by']}",
+        "expired": "has expired: its time is over",
+    }.get(grant["ended_why"], "is gone: another change took its place")
+    because = f": {grant['ended_words']}" if grant["ended_words"] else ""
+    return f"{how}, at {when(grant['ended_ms'])}{because}"
 
 
 def _say_who(view: dict[str, Any]) -> None:
@@ -151,9 +183,12 @@ def _say_who(view: dict[str, Any]) -> None:
     if view["may_decide"]:
         render.note(f"Yours to decide: `ironclaw approve {name}` or `ironclaw reject {name}`.")
         return
+    why_not = view["why_not"] or "It is not yours to decide."
     roles = " or ".join(view["deciders"]) or "nobody"
     people = "" if view["people"] == 1 else f", {view['people']} different people"
-    render.note(f"{view['why_not'] or 'It is not yours to decide.'} It needs: {roles}{people}.")
+    # A reason that names them says it all.
+    needs = "" if "It needs: " in why_not else f" It needs: {roles}{people}."
+    render.note(f"{why_not}{needs}")
 
 
 def _code(text: str) -> Code:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import typer
@@ -10,6 +10,8 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon, when
 from ironclaw.cli.options import Because, Json
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 
 grant_app = typer.Typer(
     help="Grants: what applied changes gave. List them, take them back.",
@@ -34,21 +36,22 @@ def grant_list(
         render.data(found)
         return
     render.table(
-        ("GRANT", "AGENT", "WHAT", "GIVEN", "EXPIRES", "ENDED", "CHANGE"),
+        ("GRANT", "EXPIRES", "STATE", "WHAT"),
         [
-            (
-                one["grant"]["id"],
-                one["agent_name"] or "(all)",
-                one["title"],
-                when(one["grant"]["given_ms"]),
-                when(one["grant"]["expires_ms"]),
-                one["grant"]["ended_why"] or "-",
-                one["grant"]["change"],
-            )
+            (one["grant"]["id"], _expires(one["grant"]), _state(one), one["title"])
             for one in found["grants"]
         ],
         fit=True,
     )
+
+
+def _expires(grant: dict[str, Any]) -> str:
+    return when(grant["expires_ms"])[: len("2026-01-01 00:00")] if grant["expires_ms"] else "never"
+
+
+def _state(view: dict[str, Any]) -> str:
+    """Whether what was given is in force, in a word."""
+    return view["grant"]["ended_why"] or ("active" if view["is_left"] else "replaced")
 
 
 @grant_app.command("revoke")
@@ -56,12 +59,41 @@ def grant_revoke(
     grant: Annotated[str, typer.Argument(metavar="GRANT", help="Id of a grant.")],
     *,
     because: Because = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Take it back without being asked.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Take back what a change gave, at once, also in running boxes."""
     with daemon() as client:
+        if not yes:
+            _check_seen(as_json=as_json)
+            found = client.get("v1", "grants", query=urlencode({"state": "active"}))["grants"]
+            known = next((one for one in found if one["grant"]["id"] == grant), None)
+            # Of one that is not there, or cannot be taken back, the gateway says why.
+            if known is not None and known["way_back"] and not _agreed(known):
+                render.note(f"Nothing was taken back: {grant} stays.")
+                return
         view = client.call("POST", "v1", "grants", grant, "revoke", body={"words": because})
     if as_json:
         render.data(view)
         return
     render.line(f"revoked {grant}: {view['title']}")
+
+
+def _agreed(view: dict[str, Any]) -> bool:
+    """Whether a person wants what taking it back does."""
+    render.line(f"It gave: {view['title']}")
+    render.line(f"Taking it back does, at once: {view['way_back']}", tone="warn")
+    return (render.ask("Take it back? [y/N] ") or "").strip().lower() in {"y", "yes"}
+
+
+def _check_seen(*, as_json: bool) -> None:
+    """Raises UserError (`INVALID`) where nobody sees what they would say yes to."""
+    if as_json or not render.is_seen():
+        raise UserError(
+            Code.INVALID,
+            "Nobody is there to see what that does, and to be asked.",
+            hint="On a terminal you are asked; `ironclaw grant list --json` says it as `way_back`,"
+            " and --yes takes it back.",
+        )

@@ -53,6 +53,10 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     is_twin: bool = False
     """Of a request: whether its asker had asked for the same before, and this is that one."""
     buttons: tuple[Button, ...] = ()
+    agent_name: str = ""
+    """Of the agent that it is about; empty for the whole house."""
+    asker_name: str = ""
+    """Of the agent that asks; empty for a person."""
     link: str = ""
     """Path of the console's page of it: `/changes/chg_…`."""
 

@@ -109,18 +109,20 @@ class Views:
         who = None if actor is None else actor.principal
         loaded = await self._store.look_at(row, actor=who, house=house, directory=directory)
         why_not = "" if actor is None else hindrance(loaded, row, actor)
+        agent_name = await self.name_of(change.spec.agent_id)
+        asker_name = await self.name_of(change.asker.agent)
         try:
             card = card_of(
                 change,
                 loaded,
                 row=row,
-                asker_name=await self.name_of(change.asker.agent),
-                agent_name=await self.name_of(change.spec.agent_id),
+                asker_name=asker_name,
+                agent_name=agent_name,
                 rendering=self._rendered.render,
             )
         except IronClawError as error:
             # Nobody approves what cannot be shown: no hash fits this one.
-            card = _without_look(row, error, await self.name_of(change.spec.agent_id))
+            card = _without_look(row, error, agent_name)
             why_not = why_not or error.message
         policy = loaded.live.policy
         said = approvals(loaded, card.state) if row.status is Status.PENDING else ()
@@ -134,6 +136,8 @@ class Views:
             people=needed(policy, change.spec).people,
             approvals=len(said),
             buttons=() if actor is None else _buttons(row, loaded, actor, may_decide=may_decide),
+            agent_name=agent_name,
+            asker_name=asker_name,
             link=f"/changes/{change.id}",
         )
 
