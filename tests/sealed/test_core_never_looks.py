@@ -101,6 +101,9 @@ def live(house: House, agent: str) -> list[int]:
     assert second is not None
     house.cli("doctor", "--json")
     house.cli("session", "receipt", session, "--json")
+    assert house.cli("memory", "edit", agent, "birds", "Ada").status == 0
+    assert house.cli("memory", "show", agent, "birds").out == "Ada\n"
+    assert house.cli("memory", "purge", agent, session).status == 0
     return [first, second]
 
 
