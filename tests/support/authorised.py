@@ -100,7 +100,7 @@ class World(NamedTuple):
 
     async def places(self) -> dict[str, str]:
         """What there is of the own agent, by the names of path parameters."""
-        names = "{chat} {session} {change} {grant} {token}"
+        names = "{chat} {session} {change} {grant} {token} {topic}"
         return await self._places(names, self.own)
 
     async def _places(self, path: str, agent: Agent) -> dict[str, str]:

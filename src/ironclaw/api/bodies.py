@@ -22,8 +22,10 @@ from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 _PRINCIPAL = r"\A[a-z0-9_\-]{1,63}:[^\x00-\x1f]{1,255}\Z"
 _SHA256 = r"\Asha256:[0-9a-f]{64}\Z"
+_SESSION = r"\Ases_[a-z0-9]{1,60}\Z"
 RULES: Final = {
     _SHA256: "`sha256:` and 64 hexadecimal digits",
+    _SESSION: "the id of a session, `ses_…`",
     NAME_RULE: "a name of a-z, 0-9 and '-', with no '-' at either end, at most 63 long",
     _PRINCIPAL: "`<channel>:<handle>`, for example api:ann",
 }
@@ -91,7 +93,7 @@ class EditTopic(_In, frozen=True):
 class PurgeMemory(_In, frozen=True):
     """Take the notes of a session out of a memory."""
 
-    session: Short
+    session: Annotated[str, msgspec.Meta(pattern=_SESSION)]
     """Its id; the session itself may be forgotten already."""
 
 

@@ -74,3 +74,13 @@ async def test_bytes_that_are_no_text_are_shown_and_not_raised(edge: Edge) -> No
     edge.house.shelf.topics["odd"] = b"a\xff\x00b"
     async with edge.client(Scope.READ) as client:
         assert (await client.get(f"{BASE}/odd")).json()["text"] == "a\ufffd\x00b"
+
+
+async def test_a_purge_of_what_is_no_session_is_refused_before_anything_is_done(edge: Edge) -> None:
+    edge.house.shelf.topics["ann"] = b"Ann \xc3\xa9"
+    async with edge.client() as client:
+        for session in ("", "é", "Ann", "ses_", "ses_a\n", "ses_A"):
+            refused = await client.post(f"{BASE}/purge", json={"session": session})
+            assert refused.status_code == 400, session
+    assert "ann" in edge.house.shelf.topics
+    assert [one for one in edge.house.trail.records if one.event.startswith("memory.")] == []
