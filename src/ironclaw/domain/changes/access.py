@@ -169,6 +169,10 @@ class TakeRole(Spec, frozen=True, kw_only=True, tag="role.take"):
     def inverse(self, live: Live, change: ChangeId) -> GiveRole:
         return GiveRole(principal=self.principal, role=self.role, agent=self.agent)
 
+    def demands(self) -> frozenset[Right]:
+        # Nobody unseats somebody who may do more than they.
+        return RIGHTS[self.role]
+
     def deciders_for(self) -> frozenset[Role]:
         return _deciders(self.role, self.agent, self.deciders)
 
