@@ -42,9 +42,13 @@ from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import find_master
 from ironclaw.keys.ring import Ring
 from ironclaw.keys.signer import AuditSigner, ReceiptSigner
+from ironclaw.models.catalog import Catalog
+from ironclaw.models.host.provider import HostedProvider
+from ironclaw.models.host.starter import ModelHost
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import ModelService
+from ironclaw.models.words import FailureWords
 from ironclaw.sandbox.isolator import RunscIsolator, open_isolator
 from ironclaw.sandbox.keeper import READY_VARIABLE
 from ironclaw.services.auditing import Auditing
@@ -132,7 +136,8 @@ async def open_core(
         store = await stack.enter_async_context(await Store.open(path, ring.store_key))
         custodian = await Custodian.start(ring, KeyRows(store))
         registry = Registry(store, clock)
-        ledger = Ledger(store, custodian, clock)
+        words = FailureWords()
+        ledger = Ledger(store, custodian, clock, why=words.why)
         log_of_chats = ChatLog(store, custodian, clock)
         signer = ReceiptSigner(ring)
         signer.publish(settings.receipt_key_file)
@@ -164,7 +169,11 @@ async def open_core(
             clock=clock,
             tasks=tasks,
         )
-        providers = Providers({"scripted": Scripted()})
+        configured = settings.models.providers
+        host = ModelHost(configured, os.environ, tasks)
+        stack.push_async_callback(host.close)
+        hosted = {name: HostedProvider(name, host) for name in configured}
+        providers = Providers({"scripted": Scripted(), **hosted})
         books = Books(registry, ledger, TaskRows(store), UsageRows(store))
         tools = LateTools()
         sessions = Sessions(
@@ -181,7 +190,7 @@ async def open_core(
                     clock=clock,
                 ),
                 models=Budgets(
-                    models=ModelService(providers),
+                    models=ModelService(providers, words=words),
                     agents=registry,
                     book=books.usages,
                     clock=clock,
@@ -245,6 +254,7 @@ async def open_core(
                 platform=settings.sandbox.platform,
                 rootfs=rootfs,
                 weaker=isolator.weaker(),
+                providers=Catalog(configured, os.environ, host).views,
             ),
             gateway=gatehouse.gateway,
             tasks=books.tasks,

@@ -25,12 +25,13 @@ from ironclaw.services.house import (
     ChatPlace,
     Health,
     PrincipalView,
+    ProviderView,
     SessionView,
     TaskView,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.model import Agent, Chat, Event, Session, Standing, Wiring
@@ -65,6 +66,8 @@ class Machine(NamedTuple):
     platform: str
     rootfs: Rootfs
     weaker: tuple[str, ...]
+    providers: Callable[[], tuple[ProviderView, ...]] = tuple
+    """Looks at the model providers."""
 
 
 class Household:
@@ -275,10 +278,19 @@ class Household:
         """The audit."""
         return self._audit
 
+    async def providers(self) -> tuple[ProviderView, ...]:
+        """The model providers."""
+        return await asyncio.to_thread(self._machine.providers)
+
     async def health(self) -> Health:
         """State of the whole; a store that fails is a word, not an exception."""
         degraded = [*self._machine.weaker, *self._slots.weaker, *self._sessions.weaker]
         degraded += [*self._audit.degraded, *self._gateway.degraded]
+        degraded += [
+            f"model provider {one.name} has no key that can be used: {one.problem}"
+            for one in await self.providers()
+            if one.problem
+        ]
         sessions = pending = dead = 0
         try:
             counts = await self._log_of_chats.counts()

@@ -71,6 +71,7 @@ GET /v1/tokens                                 !      +    +++++ ~       ++++++ 
 POST /v1/tokens                                !      -    ----- ~       ----++ +----
 DELETE /v1/tokens/{token}                      !      .    ..... ~       ....++ +....
 GET /v1/status                                 !      -    ----- ~       -+++++ +++-+
+GET /v1/providers                              !      -    ----- ~       -+++++ +++-+
 GET /metrics                                   !      -    ----- ~       -+++++ +++-+
 GET /healthz                                   +      +    +++++ ~       ++++++ +++++
 GET /readyz                                    +      +    +++++ ~       ++++++ +++++

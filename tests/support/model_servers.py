@@ -79,16 +79,20 @@ class ModelServer:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
+    def reply_to(self, asked: Asked) -> Reply:
+        """What is answered: the next of the script, whatever was asked."""
+        del asked
+        return self._replies[min(len(self.asked), len(self._replies) - 1)]
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._open.add(task)
         try:
             while (asked := await _request(reader)) is not None:
-                number = len(self.asked)
+                reply = self.reply_to(asked)
                 self.asked.append(asked)
                 self.busy.set()
-                reply = self._replies[min(number, len(self._replies) - 1)]
                 await self._answer(reply, reader, writer)
                 if reply.breaks:
                     return

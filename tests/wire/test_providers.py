@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 from typing import Any
 
 import pytest

@@ -16,7 +16,7 @@ from ironclaw.domain.model import Agent, Chat, Role, Wiring
 from ironclaw.domain.rights import Right
 from ironclaw.domain.tokens import Scope
 from ironclaw.services.gateway.port import ChangeView, GrantView
-from ironclaw.services.house import ChatEvent, SessionView, TaskView
+from ironclaw.services.house import ChatEvent, ProviderView, SessionView, TaskView
 from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -211,6 +211,12 @@ class TaskList(_Out, frozen=True):
     """What agents do at times of their own."""
 
     tasks: list[TaskView]
+
+
+class ProviderList(_Out, frozen=True):
+    """The model providers of the house."""
+
+    providers: list[ProviderView]
 
 
 class ChangeList(_Out, frozen=True):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 import ironclaw
-from ironclaw.api.bodies import Alive, Ready
+from ironclaw.api.bodies import Alive, ProviderList, Ready
 from ironclaw.api.endpoint import Call, Endpoint, encode
 from ironclaw.api.metrics import MEDIA_TYPE
 from ironclaw.domain.rights import Right
@@ -31,6 +31,11 @@ async def ready(call: Call) -> Response:
 async def status(call: Call) -> Response:
     """The state of the whole."""
     return encode(await call.parts.house.health())
+
+
+async def providers(call: Call) -> Response:
+    """The model providers: whether each has its key, never the key."""
+    return encode(ProviderList(providers=list(await call.parts.house.providers())))
 
 
 async def metrics(call: Call) -> Response:
@@ -65,6 +70,15 @@ def endpoints(document: Callable[[], bytes]) -> tuple[Endpoint, ...]:
         ),
         Endpoint(
             "GET", "/v1/status", Right.READ, "house", "State of the whole", status, reply=Health
+        ),
+        Endpoint(
+            "GET",
+            "/v1/providers",
+            Right.READ,
+            "house",
+            "List model providers",
+            providers,
+            reply=ProviderList,
         ),
         Endpoint(
             "GET",

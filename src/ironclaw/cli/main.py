@@ -46,6 +46,9 @@ COMMANDS: Final[dict[str, _Lazy]] = {
     "reject": _Lazy("ironclaw.cli.nouns.deciding", "reject", "Say no to a change."),
     "grant": _Lazy("ironclaw.cli.nouns.grants", "grant_app", "What changes gave; take it back."),
     "policy": _Lazy("ironclaw.cli.nouns.policies", "policy_app", "Who decides on changes."),
+    "model": _Lazy(
+        "ironclaw.cli.nouns.models", "model_app", "Model providers, and whether they have keys."
+    ),
     "session": _Lazy(
         "ironclaw.cli.nouns.sessions", "session_app", "List, show, stop sessions; their receipts."
     ),

@@ -4,8 +4,8 @@ generate: the agent's model, then its fallbacks
   each:   breaker -> a place under the provider's cap -> attempts, with back-off and jitter
 
 What goes on to the box is numbered as the box asked, fits a frame, and says of a failure only what
-the table of safe texts says. What people are told is kept for them (`why`); what really happened is
-in the log.
+the table of safe texts says. What people are told is kept for them (`FailureWords`); what really
+happened is in the log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import math
 import secrets
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
@@ -25,6 +24,7 @@ from ironclaw.models.attempt import SAFE_TEXTS, Attempt, ModelLimits, failed
 from ironclaw.models.breaker import Breaker
 from ironclaw.models.provider import provider_name
 from ironclaw.models.trouble import TEMPORARY
+from ironclaw.models.words import FailureWords
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.rpc import Delta, Failed, Generated
 
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 __all__ = ["SAFE_TEXTS", "ModelLimits", "ModelService"]
 
 _log = get_logger("models")
-_MOST_WORDS: Final = 1024
 _OTHERS_MAY: Final = TEMPORARY | {WireCode.MODEL_REFUSED, WireCode.CONTEXT_TOO_LONG}
 """Failures of one model that say nothing about the next one."""
 
@@ -81,13 +80,20 @@ class ModelService:
     Args:
         registry: The providers.
         limits: Bounds of every call.
+        words: Where what people are to be told of a failure is kept.
     """
 
-    def __init__(self, registry: Registry, *, limits: ModelLimits | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        limits: ModelLimits | None = None,
+        words: FailureWords | None = None,
+    ) -> None:
         self._registry = registry
         self._limits = limits or ModelLimits()
         self._gates: dict[str, _Gate] = {}
-        self._words: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._words = words or FailureWords()
 
     async def generate(
         self, agent: Agent, session: SessionId, request: Generate
@@ -111,26 +117,11 @@ class ModelService:
             is_last = place == len(models) - 1
             if isinstance(end, Generated) or is_last or end.code not in _OTHERS_MAY:
                 if isinstance(end, Failed):
-                    self._keep(call, has_more=place > 0)
+                    more = " Nor could a model that stands in for it." if place > 0 else ""
+                    self._words.keep(session, request.turn, call.word and call.word + more)
                 yield end
                 return
             _log.warning("model_fallback", agent=agent.id, code=end.code, to=models[place + 1])
-
-    def why(self, session: str, turn: str) -> str:
-        """What people are to be told of a turn whose model failed; empty when nobody said. Once.
-
-        May be called from any thread.
-        """
-        return self._words.pop((session, turn), "")
-
-    def _keep(self, call: _Call, *, has_more: bool) -> None:
-        """Remember the word for whoever reads how the turn ended."""
-        if not call.word:
-            return
-        more = " Nor could a model that stands in for it." if has_more else ""
-        self._words[call.session, call.request.turn] = call.word + more
-        while len(self._words) > _MOST_WORDS:
-            self._words.popitem(last=False)
 
     async def _ask(self, agent: Agent, call: _Call) -> AsyncGenerator[ModelTell, None]:
         """Ask one model, when there is a place at its provider."""

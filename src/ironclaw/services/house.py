@@ -98,6 +98,20 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     """The newest of the host's own words about a failure; only where one session is shown."""
 
 
+class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
+    """A model provider. Never its key."""
+
+    name: str
+    kind: str
+    key: Literal["present", "missing", "not needed"]
+    problem: str = ""
+    """Why the key cannot be used."""
+    context_tokens: int | None = None
+    """What its models read at once, as the configuration says."""
+    models: dict[str, int] = {}
+    """What each model that was asked reads at once, in tokens, as far as anybody knows."""
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """State of the whole."""
 
@@ -189,6 +203,10 @@ class House(Protocol):
 
     async def principals(self) -> list[PrincipalView]:
         """Everybody who holds a role or was linked to somebody."""
+        ...
+
+    async def providers(self) -> tuple[ProviderView, ...]:
+        """The model providers."""
         ...
 
     async def tasks(self, agent: AgentId | None) -> list[TaskView]:

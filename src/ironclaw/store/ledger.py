@@ -34,7 +34,7 @@ from ironclaw.store.message_rows import (
     seal_words,
     touch,
 )
-from ironclaw.store.outbound import take_in
+from ironclaw.store.outbound import Why, take_in
 from ironclaw.store.outbox import Outbox
 from ironclaw.store.session_rows import SESSION, as_session
 from ironclaw.store.waiting import make_room
@@ -68,8 +68,16 @@ _RULE: Final = re.compile(r"[a-z][a-z_-]{0,31}")
 class Ledger(Outbox):
     """Implements `ports.Ledger`, and `accept` for the router."""
 
-    def __init__(self, store: Store, keys: ContentKeys, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        keys: ContentKeys,
+        clock: Clock,
+        *,
+        why: Why = lambda _session, _turn: "",
+    ) -> None:
         super().__init__(store, Content(keys), clock)
+        self._why = why
 
     # --- in ---------------------------------------------------------------------------------------
 
@@ -234,7 +242,15 @@ class Ledger(Outbox):
         """
         now = self._clock.now_ms()
         return await self._store.write(
-            lambda db: take_in(db, self._content, session=session, epoch=epoch, out=out, now_ms=now)
+            lambda db: take_in(
+                db,
+                self._content,
+                session=session,
+                epoch=epoch,
+                out=out,
+                now_ms=now,
+                why=self._why,
+            )
         )
 
     async def fail_message(self, message: MessageId, *, text: str, code: Code) -> Committed:

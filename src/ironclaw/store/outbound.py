@@ -10,7 +10,7 @@ Trust:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import msgspec
 
@@ -31,6 +31,8 @@ from ironclaw_contract.limits import MAX_BODY_BYTES
 from ironclaw_contract.records import Step, Trouble, TurnEnd
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import apsw
 
     from ironclaw.core.ids import MessageId, SessionId
@@ -52,6 +54,14 @@ CODES: Final[dict[WireCode, Code]] = {
     WireCode.INTERNAL: Code.BOX_BROKEN,
 }
 """The code of a failed turn on every surface of the host."""
+
+_OF_MODELS: Final = frozenset(
+    {WireCode.MODEL_REFUSED, WireCode.MODEL_UNAVAILABLE, WireCode.BUSY, WireCode.CONTEXT_TOO_LONG}
+)
+"""Failures of which the host may know more than their code."""
+
+Why: TypeAlias = "Callable[[str, str], str]"
+"""What people are told of a failed turn, by session and turn; empty: what `WORDS` has."""
 
 WORDS: Final[dict[WireCode, str]] = {
     WireCode.TOO_LARGE: "That was too large to work with. Please send something shorter.",
@@ -79,6 +89,7 @@ def take_in(
     epoch: int,
     out: Outbound,
     now_ms: int,
+    why: Why = lambda _session, _turn: "",
 ) -> Committed:
     """Apply the records that are new. Raises PeerError (`TAMPER`, `QUARANTINED`)."""
     row = db.execute(
@@ -98,7 +109,7 @@ def take_in(
         )
     if out.first_seq > out_seq + 1:
         raise _tamper("gap", f"record {out.first_seq} after {out_seq}")
-    taking = _Taking(db, content, session, epoch, now_ms)
+    taking = _Taking(db, content, session, epoch, now_ms, why=why)
     for seq, body in enumerate(out.bodies, start=out.first_seq):
         if seq > out_seq and not isinstance(body, Trouble):
             taking.turn_record(seq, body)
@@ -125,12 +136,15 @@ class _Taking:
         session: SessionId,
         epoch: int,
         now_ms: int,
+        *,
+        why: Why,
     ) -> None:
         self._db = db
         self._content = content
         self._session = session
         self._epoch = epoch
         self._now_ms = now_ms
+        self._why = why
         self.deliveries: list[Delivery] = []
         self.answered: list[MessageId] = []
 
@@ -168,7 +182,8 @@ class _Taking:
             close_message(self._db, target, MessageStatus.ANSWERED)
         else:
             close_message(self._db, target, MessageStatus.FAILED)
-            words, code = WORDS[body.failed], CODES[body.failed]
+            known = self._why(self._session, target.id) if body.failed in _OF_MODELS else ""
+            words, code = known or WORDS[body.failed], CODES[body.failed]
             self._say(f"{self._epoch}/{seq}/failed", target, words, code=code)
         self.answered.append(target.id)
 

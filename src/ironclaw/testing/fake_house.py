@@ -28,6 +28,7 @@ from ironclaw.services.house import (
     ChatPlace,
     Health,
     PrincipalView,
+    ProviderView,
     Routed,
     SessionView,
     TaskView,
@@ -386,6 +387,21 @@ class FakeHouse:
         """Note the stop."""
         await self.session(session)
         self.stopped.append(session)
+
+    async def providers(self) -> tuple[ProviderView, ...]:
+        """One with all there is to show, and one without its key."""
+        self._check()
+        return (
+            ProviderView(name="scripted", kind="scripted", key="not needed"),
+            ProviderView(
+                name="home",
+                kind="openai-compatible",
+                key="not needed",
+                context_tokens=4096,
+                models={"tiny": 8192},
+            ),
+            ProviderView(name="away", kind="openai", key="missing", problem="it has none"),
+        )
 
     async def health(self) -> Health:
         """State of the whole."""

@@ -84,6 +84,7 @@ VERBS: Final = {
     ),
     "grant list": _verb("grant list --agent {agent}", "GET /v1/grants"),
     "policy show": _verb("policy show", "GET /v1/policy"),
+    "model list": _verb("model list", "GET /v1/providers"),
     "principal list": _verb("principal list", "GET /v1/principals"),
     "me": _verb("me", "GET /v1/me"),
     "wiring list": _verb("wiring list", "GET /v1/wirings"),

@@ -259,6 +259,20 @@ def test_a_preview_has_the_time_limit_that_was_asked_for(cli: Any, house: FakeHo
     assert "1 hour after it is applied" in cli("change", "diff", spec, "--for", "1h")[1]
 
 
+def test_a_model_is_asked_for_with_what_stands_in_and_how_it_is_asked(
+    cli: Any, house: FakeHouse
+) -> None:
+    options = ("--fallback", "scripted/b", "--temperature", "0.7", "--max-output", "900")
+    cli("agent", "model", "demo", "scripted/a", *options, "--temperature", "default")
+
+    (change,) = _pending(cli)
+    spec = change["row"]["change"]["spec"]
+    assert spec["fallbacks"] == ["scripted/b"]
+    assert spec["max_output_tokens"] == 900
+    assert spec["default"] == ["temperature_hundredths"]
+    assert cli("agent", "model", "demo", "scripted/a", "--temperature", "warm")[0] == 3
+
+
 def test_a_card_can_be_looked_at_without_asking(cli: Any, house: FakeHouse) -> None:
     spec = '{"kind": "persona", "agent": "demo", "persona": "Brief."}'
 

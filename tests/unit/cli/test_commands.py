@@ -211,6 +211,14 @@ def test_a_wrong_command_line_ends_with_2(cli: Any, argv: list[str]) -> None:
 
 
 def test_one_message_streams_its_reply(cli: Any, house: FakeHouse) -> None:
+def test_model_providers_are_shown_with_what_they_lack(cli: Any, house: FakeHouse) -> None:
+    status, out, _err = cli("model", "list")
+
+    assert status == 0
+    assert "tiny 8192, others 4096" in out
+    assert "missing: it has none" in out
+
+
     status, out, _err = cli("chat", "demo", "hello")
 
     assert status == 0

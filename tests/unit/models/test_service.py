@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Agent
-from ironclaw.models.provider import Registry
+from ironclaw.models.provider import Registry, provider_name
 from ironclaw.models.service import SAFE_TEXTS, ModelLimits, ModelService
+from ironclaw.models.trouble import ModelTrouble
+from ironclaw.models.words import FailureWords
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Said
 from ironclaw_contract.frames import decode_tell, pack
@@ -252,3 +256,151 @@ def test_a_model_setting_is_checked_with_the_names_there_are():
 def test_a_provider_needs_a_proper_name():
     with pytest.raises(UserError):
         Registry({"No Name": Fake(plays(good()))})
+
+
+# --- what providers say of their failures, and who stands in --------------------------------------
+
+
+def troubled(code: WireCode, word: str = "The provider is off.", **more: Any) -> Attempt:
+    return plays(ModelTrouble(code, word, **more))
+
+
+class Named:
+    """Providers by the agent's model: each call takes the next attempt of its own list."""
+
+    def __init__(self, **attempts: list[Attempt]) -> None:
+        self._attempts = attempts
+        self.asked: list[str] = []
+
+    async def generate(
+        self, agent: Agent, session: SessionId, request: Generate
+    ) -> AsyncGenerator[ModelTell, None]:
+        assert session == SESSION
+        name = provider_name(agent.model)
+        number = self.asked.count(name)
+        self.asked.append(name)
+        attempts = self._attempts[name]
+        async for event in attempts[min(number, len(attempts) - 1)](request):
+            yield event
+
+
+async def asked(
+    named: Named, agent: Agent, words: FailureWords, limits: ModelLimits = QUICK
+) -> list[ModelTell]:
+    registry = Registry(dict.fromkeys(named._attempts, named))
+    service = ModelService(registry, limits=limits, words=words)
+    return [event async for event in service.generate(agent, SESSION, ask())]
+
+
+WITH_FALLBACKS = structs.replace(AGENT, model="one/a", fallbacks=("two/b", "three/c"))
+
+
+async def test_what_is_permanent_is_said_at_once_with_its_reason():
+    named = Named(one=[troubled(WireCode.MODEL_REFUSED, "The key is wrong.")])
+    words = FailureWords()
+
+    got = await asked(named, structs.replace(AGENT, model="one/a"), words)
+
+    assert got == [
+        Failed(call=3, code=WireCode.MODEL_REFUSED, text=SAFE_TEXTS[WireCode.MODEL_REFUSED])
+    ]
+    assert named.asked == ["one"]
+    assert words.why(SESSION, "msg_1") == "The key is wrong."
+    assert words.why("ses_2", "msg_1") == ""
+
+
+async def test_a_fallback_answers_for_a_model_that_cannot():
+    named = Named(
+        one=[troubled(WireCode.MODEL_UNAVAILABLE, is_sick=True)],
+        two=[troubled(WireCode.MODEL_REFUSED)],
+        three=[plays(Delta(call=1, text="hi"), good())],
+    )
+    words = FailureWords()
+
+    got = await asked(named, WITH_FALLBACKS, words)
+
+    assert got[-1] == Generated(call=3, entries=(Answered(text="fine"),), stop=Stop.END)
+    assert named.asked == ["one"] * 4 + ["two", "three"]
+    assert words.why(SESSION, "msg_1") == ""
+
+
+async def test_when_nobody_can_answer_people_are_told_of_the_first():
+    named = Named(
+        one=[troubled(WireCode.MODEL_REFUSED, "One is off.")],
+        two=[troubled(WireCode.MODEL_REFUSED, "Two is off.")],
+        three=[troubled(WireCode.MODEL_REFUSED, "Three is off.")],
+    )
+    words = FailureWords()
+
+    await asked(named, WITH_FALLBACKS, words)
+
+    assert words.why(SESSION, "msg_1").startswith("One is off. ")
+    assert "stands in" in words.why(SESSION, "msg_1")
+
+
+async def test_an_answer_that_is_too_large_is_nobody_elses_to_give():
+    named = Named(one=[troubled(WireCode.TOO_LARGE)], two=[plays(good())], three=[plays(good())])
+
+    got = await asked(named, WITH_FALLBACKS, FailureWords())
+
+    assert isinstance(got[-1], Failed)
+    assert named.asked == ["one"]
+
+
+async def test_words_of_a_model_that_broke_off_are_not_followed_by_anothers():
+    named = Named(
+        one=[plays(Delta(call=1, text="Once upon"), ModelTrouble(WireCode.MODEL_REFUSED, "no"))],
+        two=[plays(Delta(call=1, text="Hello"), good("Hello"))],
+        three=[plays(good())],
+    )
+
+    got = await asked(named, WITH_FALLBACKS, FailureWords())
+
+    assert [event.text for event in got if isinstance(event, Delta)] == ["Once upon"]
+    assert isinstance(got[-1], Generated)
+
+
+async def test_a_provider_is_left_alone_for_as_long_as_it_wants():
+    named = Named(one=[troubled(WireCode.BUSY, retry_after_s=0.2, is_sick=True), plays(good())])
+    began = asyncio.get_running_loop().time()
+
+    got = await asked(named, structs.replace(AGENT, model="one/a"), FailureWords())
+
+    assert isinstance(got[-1], Generated)
+    assert asyncio.get_running_loop().time() - began >= 0.2
+
+
+async def test_a_rest_that_is_too_long_is_not_waited_for():
+    named = Named(one=[troubled(WireCode.BUSY, "Later.", retry_after_s=3600.0)])
+    words = FailureWords()
+
+    await asked(named, structs.replace(AGENT, model="one/a"), words)
+
+    assert named.asked == ["one"]
+    assert words.why(SESSION, "msg_1") == "Later."
+
+
+async def test_a_provider_that_keeps_failing_is_not_asked_any_more():
+    named = Named(one=[troubled(WireCode.MODEL_UNAVAILABLE, is_sick=True)])
+    service = ModelService(Registry({"one": named}), limits=QUICK, words=(words := FailureWords()))
+    agent = structs.replace(AGENT, model="one/a")
+
+    for _ in range(5):
+        async for _event in service.generate(agent, SESSION, ask()):
+            pass
+
+    assert len(named.asked) == 5
+    words.keep(SESSION, "msg_1", "")
+    async for _event in service.generate(agent, SESSION, ask()):
+        pass
+    assert "asked again in" in words.why(SESSION, "msg_1")
+    assert len(named.asked) == 5
+
+
+def test_words_do_not_grow_without_end():
+    words = FailureWords()
+    for number in range(3000):
+        words.keep("ses_1", f"msg_{number}", "no")
+
+    assert len(words._words) <= 1024
+    assert words.why("ses_1", "msg_2999") == "no"

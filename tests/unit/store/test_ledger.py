@@ -160,6 +160,19 @@ async def test_a_failed_turn_is_explained_in_the_hosts_own_words(talk: Conversat
         assert code.value not in delivery.text
 
 
+async def test_what_the_host_knows_of_a_models_failure_is_said(talk: Conversation):
+    talk.core.ledger._why = lambda session, turn: f"of {session} {turn}"
+    said = {}
+    for seq, code in enumerate((WireCode.MODEL_REFUSED, WireCode.TOO_MANY_STEPS), start=1):
+        heard = await talk.hear("a")
+        body = TurnEnd(turn=heard.message.id, index=0, entries=(), failed=code)
+        (delivery,) = (await commit(talk, seq, body)).deliveries
+        said[code] = delivery.text.replace(heard.message.id, "msg")
+
+    assert said[WireCode.MODEL_REFUSED] == f"of {talk.session} msg"
+    assert "steps" in said[WireCode.TOO_MANY_STEPS]
+
+
 async def test_a_failed_turn_leaves_what_people_said_and_no_loose_call(talk: Conversation):
     heard = await talk.hear("a")
     await commit(

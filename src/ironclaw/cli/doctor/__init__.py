@@ -33,6 +33,7 @@ CHECKS: Final[tuple[Callable[[Machine], Finding], ...]] = (
     host.clock,
     host.image,
     host.keys,
+    host.models,
     host.daemon,
 )
 _TONES: Final[dict[Mark, Tone]] = {Mark.OK: "good", Mark.WARN: "warn", Mark.FAIL: "bad"}

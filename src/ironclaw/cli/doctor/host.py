@@ -17,6 +17,7 @@ from ironclaw.cli.doctor.check import Finding, Machine, fail, ok, warn
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError
+from ironclaw.models.key_files import missing
 from ironclaw.sandbox import nest
 from ironclaw.sandbox.keeper import keeper_status
 
@@ -171,6 +172,20 @@ def keys(machine: Machine) -> Finding:
     except OSError as error:
         return fail("keys", f"{state} cannot be looked at: {error}.", fix="Check its owner.")
     return ok("keys", "readable by this user only")
+
+
+def models(machine: Machine) -> Finding:
+    """Whether each configured provider of models has its key, as seen from here."""
+    providers = machine.settings.models.providers
+    without = {name: missing(one, os.environ) for name, one in sorted(providers.items())}
+    lacking = [f"{name} ({problem})" for name, problem in without.items() if problem]
+    if lacking:
+        return warn(
+            "models",
+            f"No key that can be used: {', '.join(lacking)}.",
+            fix="Put each key where models.providers says; `env:` is of the daemon's environment.",
+        )
+    return ok("models", f"{', '.join(['scripted', *sorted(providers)])}: keys are in place")
 
 
 def daemon(machine: Machine) -> Finding:

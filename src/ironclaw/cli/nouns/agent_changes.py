@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -60,17 +60,48 @@ def agent_persona(
 
 def agent_model(
     agent: AgentArgument,
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    model: Annotated[str, typer.Argument(help="`PROVIDER/MODEL`: see `ironclaw model list`.")],
     *,
+    fallback: Annotated[
+        list[str] | None,
+        typer.Option(help="Asked when it cannot answer; repeat, in order. `none`: no more."),
+    ] = None,
+    temperature: Annotated[
+        str | None, typer.Option(help="0 to 2; `default`: the provider's own.")
+    ] = None,
+    max_output: Annotated[
+        str | None, typer.Option(help="Tokens of one answer; `default`: the agent's own.")
+    ] = None,
     reason: Reason = "",
     despite: Despite = None,
     lasts: For = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Ask for another model."""
-    spec = {"kind": "model", "agent": agent, "model": model}
+    """Ask for another model, for models that stand in for it, for other parameters."""
+    spec: dict[str, Any] = {"kind": "model", "agent": agent, "model": model}
+    if fallback:
+        spec["fallbacks"] = [] if fallback == ["none"] else fallback
+    named = {
+        "temperature_hundredths": _number(temperature, "temperature", times=100),
+        "max_output_tokens": _number(max_output, "max-output", times=1),
+    }
+    spec |= {name: value for name, value in named.items() if isinstance(value, int)}
+    if default := [name for name, value in named.items() if value == "default"]:
+        spec["default"] = default
     ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
+
+
+def _number(text: str | None, option: str, *, times: int) -> int | str | None:
+    """An option that is a number or `default`. Raises UserError (`INVALID`)."""
+    if text is None or text == "default":
+        return text
+    try:
+        return round(float(text) * times)
+    except (ValueError, OverflowError) as error:
+        raise UserError(
+            Code.INVALID, f"{text[:80]!r} is no number.", hint=f"Write --{option} 1, or default."
+        ) from error
 
 
 def agent_tools(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ironclaw.domain.changes.base import House, Live
     from ironclaw.domain.model import Agent
 
+ONLY_ITSELF = "scripted"
+"""The provider that is its own only model."""
 MODEL_SEPARATOR = "/"
 """Between a provider and its model."""
 
@@ -127,4 +129,10 @@ def check_model(model: str, house: House) -> None:
             Code.INVALID,
             f"There is no model provider {provider[:64]!r}.",
             hint=f"The providers are: {', '.join(house.models)}.",
+        )
+    if provider != ONLY_ITSELF and not model.partition(MODEL_SEPARATOR)[2]:
+        raise UserError(
+            Code.INVALID,
+            f"{provider} is a provider of models, and no model of it is named.",
+            hint=f"Write {provider}/MODEL, with the provider's own name of the model.",
         )

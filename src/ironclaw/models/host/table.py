@@ -44,7 +44,7 @@ def _anthropic(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
 
     client = AsyncAnthropic(
         api_key=key,
-        base_url=settings.base_url or "https://api.anthropic.com",
+        base_url=settings.base_url or None,
         http_client=_client(settings),
         max_retries=0,
     )
@@ -54,8 +54,7 @@ def _anthropic(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
 def _openai(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     from pydantic_ai.providers.openai import OpenAIProvider
 
-    base = settings.base_url or "https://api.openai.com/v1"
-    provider = OpenAIProvider(openai_client=_openai_client(settings, key, base))
+    provider = OpenAIProvider(openai_client=_openai_client(settings, key))
     return _openai_model(settings, name, provider)
 
 
@@ -67,11 +66,14 @@ def _openai_model(settings: ProviderSettings, name: str, provider: Provider[Any]
     return OpenAIChatModel(name, provider=provider)
 
 
-def _openai_client(settings: ProviderSettings, key: str, base_url: str) -> Any:
+def _openai_client(settings: ProviderSettings, key: str) -> Any:
     from openai import AsyncOpenAI
 
     return AsyncOpenAI(
-        api_key=key or NO_KEY, base_url=base_url, http_client=_client(settings), max_retries=0
+        api_key=key or NO_KEY,
+        base_url=settings.base_url or None,
+        http_client=_client(settings),
+        max_retries=0,
     )
 
 
@@ -79,7 +81,7 @@ def _compatible(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     from pydantic_ai.models.openai import OpenAIChatModel
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
-    client = _openai_client(settings, key, settings.base_url)
+    client = _openai_client(settings, key)
     provider = OpenAICompatibleProvider("openai-compatible", openai_client=client)
     return OpenAIChatModel(name, provider=provider)
 
@@ -100,8 +102,10 @@ def _openrouter(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     from pydantic_ai.models.openrouter import OpenRouterModel
     from pydantic_ai.providers.openrouter import OpenRouterProvider
 
-    base = settings.base_url or "https://openrouter.ai/api/v1"
-    provider = OpenRouterProvider(openai_client=_openai_client(settings, key, base))
+    if settings.base_url:
+        client = _openai_client(settings, key)
+        return OpenRouterModel(name, provider=OpenRouterProvider(openai_client=client))
+    provider = OpenRouterProvider(api_key=key, http_client=_client(settings))
     return OpenRouterModel(name, provider=provider)
 
 
@@ -170,7 +174,7 @@ def _groq(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
 
     client = AsyncGroq(
         api_key=key,
-        base_url=settings.base_url or "https://api.groq.com",
+        base_url=settings.base_url or None,
         max_retries=0,
         http_client=httpx.AsyncClient(
             timeout=httpx.Timeout(settings.read_s, connect=settings.connect_s),

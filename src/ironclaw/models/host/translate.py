@@ -57,6 +57,10 @@ def messages(request: Generate) -> list[ModelMessage]:
     asked: dict[str, str] = {}
     for entry in request.entries:
         if isinstance(entry, Answered | Called):
+            if found and isinstance(found[-1], ModelRequest):
+                # The model went on: what it asked for before will not come any more.
+                for part in _unanswered(asked):
+                    _append_request(found, part)
             if (said := _answer_part(entry, asked)) is not None:
                 _append_answer(found, said)
             continue
@@ -121,6 +125,8 @@ def _answer_part(entry: Answered | Called, asked: dict[str, str]) -> ModelRespon
     if isinstance(entry, Answered):
         # Providers refuse an empty text.
         return TextPart(content=entry.text) if entry.text.strip() else None
+    if entry.call in asked:
+        return None  # a box's nonsense: nobody could say which of the two a result is of
     asked[entry.call] = entry.name
     return ToolCallPart(
         tool_name=entry.name, args=_object(entry.arguments), tool_call_id=entry.call
