@@ -9,7 +9,7 @@ from tests.unit.domain.stepping import AGENT, Gateway, by_token
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.change import Asker, Status
-from ironclaw.domain.changes.access import GiveRole
+from ironclaw.domain.changes.access import GiveRole, TakeRole
 from ironclaw.domain.changes.base import Spec, Topic
 from ironclaw.domain.changes.mounts import AddMount
 from ironclaw.domain.changes.persona import SetPersona
@@ -286,6 +286,18 @@ def test_nobody_gives_what_they_do_not_hold() -> None:
     gateway.ask(GiveRole(principal=BEN, role=Role.OPERATOR, agent=BOB))
 
     assert "do not hold" in refused(gateway, ANN)
+    assert gateway.decide(OWNER_TOO).status is Status.APPROVED
+
+
+def test_nobody_unseats_somebody_who_may_do_more() -> None:
+    gateway = Gateway()
+    gateway.ask(GiveRole(principal=BEN, role=Role.OPERATOR, agent=BOB))
+    gateway.decide(OWNER_TOO)
+    gateway.apply()
+
+    gateway.ask(TakeRole(principal=BEN, role=Role.OPERATOR, agent=BOB))
+
+    refused(gateway, ANN)
     assert gateway.decide(OWNER_TOO).status is Status.APPROVED
 
 
