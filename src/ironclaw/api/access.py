@@ -210,5 +210,6 @@ def _nothing(kind: str, ref: str) -> UserError:
     return UserError(
         Code.NOT_FOUND,
         f"There is no {kind} {ref[:80]!r} that you may see.",
-        hint="`ironclaw me` shows which agents you have to do with.",
+        hint="`ironclaw me` shows which agents you have to do with; `ironclaw agent list --all` "
+        "has archived ones too.",
     )

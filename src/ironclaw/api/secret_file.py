@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from typing import TYPE_CHECKING
 
 from ironclaw.core.codes import Code
@@ -20,15 +21,20 @@ def read_private(path: Path) -> str | None:
         HostError: `KEY_UNUSABLE`, when others can read it or it is no small text file.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise _unusable(path, error.strerror or "error") from error
-    with os.fdopen(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_mode & 0o077:
+    try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise _unusable(path, "it is no plain file")
+        if mode & 0o077:
             raise _unusable(path, "others than its owner can read it")
-        raw = file.read(4097)
+        raw = os.read(descriptor, 4097)
+    finally:
+        os.close(descriptor)
     try:
         return raw[:4096].decode("ascii").strip()
     except UnicodeDecodeError as error:

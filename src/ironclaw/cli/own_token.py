@@ -6,6 +6,7 @@ change who may read it unless a token is in it.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ironclaw.api.secret_file import read_private
@@ -60,10 +61,16 @@ _NAME_ONE = (
 def _has_token(path: Path) -> bool:
     """Whether a file begins as a token does."""
     try:
-        with path.open("rb") as file:
-            return file.read(len(PREFIX)) == PREFIX.encode()
+        # A pipe would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
+    try:
+        return os.read(descriptor, len(PREFIX)) == PREFIX.encode()
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
 
 
 def refused(path: Path) -> UserError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import socket
 import sys
@@ -388,6 +389,15 @@ def test_a_file_without_a_token_is_named_and_left_as_it_is(
     assert "--token-file" in err
     assert "chmod" not in err
     assert "somebody" not in err
+
+
+def test_what_is_no_file_has_no_token(cli: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+
+    for path in (tmp_path, tmp_path / "pipe"):
+        status, _out, err = cli("--token-file", str(path), "agent", "list")
+        assert status == CODES[Code.KEY_UNUSABLE].exit_code
+        assert f"{path} is not usable: it is no plain file" in err
 
 
 def test_a_named_token_that_others_can_read_is_to_be_locked_up(cli: Any, tmp_path: Path) -> None:
