@@ -60,9 +60,7 @@ def _parts(card: Card) -> Iterator[tuple[Tone, str, str]]:
     yield from _diff(card.diff)
     yield "strong", "", "About the request:"
     yield from _fields(card.about)
-    yield "dim", "  ", f"change {card.hash}"
-    yield "dim", "  ", f"state {card.state}"
-    yield "dim", "  ", f"card {card.version}"
+    yield "dim", "  ", f"change {card.hash}, state {card.state}, card {card.version}"
 
 
 def _fields(fields: Sequence[Line]) -> Iterator[tuple[Tone, str, str]]:

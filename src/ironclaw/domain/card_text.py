@@ -12,6 +12,7 @@ import datetime as dt
 import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ironclaw.domain.meanings import meaning_of
 from ironclaw.domain.visible import prose, quoted
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 _UNITS: Final = (("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 _KIB: Final = 1024
-_LAST_MS: Final = 253_402_300_799_999
+LAST_MS: Final = 253_402_300_799_999
 """Of the year 9999."""
 
 
@@ -55,12 +56,19 @@ def plain(key: str, value: Plain, findings: Findings) -> str:
     if value is None:
         return "not set"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "on" if value else "off"
     if isinstance(value, int):
         return amount(key, value)
     if isinstance(value, str):
         return quoted(value, findings)
     return "empty"
+
+
+def explained(key: str, value: Plain, findings: Findings) -> str:
+    """The same, with what it means where the host knows: a tool, a word of a closed set."""
+    meaning = meaning_of(key, value)
+    shown = plain(key, value, findings)
+    return f"{shown} ({meaning})" if meaning else shown
 
 
 def items(value: Plain, findings: Findings, *, key: str, is_prose: bool) -> list[Item]:
@@ -70,8 +78,8 @@ def items(value: Plain, findings: Findings, *, key: str, is_prose: bool) -> list
             return [Item("", "empty")]
         return [Item("line", row, foreign=True) for row in prose(value, findings)]
     if isinstance(value, list | tuple) and value:
-        return [Item("item", plain(key, one, findings)) for one in value]
-    return [Item("", plain(key, value, findings))]
+        return [Item("item", explained(key, one, findings)) for one in value]
+    return [Item("", explained(key, value, findings))]
 
 
 def compared(before: Sequence[Item], after: Sequence[Item]) -> Iterator[tuple[bool, int, Item]]:
@@ -86,6 +94,13 @@ def compared(before: Sequence[Item], after: Sequence[Item]) -> Iterator[tuple[bo
             yield True, at + 1, after[at]
 
 
+def moment(at_ms: int) -> str:
+    """A time for people, to the second; what no calendar has is shown as it is."""
+    if not 0 <= at_ms <= LAST_MS:
+        return f"{at_ms} ms after 1970"
+    return f"{dt.datetime.fromtimestamp(at_ms // 1000, dt.UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def span(seconds: int) -> str:
     """A time in the largest unit that fits exactly: `3 days`."""
     for name, size in _UNITS:
@@ -97,9 +112,8 @@ def span(seconds: int) -> str:
 
 def amount(key: str, value: int) -> str:
     """A number with its unit in words, where the end of `key` says one and it comes out even."""
-    if key.endswith("_ms") and 0 <= value <= _LAST_MS:
-        when = dt.datetime.fromtimestamp(value // 1000, dt.UTC)
-        return f"{value} ({when:%Y-%m-%d %H:%M:%S} UTC)"
+    if key.endswith("_ms") and 0 <= value <= LAST_MS:
+        return f"{value} ({moment(value)})"
     if key.endswith("_s") and value >= _UNITS[-2][1] and value % _UNITS[-2][1] == 0:
         return f"{value} ({span(value)})"
     if key.endswith("_bytes") and value >= _KIB * _KIB and value % (_KIB * _KIB) == 0:

@@ -19,7 +19,7 @@ import msgspec
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChangeId
-from ironclaw.domain.card_text import compared, flat, items, plain, span
+from ironclaw.domain.card_text import compared, explained, flat, items, moment, plain, span
 from ironclaw.domain.change import (
     CARD_VERSION,
     MAX_CHANGE_BYTES,
@@ -45,16 +45,11 @@ MAX_LINES: Final = 1000
 MAX_CHARS: Final = 128 * 1024
 """Of all its texts together, as they are shown."""
 
-_PLACES: Final = {
-    "version": "form of the request",
-    "id": "change",
-    "asker": "asker",
-    "created_ms": "asked at",
-    "expires_ms": "expires if nobody has decided by",
-    "grant_s": "lasts from when it is applied",
-    "despite": "asked in spite of the denial",
-}
-"""Fields of a change, beside its spec and its reason, with their names on the card."""
+_PLACES: Final = frozenset(
+    {"version", "id", "asker", "created_ms", "expires_ms", "grant_s", "despite"}
+)
+"""Fields of a change, beside its spec and its reason: all of them are in its exact line."""
+_UNSET: Final = "not set"
 _PROSE: Final = frozenset({"persona", "prompt", "pattern"})
 """Fields of specs that are texts in somebody's words; all others are exact names."""
 _PROSE_LABELS: Final = _PROSE | {
@@ -189,26 +184,54 @@ def _builtins(value: msgspec.Struct) -> dict[str, Plain]:
 
 
 def _about(change: Change, told: Told, found: _Found) -> Iterator[Line]:
+    exact = []
     for key, value in _builtins(change).items():
         if key in {"spec", "reason"}:
             continue
         if key not in _PLACES:
             raise _unshowable(f"The field {key!a} of a change")
-        yield from _lines(_PLACES[key], key, value, found)
+        exact += [
+            f"{place} {plain('', one, found.of(key))}"
+            for place, one in flat(key, value)
+            if one is not None
+        ]
+    yield Line(label="asked at", text=moment(change.created_ms))
+    yield Line(label="expires if nobody has decided by", text=moment(change.expires_ms))
+    if change.grant_s is not None:
+        yield Line(label="lasts from when it is applied", text=span(change.grant_s))
+    if change.despite is not None:
+        shown = quoted(change.despite, found.of("despite"))
+        yield Line(label="asked in spite of the denial", text=shown)
     if told.agent_name:
         yield from _lines("name of its agent now", "agent_name", told.agent_name, found)
+    yield Line(label="exactly", text=", ".join(exact))
 
 
 def _fields(change: Change, found: _Found) -> Iterator[Line]:
     kind = str(type(change.spec).__struct_config__.tag)
     yield Line(label="kind", text=kind)
     labels = change.spec.labels
+    unset = []
+    defaults = {one.encode_name: one.default for one in msgspec.structs.fields(change.spec)}
     for key, value in _builtins(change.spec).items():
         if key == "kind":
             continue
         if key not in labels:
             raise _unshowable(f"The field {key!a} of {kind}")
+        # Only what was left out: an empty list in place of "as it is" is something asked for.
+        if _is_left_out(value, defaults[key]):
+            unset.append(labels[key])
+            continue
         yield from _lines(labels[key], key, value, found)
+    if unset:
+        yield Line(label=_UNSET, text="; ".join(unset))
+
+
+def _is_left_out(value: Plain, default: object) -> bool:
+    """Whether a value says nothing: it is empty, and what the field has when nobody sets it."""
+    if isinstance(value, list | tuple):
+        return not value and default == ()
+    return (value is None or value == "") and value == default
 
 
 def _lines(label: str, key: str, value: Plain, found: _Found) -> Iterator[Line]:
@@ -220,7 +243,8 @@ def _lines(label: str, key: str, value: Plain, found: _Found) -> Iterator[Line]:
     for place, one in flat(label, value):
         # The last name on the way is what has a unit: `policy.pending_s`.
         unit = key if place == label else place.rpartition(".")[2]
-        yield Line(label=name(place, findings), text=plain(unit, one, findings))
+        text = explained(key if place.startswith(f"{label}[") else unit, one, findings)
+        yield Line(label=name(place, findings), text=text)
 
 
 def _diff(change: Change, told: Told, found: _Found) -> Iterator[Line]:
@@ -231,6 +255,11 @@ def _diff(change: Change, told: Told, found: _Found) -> Iterator[Line]:
         now, then = found.of(shown, ", as it is now"), found.of(shown, ", afterwards")
         before = items(told.before.get(label), now, key=key, is_prose=is_prose)
         after = items(told.after.get(label), then, key=key, is_prose=is_prose)
+        # What was not there, or will not be, needs no line of its own beside what is.
+        if before != after and told.before.get(label) is None:
+            before = []
+        elif before != after and told.after.get(label) is None:
+            after = []
         if len(before) + len(after) > 2 * MAX_LINES:
             raise _too_large(f"{len(before) + len(after)} lines to compare")
         for is_new, number, item in compared(before, after):

@@ -131,11 +131,17 @@ def _of_agent(spec: Spec) -> str:  # noqa: C901, PLR0911, PLR0912 - a row each
 def _limits(spec: limits.SetLimits) -> list[str]:
     values = {key: getattr(spec, key) for key in spec.labels if key not in {"agent", "unlimited"}}
     said = [
-        f"{spec.labels[key]} {amount(key, value)}"
+        f"{spec.labels[key]} {_amount(key, value)}"
         for key, value in values.items()
         if value is not None
     ]
     return said + [f"{spec.labels[key]} not limited by itself" for key in spec.unlimited]
+
+
+def _amount(key: str, value: int) -> str:
+    """A number in the unit that people think in, where it comes out even."""
+    number, _, in_words = amount(key, value).partition(" (")
+    return in_words.removesuffix(")") or number
 
 
 def _policy(after: State, before: State | None) -> str:

@@ -74,9 +74,7 @@ def test_all_of_a_card_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
         "  + │ Be kind.",
         "About the request:",
         "  asked at: 0",
-        "  change sha256:aa",
-        "  state sha256:bb",
-        "  card 1",
+        "  change sha256:aa, state sha256:bb, card 1",
     ]
 
 

@@ -18,13 +18,17 @@ from ironclaw.domain.cards import MAX_CHARS, MAX_LINES, Line, Told, render
 from ironclaw.domain.change import CARD_VERSION, Asker, Change, hash_of, state_version
 from ironclaw.domain.changes.base import Bearing, Topic
 from ironclaw.domain.changes.limits import SetLimits
+from ironclaw.domain.changes.model import SetModel
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
 from ironclaw.domain.changes.table import SPECS
 from ironclaw.domain.changes.tasks import AddTask, RemoveTask
 from ironclaw.domain.changes.tools import SetTools
+from ironclaw.domain.changes.wiring import AddWiring
 from ironclaw.domain.characters import danger
+from ironclaw.domain.model import Partition
 from ironclaw.domain.policy import ApproverRule, Policy
+from ironclaw.domain.tools import TOOLS
 
 if TYPE_CHECKING:
     from ironclaw.domain.changes.base import State
@@ -214,14 +218,45 @@ def test_fields_are_shown_with_their_kind_of_value() -> None:
     assert card.fields == (
         Line(label="kind", text="tools"),
         Line(label="agent", text='"agt_a"'),
-        Line(label="give[0]", text='"read_file"'),
+        Line(label="give[0]", text=f'"read_file" ({TOOLS["read_file"]})'),
         Line(label="give[1]", text='"not set"'),
-        Line(label="take away", text="empty"),
+        Line(label="not set", text="take away"),
     )
-    about = {line.label: line.text for line in card.about}
-    assert about["asked at"] == "0 (1970-01-01 00:00:00 UTC)"
-    assert about["lasts from when it is applied"] == "7200 (2 hours)"
-    assert about["asked in spite of the denial"] == "not set"
+    assert [(line.label, line.text) for line in card.about] == [
+        ("asked at", "1970-01-01 00:00:00 UTC"),
+        ("expires if nobody has decided by", "1970-01-01 00:01:00 UTC"),
+        ("lasts from when it is applied", "2 hours"),
+        (
+            "exactly",
+            (
+                'version 1, id "chg_a", asker.principal "api:ann", created_ms 0, expires_ms 60000,'
+                " grant_s 7200"
+            ),
+        ),
+    ]
+    denied = render(change(SetTools(agent=AGENT), despite=ChangeId("chg_no")), TOLD)
+    about = {line.label: line.text for line in denied.about}
+    assert about["asked in spite of the denial"] == '"chg_no"'
+
+
+def test_words_of_closed_sets_are_explained_and_nothing_else_is() -> None:
+    spec = AddWiring(agent=AGENT, channel="shared", platform_id="drop", partition=Partition.SHARED)
+    shown = {line.label: line.text for line in render(change(spec), TOLD).fields}
+
+    assert shown["one session for each"] == '"shared" (chat, whoever writes in it)'
+    assert (shown["channel"], shown["chat"]) == ('"shared"', '"drop"')
+    solo = render(change(SetPolicy(policy=Policy(solo=True))), TOLD).fields
+    assert Line(label="policy.solo", text="on (who asks for a change may approve it alone)") in solo
+
+
+def test_an_empty_list_that_is_asked_for_is_not_one_that_was_left_out() -> None:
+    left_out = render(change(SetModel(agent=AGENT, model="x/y")), TOLD).fields
+    emptied = render(change(SetModel(agent=AGENT, model="x/y", fallbacks=())), TOLD).fields
+
+    label = SetModel.labels["fallbacks"]
+    assert label in left_out[-1].text
+    assert Line(label=label, text="empty") in emptied
+    assert label not in emptied[-1].text
 
 
 def test_structs_inside_are_shown_to_their_last_value() -> None:
@@ -243,7 +278,7 @@ def test_sizes_have_units() -> None:
     }
 
     assert shown["memory"] == "268435456 (256 MiB)"
-    assert shown["disk"] == "not set"
+    assert "disk" in shown["not set"].split("; ")
 
 
 def test_a_text_is_compared_row_by_row() -> None:
@@ -263,7 +298,6 @@ def test_a_text_under_the_label_of_its_field_is_compared_row_by_row_too() -> Non
     )
 
     assert diff({label: None}, {label: "a\nb"}, spec) == [
-        f"- {label}: not set",
         f"+ {label}, line 1: a",
         f"+ {label}, line 2: b",
     ]
@@ -275,7 +309,6 @@ def test_a_text_that_is_taken_away_is_compared_row_by_row_too() -> None:
     assert diff({"what it is told": "скажи\nb"}, {"what it is told": None}, spec) == [
         "- what it is told, line 1: скажи",
         "- what it is told, line 2: b",
-        "+ what it is told: not set",
     ]
 
 

@@ -59,7 +59,7 @@ def test_any_change_is_one_short_line_in_which_nothing_hides(
             TakeRole(principal=ANN, role=Role.ADMIN, agent=AGENT),
             "Make api:ann no longer an admin of the agent scribe",
         ),
-        (SetLimits(agent=AGENT, memory_bytes=2**28), "scribe: memory 268435456 (256 MiB)"),
+        (SetLimits(agent=AGENT, memory_bytes=2**28), "scribe: memory 256 MiB"),
         (
             GiveRole(principal=PrincipalId("api:ann an owner"), role=Role.VIEWER),
             'Make "api:ann an owner" a viewer of all agents',

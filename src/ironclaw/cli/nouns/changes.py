@@ -196,7 +196,7 @@ def _happened(event: dict[str, Any]) -> str:
         return f"asked for by {view['asker_name'] or row['change']['asker']['principal']}"
     if kind == "revoked" and row["grant"] is not None:
         return f"taken back by {row['grant']['ended_by']}"
-    return _EVENTS.get(kind, kind)
+    return _EVENTS.get(kind, str(kind))
 
 
 def _act(change: str, verb: str, *, as_json: bool) -> None:

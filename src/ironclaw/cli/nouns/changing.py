@@ -154,7 +154,6 @@ def tell(view: dict[str, Any], *, as_json: bool) -> None:
 def _where(view: dict[str, Any]) -> str:
     """Where a change is, in words; of what it gave, how that has ended."""
     row = view["row"]
-    words = WORDS.get(row["status"], row["status"])
     if row["status"] == "pending" and view["approvals"]:
         return (
             f"recorded: {view['approvals']} of {view['people']} have approved it; it needs another "
@@ -162,7 +161,7 @@ def _where(view: dict[str, Any]) -> str:
         )
     if ended := _ended(row):
         return f"done; what it gave {ended}"
-    return words
+    return WORDS.get(row["status"], str(row["status"]))
 
 
 def _ended(row: dict[str, Any]) -> str:
