@@ -27,7 +27,9 @@ STALE_S: Final = 10.0
 """Seconds after which a change that was begun is given up by the others."""
 
 _MAX_LOOKED: Final = 2000
-_WAIT_S: Final = 2.0
+_WAIT_S: Final = 1.0
+"""For one's turn. Sixteen such waits, all that one answer of a model can make, stay below what the
+watchdog of a box allows."""
 _AGAIN_S: Final = 0.01
 _SUFFIX: Final = ".md"
 _WRITING: Final = ".writing"
@@ -153,6 +155,7 @@ def _publish(directory: int, name: str, make: Callable[[], bytes | None], mode: 
     file = _file(name)
     deadline = time.monotonic() + _WAIT_S
     while True:
+        # Also after a change that others took for dead: they may do so again and again.
         fd = _begin(directory, deadline, mode)
         try:
             after = make()
@@ -185,15 +188,13 @@ def _whole(directory: int, name: str) -> bytes | None:
 
 
 def _begin(directory: int, deadline: float, mode: int) -> int:
-    while True:
+    while time.monotonic() <= deadline:
         try:
             return os.open(_WRITING, _MAKE, mode, dir_fd=directory)
         except FileExistsError:
-            if _clear_stale(directory):
-                continue
-        if time.monotonic() > deadline:
-            raise MemoryDirError("the memory is being changed by others; try again a little later")
-        time.sleep(_AGAIN_S)
+            if not _clear_stale(directory):
+                time.sleep(_AGAIN_S)
+    raise MemoryDirError("the memory is being changed by others; try again a little later")
 
 
 def _clear_stale(directory: int) -> bool:

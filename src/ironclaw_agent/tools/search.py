@@ -28,7 +28,8 @@ _MAX_FILES: Final = 2000
 _MAX_DEPTH: Final = 16
 _MAX_FILE_BYTES: Final = 1024 * 1024
 _MAX_BYTES: Final = 16 * 1024 * 1024
-_TIME_S: Final = 5.0
+_TIME_S: Final = 1.5
+"""Of one search; as many as one answer may ask for stay below what the watchdog allows."""
 _MAX_LINE_CHARS: Final = 200
 _BEFORE_CHARS: Final = 60
 _SNIFF_BYTES: Final = 4096

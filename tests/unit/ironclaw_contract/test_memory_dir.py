@@ -148,6 +148,21 @@ def test_a_change_that_was_taken_for_dead_begins_again(opened: int, tmp_path: Pa
 
 
 @pytest.mark.hostile
+def test_a_box_that_takes_every_change_for_dead_is_not_fought_for_ever(
+    opened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_dir, "_WAIT_S", 0.05)
+
+    def spoiled(_before: bytes | None) -> bytes:
+        (tmp_path / ".writing").unlink()
+        return b"x"
+
+    with pytest.raises(MemoryDirError, match="try again"):
+        change_topic(opened, "tea", spoiled)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.hostile
 def test_whatever_stands_there_is_neither_followed_nor_waited_for(
     opened: int, tmp_path: Path
 ) -> None:
