@@ -20,6 +20,7 @@ from ironclaw.core.log import get_logger
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Engage, Partition, SenderScope
+from ironclaw.services.gateway.rows import Waiting
 from ironclaw.services.house import (
     ChatEvent,
     ChatPlace,
@@ -292,8 +293,10 @@ class Household:
             if one.problem
         ]
         sessions = pending = dead = 0
+        waiting = Waiting(0, 0)
         try:
             counts = await self._log_of_chats.counts()
+            waiting = await self._gateway.waiting_changes()
         except IronClawError as error:
             degraded.append(f"store: {error.message}")
         else:
@@ -311,6 +314,8 @@ class Household:
             blank_slots=self._slots.blank,
             pending_messages=pending,
             dead_letters=dead,
+            pending_changes=waiting.pending,
+            overdue_changes=waiting.overdue,
             core_rss_bytes=rss_bytes(os.getpid()),
             degraded=tuple(degraded),
         )

@@ -83,8 +83,10 @@ def status(*, as_json: Json = False) -> None:
         return
     ready = found["ready"]
     render.line("ready" if ready else "not ready", tone="good" if ready else "bad")
-    said = {"ready", "degraded", "core_rss_bytes"}
+    said = {"ready", "degraded", "core_rss_bytes", "pending_changes", "overdue_changes"}
     shown = readable({key: value for key, value in found.items() if key not in said})
+    late = f" ({found['overdue_changes']} overdue)" if found["overdue_changes"] else ""
+    shown["changes_waiting"] = f"{found['pending_changes']}{late}"
     shown["core_rss"] = f"{found['core_rss_bytes'] / 2**20:.0f} MiB"
     render.fields(shown | _where(mine))
     for text in found["degraded"]:

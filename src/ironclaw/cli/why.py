@@ -48,11 +48,14 @@ def why(
             "records": msgspec.to_builtins(story.records),
             "words": [in_words(one) for one in story.records],
         }
+    if not found["records"]:
+        raise UserError(
+            Code.NOT_FOUND,
+            f"The audit has nothing of {ref[:80]!r}.",
+            hint="It has ids, receipts' digests, principals; `ironclaw audit tail` shows some.",
+        )
     if as_json:
         render.data(found)
-        return
-    if not found["records"]:
-        render.line(f"The audit has nothing of {ref}.")
         return
     render.line(f"{ref} ({found['kind']})", tone="strong")
     for record, words in zip(found["records"], found["words"], strict=True):

@@ -69,49 +69,49 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
     ),
     AuditEvent.ROLE_GIVEN: Kind(
         "A principal got a role, for all agents or for one.",
-        "gave {principal} the role {role}[ for the agent {agent}]",
+        "gave {principal} the role {role}[ for the agent {agent}][ by the change {change}]",
         must=("principal", "role"),
         may=("agent", "change"),
     ),
     AuditEvent.ROLE_TAKEN: Kind(
         "A role was taken from a principal.",
-        "took the role {role} from {principal}[ for the agent {agent}]",
+        "took the role {role} from {principal}[ for the agent {agent}][ by the change {change}]",
         must=("principal", "role"),
         may=("agent", "change"),
     ),
     AuditEvent.PERSON_LINKED: Kind(
         "Two principals are one person from now on.",
-        "said that {principal} and {person} are one person",
+        "said that {principal} and {person} are one person[ by the change {change}]",
         must=("principal", "person"),
         may=("change",),
     ),
     AuditEvent.PERSON_UNLINKED: Kind(
         "A principal is a person of its own from now on.",
-        "said that {principal} is a person of its own",
+        "said that {principal} is a person of its own[ by the change {change}]",
         must=("principal",),
         may=("change",),
     ),
     AuditEvent.AGENT_CREATED: Kind(
         "An agent was made.",
-        "created the agent {name} ({agent})",
+        "created the agent {name} ({agent})[ by the change {change}]",
         must=("agent", "name"),
         may=("change",),
     ),
     AuditEvent.AGENT_CHANGED: Kind(
         "What an agent is or may do was changed.",
-        "changed the {kind} of the agent {name} ({agent})",
+        "changed the agent {name} ({agent}): {kind}[ by the change {change}]",
         must=("agent", "name", "kind"),
         may=("change",),
     ),
     AuditEvent.AGENT_ARCHIVED: Kind(
         "An agent was ended.",
-        "archived the agent {name} ({agent})",
+        "archived the agent {name} ({agent})[ by the change {change}]",
         must=("agent", "name"),
         may=("change",),
     ),
     AuditEvent.AGENT_RESTORED: Kind(
         "An agent that had been ended was brought back.",
-        "restored the agent {name} ({agent})",
+        "restored the agent {name} ({agent})[ by the change {change}]",
         must=("agent", "name"),
         may=("change",),
     ),
@@ -147,7 +147,7 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
     ),
     AuditEvent.POLICY_CHANGED: Kind(
         "Who decides on changes was changed.",
-        "changed the policy of the gateway",
+        "changed the policy of the gateway[ by the change {change}]",
         may=("change",),
     ),
     AuditEvent.CHANGE_REQUESTED: Kind(
@@ -196,8 +196,9 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
         may=("agent",),
     ),
     AuditEvent.CHANGE_ESCALATED: Kind(
-        "A change waits for long, and the owners are told.",
-        f"told the owners that {_CHANGE} waits",
+        "A change waits for longer than the policy says: lists and `ironclaw status` show it as "
+        "overdue, and whoever follows changes hears of it.",
+        f"noted that {_CHANGE} waits for too long",
         must=("change", "kind"),
         may=("agent",),
     ),

@@ -307,7 +307,7 @@ def expired(loaded: Loaded) -> Write:
 
 
 def escalated(loaded: Loaded) -> Write:
-    """Tell the owners of a request that waits; once, and nothing when it is not due."""
+    """Say of a request that it waits for too long; once, and nothing when it is not due."""
     row = row_of(loaded)
     due_ms = row.change.created_ms + loaded.live.policy.escalate_s * 1000
     if row.status is not Status.PENDING or row.escalated or loaded.live.house.now_ms < due_ms:

@@ -85,7 +85,7 @@ class Policy(_Rule, frozen=True):
     pending_s: Ttl = 7 * _DAY_S
     """Seconds after which a request that nobody decided on has expired."""
     escalate_s: Annotated[int, msgspec.Meta(ge=60, le=366 * _DAY_S)] = _DAY_S
-    """Seconds after which one that waits is told once more, as `escalated`."""
+    """Seconds after which one that waits is overdue: lists say so, and it is told once more."""
     remember_s: Ttl = 90 * _DAY_S
     """Seconds for which a denial answers the same request by itself."""
     max_pending: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20

@@ -127,6 +127,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     blank_slots: int
     pending_messages: int
     dead_letters: int
+    pending_changes: int
+    """Changes that wait for a decision."""
+    overdue_changes: int
+    """Those of them that wait for longer than the policy says (`escalate_s`)."""
     core_rss_bytes: int
     degraded: tuple[str, ...]
     """What is weaker or broken, in words; empty when all is well."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from ironclaw.core.ids import ChangeId, GrantId
-from ironclaw.services.gateway.rows import Due
+from ironclaw.services.gateway.rows import Due, Waiting
 from ironclaw.store.live import policy_of
 
 if TYPE_CHECKING:
@@ -49,6 +49,16 @@ def next_due(db: apsw.Connection) -> Due | None:
         return None
     at_ms, what, change, grant = min(rows, key=lambda row: int(row[0]))
     return Due(at_ms, what, ChangeId(change), None if grant is None else GrantId(grant))
+
+
+def waiting(db: apsw.Connection) -> Waiting:
+    """How many changes wait for a decision, and for too long."""
+    ((pending, overdue),) = list(
+        db.execute(
+            "SELECT count(*), ifnull(sum(escalated), 0) FROM change WHERE status = 'pending'"
+        )
+    )
+    return Waiting(int(pending), int(overdue))
 
 
 def unfinished(db: apsw.Connection) -> list[ChangeId]:

@@ -15,7 +15,7 @@ from ironclaw.domain.change import Status
 from ironclaw.domain.changes.base import ForgetSession
 from ironclaw.domain.gateway import row_of
 from ironclaw.domain.policy import Policy
-from ironclaw.services.gateway.rows import Due, KeptEvent, Written
+from ironclaw.services.gateway.rows import Due, KeptEvent, Waiting, Written
 from ironclaw.store import change_lists, grant_rows, live
 from ironclaw.store import change_record as record
 from ironclaw.store.change_steps import find, load, load_given, load_kept, write_all
@@ -176,6 +176,10 @@ class ChangeRows(SessionRows, StandingRows):
             return [record.load_row(db, number) for number in newest]
 
         return await self._store.read(work)
+
+    async def waiting_changes(self) -> Waiting:
+        """How many changes wait for a decision."""
+        return await self._store.read(change_lists.waiting)
 
     async def unfinished(self) -> list[ChangeId]:
         """Changes that are approved or applied, or that `unreached` has something of."""

@@ -405,6 +405,7 @@ class FakeHouse:
 
     async def health(self) -> Health:
         """State of the whole."""
+        waiting = await self.gateway.waiting_changes()
         return Health(
             ready=self.ready,
             version="0.0.0",
@@ -418,6 +419,8 @@ class FakeHouse:
             blank_slots=1,
             pending_messages=0,
             dead_letters=0,
+            pending_changes=waiting.pending,
+            overdue_changes=waiting.overdue,
             core_rss_bytes=1,
             degraded=(),
         )

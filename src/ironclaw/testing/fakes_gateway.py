@@ -14,7 +14,7 @@ from ironclaw.domain.audit import CORE
 from ironclaw.domain.change import OPEN, Row, Status
 from ironclaw.domain.changes.base import HostDir, House
 from ironclaw.domain.gateway import Loaded, Voice, Write, row_of
-from ironclaw.services.gateway.rows import Due, KeptEvent, Written
+from ironclaw.services.gateway.rows import Due, KeptEvent, Waiting, Written
 from ironclaw.services.gateway.sight import no_change, no_grant
 from ironclaw.testing.fake_setting import Setting
 
@@ -165,6 +165,11 @@ class MemoryChanges:
             )
         ]
         return found[:limit]
+
+    async def waiting_changes(self) -> Waiting:
+        """How many wait."""
+        found = [row for row in self._rows.values() if row.status is Status.PENDING]
+        return Waiting(len(found), sum(row.escalated for row in found))
 
     async def unfinished(self) -> list[ChangeId]:
         """Changes that a former core left on their way."""

@@ -330,7 +330,9 @@ def test_records_are_shown_while_no_daemon_runs(cli: Any, state: Path) -> None:
     told = json.loads(cli("why", "slt_3", "--json")[1])
     assert [record["number"] for record in told["records"]] == [5]
     assert "#5  The core refused the launch of slt_3" in cli("why", "slt_3")[1]
-    assert "has nothing of ses_x" in cli("why", "ses_x")[1]
+    status, _out, err = cli("why", "ses_x")
+    assert status == 4
+    assert "has nothing of 'ses_x'" in err
 
 
 def test_records_are_shown_by_a_daemon(cli: Any, house: FakeHouse) -> None:

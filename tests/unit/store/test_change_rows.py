@@ -827,3 +827,18 @@ async def test_the_first_owner_is_made_once_by_the_core(core: CoreStore):
         AuditEvent.ROLE_GIVEN, ANN, "owner", "", Via.CORE,
     )  # fmt: skip
     assert await core.registry.standings_of(BOB) == ()
+
+
+async def test_what_waits_and_what_waits_for_too_long_is_counted(
+    core: CoreStore, desk: Desk, agent: Agent
+):
+    for _ in range(2):
+        await desk.ask(wish(tools(agent.id)))
+    late = wish(tools(agent.id))
+    await desk.ask(late)
+    await desk.step(late, lambda _: Write(escalated=True))
+    over = wish(tools(agent.id))
+    await desk.ask(over)
+    await desk.move(over, Status.DENIED)
+
+    assert await core.registry.waiting_changes() == (3, 1)

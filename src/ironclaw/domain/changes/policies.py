@@ -158,7 +158,7 @@ def state_of(policy: Policy) -> State:
     return {
         "solo mode": "on" if policy.solo else "off",
         "requests expire after, in seconds": policy.pending_s,
-        "owners are told after, in seconds": policy.escalate_s,
+        "requests are overdue after, in seconds": policy.escalate_s,
         "denials are remembered for, in seconds": policy.remember_s,
         "requests that may wait": policy.max_pending,
         "channels for decisions": list(policy.approver_channels),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.change import Asker, Seen
     from ironclaw.domain.changes.base import Spec
     from ironclaw.domain.policy import Policy
+    from ironclaw.services.gateway.rows import Waiting
 
 
 Action = Literal["approve", "deny", "withdraw", "retry", "revoke"]
@@ -202,6 +203,10 @@ class Gateway(Protocol):
                 change stands on it (the message names that).
             PolicyError: `FORBIDDEN`.
         """
+        ...
+
+    async def waiting_changes(self) -> Waiting:
+        """How many changes wait for a decision, over the whole house."""
         ...
 
     async def policy(self) -> Policy:

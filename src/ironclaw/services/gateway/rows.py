@@ -25,6 +25,14 @@ class Written(NamedTuple):
     """Id of the event that this is."""
 
 
+class Waiting(NamedTuple):
+    """Changes that nobody has decided on."""
+
+    pending: int
+    overdue: int
+    """Those of them that wait for longer than the policy says (`escalate_s`)."""
+
+
 class KeptEvent(NamedTuple):
     """An event as it is kept: the view is made when it is shown."""
 
@@ -132,6 +140,10 @@ class ChangeStore(Protocol):
             asker: Beside them, those that this principal asked for.
             limit: At most.
         """
+        ...
+
+    async def waiting_changes(self) -> Waiting:
+        """How many changes wait for a decision."""
         ...
 
     async def unfinished(self) -> list[ChangeId]:

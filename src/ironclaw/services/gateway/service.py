@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         Looks,
         Reach,
         Tell,
+        Waiting,
         Written,
     )
     from ironclaw.services.gateway.views import Names
@@ -289,6 +290,10 @@ class GatewayService:
         agents = await self._sight.readable(actor, about)
         found = await self._store.grants(agents=agents, ended=ended, limit=MAX_LISTED)
         return [await self._views.grant(grant, row) for grant, row in found]
+
+    async def waiting_changes(self) -> Waiting:
+        """How many changes wait for a decision, over the whole house."""
+        return await self._store.waiting_changes()
 
     async def policy(self) -> Policy:
         """The policy in force."""
