@@ -211,7 +211,6 @@ def test_a_wrong_command_line_ends_with_2(cli: Any, argv: list[str]) -> None:
     assert cli(*argv)[0] == 2
 
 
-def test_one_message_streams_its_reply(cli: Any, house: FakeHouse) -> None:
 def test_model_providers_are_shown_with_what_they_lack(cli: Any, house: FakeHouse) -> None:
     status, out, _err = cli("model", "list")
 
@@ -220,6 +219,7 @@ def test_model_providers_are_shown_with_what_they_lack(cli: Any, house: FakeHous
     assert "missing: it has none" in out
 
 
+def test_one_message_streams_its_reply(cli: Any, house: FakeHouse) -> None:
     status, out, _err = cli("chat", "demo", "hello")
 
     assert status == 0
