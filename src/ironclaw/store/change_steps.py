@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import PrincipalId
+from ironclaw.domain import revoking
 from ironclaw.domain.audit import CORE, By
 from ironclaw.domain.change import Status
 from ironclaw.domain.gateway import MAX_DECIDERS, Loaded, Voice, Write, tag_of
 from ironclaw.domain.model import Role
-from ironclaw.domain.revoking import replaced
 from ironclaw.domain.rights import RIGHTS, Right
 from ironclaw.services.gateway.rows import Written
 from ironclaw.store import change_record as record
@@ -167,10 +167,9 @@ def write_all(
     _write_grant(db, write, now_ms=now_ms)
     if write.is_denied:
         record.remember_denial(db, number, now_ms=now_ms)
-    event = _end_replaced(db, spec, loaded) if write.ops else None
-    if write.event is not None:
-        event = record.add_event(db, change, write.event, now_ms)
-    return Written(record.load_row(db, number), write.ops, event)
+    event = None if write.event is None else record.add_event(db, change, write.event, now_ms)
+    replaced, newest = _end_replaced(db, spec, loaded) if write.ops else ((), None)
+    return Written(record.load_row(db, number), write.ops, newest or event, replaced)
 
 
 def _tell(db: apsw.Connection, write: Write, *, now_ms: int) -> None:
@@ -188,20 +187,28 @@ def _on_whose_word(loaded: Loaded, write: Write) -> By:
     return By(said[-1].principal, write.by.via) if said else write.by
 
 
-def _end_replaced(db: apsw.Connection, spec: Spec, loaded: Loaded) -> int | None:
-    """End grants of which what was just written has left nothing; the newest event of that."""
+def _end_replaced(
+    db: apsw.Connection, spec: Spec, loaded: Loaded
+) -> tuple[tuple[ChangeId, ...], int | None]:
+    """End grants of which what was just written has left nothing.
+
+    Returns:
+        The changes that gave them, and the newest event of it.
+    """
     house = loaded.live.house
+    changes: list[ChangeId] = []
     event = None
     for grant, change in grant_rows.active_like(db, spec):
         given = load_given(db, change, grant, actor=None, house=house, directory=None)
-        write = replaced(given)
+        write = revoking.replaced(given)
         if write.end is None:
             continue
+        changes.append(change)
         _tell(db, write, now_ms=house.now_ms)
         _write_grant(db, write, now_ms=house.now_ms)
         if write.event is not None:
             event = record.add_event(db, change, write.event, house.now_ms)
-    return event
+    return tuple(changes), event
 
 
 def _write_grant(db: apsw.Connection, write: Write, *, now_ms: int) -> None:

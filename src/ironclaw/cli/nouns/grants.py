@@ -51,7 +51,7 @@ def _expires(grant: dict[str, Any]) -> str:
 
 def _state(view: dict[str, Any]) -> str:
     """Whether what was given is in force, in a word."""
-    return view["grant"]["ended_why"] or ("active" if view["is_left"] else "replaced")
+    return view["grant"]["ended_why"] or ("active" if view["is_left"] else "gone")
 
 
 @grant_app.command("revoke")

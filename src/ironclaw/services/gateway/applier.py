@@ -145,6 +145,11 @@ class Applier:
         except IronClawError as error:
             _log.error("asker_not_told", change=row.change.id, code=error.code)
 
+    async def say_replaced(self, written: Written) -> None:
+        """Tell those who asked for what a step has left nothing of."""
+        for change in written.replaced:
+            await self.say(await self._store.row(change))
+
     # --- the way ----------------------------------------------------------------------------------
 
     async def _apply(self, row: Row) -> Row:
@@ -220,6 +225,7 @@ class Applier:
             row.change.id, step, actor=None, house=house, directory=directory
         )
         self._happened(written)
+        await self.say_replaced(written)
         return written.row
 
     # --- again ------------------------------------------------------------------------------------

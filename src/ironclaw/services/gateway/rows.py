@@ -22,7 +22,9 @@ class Written(NamedTuple):
     ops: tuple[Op, ...]
     """As they were written; the live system has to be told of them."""
     event: int | None
-    """Id of the event that this is."""
+    """Id of its newest event; None when it is none."""
+    replaced: tuple[ChangeId, ...] = ()
+    """Changes of whose grants it has left nothing; those have ended with it."""
 
 
 class Waiting(NamedTuple):

@@ -121,6 +121,7 @@ class Steps:
                 await self._refuse(row, error, by)
                 raise
             self._happened(written)
+            await self._applier.say_replaced(written)
             ended = await self._applier.finish_alone(change, words=words)
         if self._applier.is_stuck(change):
             raise HostError(

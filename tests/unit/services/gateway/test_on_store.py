@@ -78,3 +78,21 @@ def running(world: World) -> MemoryReach:
     """The running system of a house."""
     gateway = cast("GatewayService", world.house.gateway)
     return cast("MemoryReach", gateway._applier._reach)
+
+
+async def test_what_a_later_change_leaves_nothing_of_has_ended_with_it(tmp_path: Path) -> None:
+    async with open_world(tmp_path) as world:
+        gateway = world.house.gateway
+        first = await through(world, SetPersona(agent=world.own.id, persona="Be kind."))
+        second = await through(world, SetPersona(agent=world.own.id, persona="Be brief."))
+
+        assert second.row.status is Status.DONE
+        active = [one.grant.change for one in await gateway.grants(actor=person("bob"))]
+        assert active == [second.row.change.id]
+        shown = await gateway.show(first.row.change.id, actor=person("bob"))
+        assert shown.row.grant is not None
+        assert shown.row.grant.ended_why == "replaced"
+        watch = gateway.watch(actor=person("ann"), after=0)
+        seen = [await anext(watch) for _ in range(9)]
+        assert [one.kind for one in seen if one.change == first.row.change.id][-1] == "replaced"
+        await watch.aclose()  # type: ignore[attr-defined]
