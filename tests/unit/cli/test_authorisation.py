@@ -298,7 +298,7 @@ def test_a_verb_does_for_everybody_what_the_matrix_says(
 
 def _is_about_itself(name: str, status: int) -> bool:
     """Whether a refusal is about what was asked for, and not about who asks."""
-    missing = {"agent unshare", "agent destination", "task add", "task remove", "role take"}
+    missing = {"agent unshare", "agent destination", "task add", "task remove", "role take", "why"}
     return name == "agent share" or (status == EXITS[NOT_FOUND] and name in missing)
 
 
