@@ -170,7 +170,7 @@ async def open_core(
             tasks=tasks,
         )
         configured = settings.models.providers
-        host = ModelHost(configured, os.environ, tasks)
+        host = ModelHost(configured, os.environ, tasks, hidden=(state, runtime))
         stack.push_async_callback(host.close)
         hosted = {name: HostedProvider(name, host) for name in configured}
         providers = Providers({"scripted": Scripted(), **hosted})

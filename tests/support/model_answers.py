@@ -53,6 +53,75 @@ _OPENAI: Final = {
 }
 
 
+def responses() -> Reply:
+    """OpenAI's responses."""
+    usage = {
+        "input_tokens": INPUT_TOKENS,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": OUTPUT_TOKENS,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
+    }
+    message = {"type": "message", "id": "i0", "role": "assistant", "status": "completed"}
+    part = {"type": "output_text", "text": "".join(TEXT), "annotations": []}
+    empty = part | {"text": ""}
+    at = {"item_id": "i0", "output_index": 0, "content_index": 0}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": _response("in_progress", [], None)},
+        _item("added", 0, message | {"status": "in_progress", "content": []}),
+        {"type": "response.content_part.added", **at, "part": empty},
+        *({"type": "response.output_text.delta", **at, "delta": piece, "logprobs": []}
+          for piece in TEXT),
+        {"type": "response.output_text.done", **at, "text": "".join(TEXT), "logprobs": []},
+        {"type": "response.content_part.done", **at, "part": part},
+        _item("done", 0, message | {"content": [part]}),
+    ]  # fmt: skip
+    output: list[dict[str, Any]] = [message | {"content": [part]}]
+    for index, (name, arguments) in enumerate(CALLS, start=1):
+        call = {"type": "function_call", "id": f"i{index}", "call_id": f"call_{index}"}
+        call |= {"name": name, "status": "completed"}
+        whole = "".join(_halves(arguments))
+        of_call = {"item_id": f"i{index}", "output_index": index}
+        events.append(_item("added", index, call | {"arguments": ""}))
+        events += [
+            {"type": "response.function_call_arguments.delta", **of_call, "delta": piece}
+            for piece in _halves(arguments)
+        ]
+        done = {"type": "response.function_call_arguments.done", **of_call}
+        events.append(done | {"name": name, "arguments": whole})
+        events.append(_item("done", index, call | {"arguments": whole}))
+        output.append(call | {"arguments": whole})
+    completed = _response("completed", output, usage)
+    events.append({"type": "response.completed", "response": completed})
+    numbered = [event | {"sequence_number": number} for number, event in enumerate(events)]
+    return Reply(sse(*numbered, named=True))
+
+
+def _item(what: str, index: int, item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": f"response.output_item.{what}", "output_index": index, "item": item}
+
+
+def _response(status: str, output: list[dict[str, Any]], usage: object) -> dict[str, Any]:
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1_750_000_000,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": "some-model",
+        "output": output,
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "usage": usage,
+    }
+
+
 def anthropic() -> Reply:
     """Messages."""
     start = {
@@ -212,6 +281,7 @@ class Kind(NamedTuple):
 
 KINDS: Final = (
     Kind("openai", "/v1", openai),
+    Kind("openai", "/v1", responses, {"api": "responses"}),
     Kind("openai-compatible", "/v1", openai),
     Kind("openrouter", "/api/v1", openai, {}, "openai/some-model"),
     Kind("azure", "/openai/v1", openai),

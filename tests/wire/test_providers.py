@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support import model_answers
 from tests.support.model_answers import (
     CALLS,
     INPUT_TOKENS,
@@ -26,6 +27,8 @@ from tests.support.model_answers import (
 from tests.support.model_house import KEY, ask, generate, hosting, provider
 from tests.support.model_servers import ModelServer, Reply, failed, sse
 
+from ironclaw.models.host import link
+from ironclaw.models.host.messages import decode_from_host
 from ironclaw.models.trouble import ModelTrouble
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called
@@ -56,6 +59,20 @@ async def with_openai(url: str) -> Heard:
                         arguments + (call.function.arguments or ""),
                     )
     return text, list(calls.values())
+
+
+async def with_responses(url: str) -> Heard:
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(api_key=KEY, base_url=f"{url}/v1", max_retries=0)
+    async with client, client.responses.stream(model="m", input="hi") as stream:
+        text = ""
+        async for event in stream:
+            if event.type == "response.output_text.delta":
+                text += event.delta
+        response = await stream.get_final_response()
+    calls = [one for one in response.output if one.type == "function_call"]
+    return text, [(one.name, one.arguments) for one in calls]
 
 
 async def with_anthropic(url: str) -> Heard:
@@ -163,6 +180,7 @@ def _with_boto3(url: str) -> Heard:
 
 JUDGES: dict[str, Callable[[str], Any]] = {
     "openai": with_openai,
+    "responses": with_responses,
     "anthropic": with_anthropic,
     "google": with_google,
     "mistral": with_mistral,
@@ -176,8 +194,8 @@ JUDGES: dict[str, Callable[[str], Any]] = {
 async def test_the_official_sdk_reads_the_shape(name: str) -> None:
     import json
 
-    kind = next(kind for kind in KINDS if kind.kind == name)
-    async with ModelServer(kind.reply()) as server:
+    reply = getattr(model_answers, name)()
+    async with ModelServer(reply) as server:
         text, calls = await JUDGES[name](server.url)
 
     assert text == "".join(TEXT)
@@ -225,19 +243,19 @@ def check_request(kind: Kind, server: ModelServer) -> None:
 
 async def test_a_call_that_is_dropped_is_closed_upstream() -> None:
     async with AsyncExitStack() as stack:
-        there, servers = {}, []
-        for kind in KINDS:
+        there, servers = {}, {}
+        for number, kind in enumerate(KINDS):
             if kind.kind not in JUDGES:
                 continue
             reply = kind.reply()
             half = reply._replace(pieces=reply.pieces[: len(reply.pieces) // 2], hangs=True)
             server = await stack.enter_async_context(ModelServer(half))
-            servers.append((kind, server))
-            there[kind.kind] = provider(kind.kind, server.url + kind.path, **kind.more)
+            servers[f"p{number}"] = (kind, server)
+            there[f"p{number}"] = provider(kind.kind, server.url + kind.path, **kind.more)
         host = await stack.enter_async_context(hosting(**there))
-        for kind, server in servers:
+        for name, (kind, server) in servers.items():
             stream = host.generate(
-                provider=kind.kind,
+                provider=name,
                 model=kind.model,
                 temperature=None,
                 max_output_tokens=5,
@@ -321,8 +339,15 @@ FAULTS: dict[str, tuple[Reply, WireCode, str, float | None, bool]] = {
 
 
 async def test_each_failure_is_judged_and_told_without_the_key(
-    capfd: pytest.CaptureFixture[str],
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    frames: list[bytes] = []
+
+    def seen(body: bytes) -> Any:
+        frames.append(body)
+        return decode_from_host(body)
+
+    monkeypatch.setattr(link, "decode_from_host", seen)
     async with AsyncExitStack() as stack:
         there = {}
         for name, (reply, *_) in FAULTS.items():
@@ -347,6 +372,8 @@ async def test_each_failure_is_judged_and_told_without_the_key(
     assert (nobody.code, nobody.is_sick) == (WireCode.MODEL_UNAVAILABLE, True)
     assert "cannot be reached" in nobody.word
     assert KEY not in "".join(capfd.readouterr())
+    assert len(frames) > len(FAULTS)
+    assert not [body for body in frames if KEY.encode() in body]
 
 
 async def test_a_provider_that_writes_its_key_into_an_answer_gives_it_to_nobody() -> None:
@@ -431,7 +458,7 @@ async def test_whoever_reads_slowly_holds_up_the_provider() -> None:
             async with asyncio.timeout(10):
                 while former != sent:  # until it stands still
                     former = sent
-                    await asyncio.sleep(0.3)
+                    await asyncio.sleep(0.1)
             assert sent < 1000
 
 

@@ -217,7 +217,7 @@ def _complete(settings: Settings, env: Mapping[str, str], uid: int) -> Settings:
         )
     _check_host(settings)
     for name, provider in settings.models.providers.items():
-        for wrong, remedy in mistakes(name, provider):
+        for wrong, remedy in mistakes(name, provider, hidden=(done.state_dir, done.runtime_dir)):
             raise _invalid(f"models.providers.{name[:64]} {wrong}.", hint=remedy)
     gateway = msgspec.structs.replace(settings.gateway, mount_roots=roots)
     return msgspec.structs.replace(settings, paths=done, gateway=gateway)

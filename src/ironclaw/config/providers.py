@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 Kind = Literal[
     "anthropic",
@@ -100,23 +101,22 @@ def needs_key(provider: ProviderSettings) -> bool:
     return provider.kind not in _NEEDS_NO_KEY or bool(provider.key)
 
 
-def mistakes(name: str, provider: ProviderSettings) -> Iterator[tuple[str, str]]:
-    """What is wrong with one provider, and what to do; never with what stands in `key`."""
+def mistakes(
+    name: str, provider: ProviderSettings, *, hidden: Sequence[Path] = ()
+) -> Iterator[tuple[str, str]]:
+    """What is wrong with one provider, and what to do; never with what stands in `key`.
+
+    Args:
+        name: Its name.
+        provider: Its settings.
+        hidden: Directories that whoever reads keys cannot reach.
+    """
     if NAME.match(name) is None or name in TAKEN:
         yield (
             "is no name of a provider",
             "Use lower-case letters, digits and '-'; `scripted` is taken.",
         )
-    if provider.key and key_source(provider.key) is None:
-        yield (
-            "has a `key` that does not say where the key is",
-            (
-                "Write env:VARIABLE, file:/PATH or credential:NAME. If it was the key itself: put "
-                "it into a file of mode 0600 and name that."
-            ),
-        )
-    if not provider.key and needs_key(provider):
-        yield "has no `key`", "Say where its key is: env:VARIABLE, file:/PATH or credential:NAME."
+    yield from _about_key(provider, hidden)
     if provider.base_url and _URL.match(provider.base_url) is None:
         yield (
             "has a `base_url` that is none",
@@ -131,3 +131,25 @@ def mistakes(name: str, provider: ProviderSettings) -> Iterator[tuple[str, str]]
             yield "has a header that HTTP does not know", "Use letters, digits and '-' in its name."
         elif header.lower() in _SECRET_HEADERS:
             yield f"has the header {header} in its settings", "Say where the key is in `key`."
+
+
+def _about_key(provider: ProviderSettings, hidden: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """The same of where its key is."""
+    if provider.key and key_source(provider.key) is None:
+        yield (
+            "has a `key` that does not say where the key is",
+            (
+                "Write env:VARIABLE, file:/PATH or credential:NAME. If it was the key itself: put "
+                "it into a file of mode 0600 and name that."
+            ),
+        )
+    source = key_source(provider.key)
+    if source is not None and source.kind == "file":
+        path = Path(source.name)
+        if any(path.is_relative_to(one) for one in hidden):
+            yield (
+                "has its key in a directory of IronClaw's own, which its reader cannot reach",
+                "Put the file elsewhere, as below /etc/ironclaw.",
+            )
+    if not provider.key and needs_key(provider):
+        yield "has no `key`", "Say where its key is: env:VARIABLE, file:/PATH or credential:NAME."

@@ -13,7 +13,14 @@ import pytest
 from ironclaw.cli import doctor
 from ironclaw.cli.doctor import host, wall
 from ironclaw.cli.doctor.check import Finding, Machine, Mark, fail, ok
-from ironclaw.config.settings import ApiSettings, PathSettings, SandboxSettings, Settings
+from ironclaw.config.providers import ProviderSettings
+from ironclaw.config.settings import (
+    ApiSettings,
+    ModelSettings,
+    PathSettings,
+    SandboxSettings,
+    Settings,
+)
 from ironclaw.sandbox.cgroups import Cgroups
 
 FACTS: dict[str, Any] = {
@@ -35,6 +42,18 @@ def machine(tmp_path: Path) -> Machine:
     )
     settings = Settings(paths=paths, api=ApiSettings(port=0))
     return Machine(settings, os.geteuid(), {"view": "/mnt", "facts": dict(FACTS)})
+
+
+def test_a_provider_without_its_key_is_named(machine: Machine) -> None:
+    assert host.models(machine).mark is Mark.OK
+    there = ModelSettings(providers={"far": ProviderSettings(kind="openai", key="env:NO_SUCH_KEY")})
+    settings = msgspec.structs.replace(machine.settings, models=there)
+
+    found = host.models(machine._replace(settings=settings))
+
+    assert found.mark is Mark.WARN
+    assert "far" in found.text
+    assert "NO_SUCH_KEY" in found.text
 
 
 def without(machine: Machine, **changes: Any) -> Machine:

@@ -64,6 +64,15 @@ def test_a_mistake_is_said_without_what_may_be_a_key(tmp_path: Path, table: str,
     assert SECRET not in told
 
 
+def test_a_key_does_not_lie_where_its_reader_cannot_go(tmp_path: Path) -> None:
+    table = 'kind = "openai"\nkey = "file:/somewhere/state/key"'
+    text = f'[paths]\nstate_dir = "/somewhere/state"\n[models.providers.one]\n{table}\n'
+
+    with pytest.raises(UserError, match="cannot reach"):
+        load(tmp_path, text)
+    assert load(tmp_path, text.replace("file:/somewhere/state", "file:/somewhere/stat"))
+
+
 @pytest.mark.parametrize("name", ["scripted", "Two", "a b", '"x/y"'])
 def test_names_of_providers_are_plain_and_their_own(tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError):

@@ -42,6 +42,8 @@ class Open(_Frame, tag="open", frozen=True):
     """Which providers there are, and where each one's key is. Keys themselves are never sent."""
 
     providers: dict[str, ProviderSettings]
+    hidden: Annotated[tuple[str, ...], msgspec.Meta(max_length=8)] = ()
+    """Directories that the host shall not be able to reach."""
 
 
 class Ask(_Frame, tag="ask", frozen=True):

@@ -6,6 +6,7 @@ main:  confine -> a stderr without keys -> link -> Open -> Ready -> Ask … -> t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import signal
@@ -32,6 +33,7 @@ from ironclaw.models.host.messages import (
     pack,
     size_of,
 )
+from ironclaw.models.host.out_of_reach import put_out_of_reach
 from ironclaw.models.host.redact import CleanStream, Redactor
 from ironclaw.models.key_files import NoKeyError, read_key
 from ironclaw_contract.codes import WireCode
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
 _log = log.get_logger("model-host")
 _MOST_MODELS: Final = 256
+OUT_OF_REACH: Final = "state-out-of-reach"
 
 
 class Host:
@@ -82,6 +85,10 @@ class Host:
             return
         self._providers = opening.providers
         self._environ = take_environment()
+        # Before there is a second thread, and before anything of a provider is loaded.
+        with contextlib.suppress(OSError):
+            put_out_of_reach(opening.hidden)
+            controls = (*controls, OUT_OF_REACH) if opening.hidden else controls
         await self._say(Ready(controls=controls))
         while (message := await self._next()) is not None:
             match message:

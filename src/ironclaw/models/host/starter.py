@@ -19,7 +19,7 @@ from ironclaw.models.host.messages import Ask, Open
 from ironclaw_contract.records import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from ironclaw.config.providers import ProviderSettings
     from ironclaw.core.tasks import Tasks
@@ -60,14 +60,21 @@ class ModelHost:
         providers: Settings by name.
         environ: The core's environment.
         tasks: Owns the task that reads the link.
+        hidden: Directories that the host shall not be able to reach.
     """
 
     def __init__(
-        self, providers: Mapping[str, ProviderSettings], environ: Mapping[str, str], tasks: Tasks
+        self,
+        providers: Mapping[str, ProviderSettings],
+        environ: Mapping[str, str],
+        tasks: Tasks,
+        *,
+        hidden: Sequence[Path] = (),
     ) -> None:
         self._providers = dict(providers)
         self._environment = environment(providers, environ)
         self._tasks = tasks
+        self._hidden = tuple(map(str, hidden))
         self._lock = asyncio.Lock()
         self._link: HostLink | None = None
         self._pidfd = -1
@@ -136,7 +143,7 @@ class ModelHost:
             ours.close()
             raise
         self._link = link = await open_link(ours, on_window=self._saw)
-        await link.say(Open(providers=self._providers))
+        await link.say(Open(providers=self._providers, hidden=self._hidden))
         await link.ready()
         self._tasks.start(link.run(), name="model host")
         return link
