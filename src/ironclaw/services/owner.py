@@ -262,6 +262,9 @@ class Owner:
                     slot = await self._parts.slots.take(agent, workspace=session.workspace)
                     session = await self._bind(session, slot)
             self._starting = None
+            if self._leaving:
+                # Let go at the very moment at which it was made: too late for the timeout.
+                return None
             agent = self._agent or agent
             if agent.archived or not self._parts.slots.fits(slot, agent):
                 # The agent changed while it was made: nothing was given to it yet.

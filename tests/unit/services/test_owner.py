@@ -10,8 +10,11 @@ from tests.support.cores import Core, until
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
+from ironclaw.services.owner import Owner
 
 if TYPE_CHECKING:
+    from ironclaw.domain.model import Session
+    from ironclaw.services.slots import Slot
     from ironclaw.testing.fakes_store import CoreStore
 
 
@@ -167,3 +170,29 @@ async def test_a_box_that_is_ended_after_its_reply_is_not_ended_without_a_word(
     assert await core.codes(talk.chat.id) == ["", Code.BOX_OUT_OF_MEMORY]
     await core.hear(talk, "two")
     assert "I remember 1 earlier message" in (await core.answered(talk, 3))[2]
+
+
+async def test_a_box_that_is_let_go_as_its_making_ends_is_let_go(
+    core: Core, store: CoreStore, monkeypatch: pytest.MonkeyPatch
+):
+    """The timeout that would end its making comes one step of the loop too late."""
+    made = asyncio.Event()
+    bind = Owner._bind
+
+    async def last_step(owner: Owner, session: Session, slot: Slot) -> Session:
+        found = await bind(owner, session, slot)
+        if not made.is_set():
+            made.set()
+            leaving.append(asyncio.create_task(owner.retire(), name="leaving"))
+            await asyncio.sleep(0)
+        return found
+
+    leaving: list[asyncio.Task[None]] = []
+    monkeypatch.setattr(Owner, "_bind", last_step)
+    talk = await store.begin()
+    await core.hear(talk, "one")
+    async with asyncio.timeout(10):
+        await made.wait()
+        await leaving[0]
+    assert (await core.answered(talk, 1))[0].startswith('helper heard "one".')
+    assert len(core.isolator.launches) == 2
