@@ -235,6 +235,8 @@ def check_request(kind: Kind, server: ModelServer) -> None:
     body = asked.body.decode()
     for word in ("Be kind.", "Ann: What time is it?", "12:00", "get_weather", "0.5", "50"):
         assert word in body, (kind.kind, word)
+    if kind.kind == "openai-compatible":
+        assert asked.json["max_tokens"] == 50
     if kind.kind == "anthropic":
         assert "cache_control" in body
     if kind.kind != "bedrock":  # signs with it

@@ -116,9 +116,9 @@ class ModelService:
                         end = event
             is_last = place == len(models) - 1
             if isinstance(end, Generated) or is_last or end.code not in _OTHERS_MAY:
-                if isinstance(end, Failed):
-                    more = " Nor could a model that stands in for it." if place > 0 else ""
-                    self._words.keep(session, request.turn, call.word and call.word + more)
+                more = " Nor could a model that stands in for it." if place > 0 else ""
+                word = call.word if isinstance(end, Failed) else ""
+                self._words.keep(session, request.turn, word and word + more)
                 yield end
                 return
             _log.warning("model_fallback", agent=agent.id, code=end.code, to=models[place + 1])

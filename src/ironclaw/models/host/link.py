@@ -176,8 +176,11 @@ async def open_link(sock: socket.socket, *, on_window: Callable[[Window], None])
 
 
 def ended(detail: str) -> ModelTrouble:
-    """The host is gone; the next attempt finds a fresh one."""
-    return ModelTrouble(WireCode.MODEL_UNAVAILABLE, _ENDED, detail=detail)
+    """The host is gone; the next attempt finds a fresh one.
+
+    It counts for the breaker: a request that kills every host it is put to is not put to many.
+    """
+    return ModelTrouble(WireCode.MODEL_UNAVAILABLE, _ENDED, detail=detail, is_sick=True)
 
 
 def _trouble(failure: Failure) -> ModelTrouble:

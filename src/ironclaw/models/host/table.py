@@ -79,10 +79,15 @@ def _openai_client(settings: ProviderSettings, key: str) -> Any:
 
 def _compatible(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.profiles.openai import OpenAIModelProfile
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
-    client = _openai_client(settings, key)
-    provider = OpenAICompatibleProvider("openai-compatible", openai_client=client)
+    provider = OpenAICompatibleProvider(
+        "openai-compatible",
+        openai_client=_openai_client(settings, key),
+        # Servers of one's own know the older name of the limit; not all know the newer one.
+        profile=OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False),
+    )
     return OpenAIChatModel(name, provider=provider)
 
 
