@@ -178,12 +178,12 @@ def change_watch(
                 render.data(event.data)
                 continue
             render.line(
-                f"{when(event.data['at_ms'])} {event.data['change']} {_happened(event.data)}: "
+                f"{when(event.data['at_ms'])} {event.data['change']} {happened(event.data)}: "
                 f"{event.data['view']['card']['title']}"
             )
 
 
-def _happened(event: dict[str, Any]) -> str:
+def happened(event: dict[str, Any]) -> str:
     """What has happened to a change, and by whom, in a few words."""
     view = event["view"]
     row, kind = view["row"], event["kind"]
