@@ -262,7 +262,7 @@ class Owner:
                     slot = await self._parts.slots.take(agent, workspace=session.workspace)
                     session = await self._bind(session, slot)
             self._starting = None
-            if self._leaving:
+            if self._is_let_go():
                 # Let go at the very moment at which it was made: too late for the timeout.
                 return None
             agent = self._agent or agent
@@ -293,6 +293,10 @@ class Owner:
                 self._is_over.set()
                 self._has_place = False
                 self._changed()
+
+    def _is_let_go(self) -> bool:
+        """Whether `retire` was called: a question, as the answer may change with every await."""
+        return self._leaving
 
     async def _give_up_adopted(self) -> None:
         """An adopted box that was never looked at has nobody else who would end it."""
