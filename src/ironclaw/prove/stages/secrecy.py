@@ -173,6 +173,8 @@ async def _tried(
 
 
 async def _key_file(house: House, _twin: Twin | None) -> str:
+    # The first order may be there with the key, before the airlock hears that it was read.
+    await house.ordered(SPY, "wait", seconds=0)
     said = json.loads(await house.ordered(SPY, "hunt_key"))
     if said["key"] == "ENOENT" and said["run"] == _ALONE:
         return "gone"
