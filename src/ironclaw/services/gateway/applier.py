@@ -106,19 +106,14 @@ class Applier:
         """Whether the running system is still to be told of something about it."""
         return change in self._stuck
 
-    async def finish_alone(self, change: ChangeId, *, words: str = "") -> Row:
-        """Do as `finish`, for whoever is `alone` already.
-
-        Args:
-            change: Which one.
-            words: What somebody said beside what is to be finished; foreign.
-        """
+    async def finish_alone(self, change: ChangeId) -> Row:
+        """Do as `finish`, for whoever is `alone` already."""
         try:
             row = await self._store.row(change)
             if row.status is Status.APPROVED:
                 row = await self._apply(row)
             if row.status is Status.APPLIED or await self._store.unreached(change):
-                row = await self._bring(row, words)
+                row = await self._bring(row)
             else:
                 self._stuck.pop(change, None)
         except UserError:
@@ -133,12 +128,12 @@ class Applier:
             raise
         return row
 
-    async def say(self, row: Row, words: str = "") -> None:
+    async def say(self, row: Row) -> None:
         """Tell whoever asked where a change is now. A store that fails is only logged.
 
         What was not said is said at the next start: see `GatewayService.resume`.
         """
-        if (text := words_for(row, words)) == "":
+        if (text := words_for(row)) == "":
             return
         try:
             await self._tell.tell_asker(row, text)
@@ -163,7 +158,7 @@ class Applier:
             await self.say(row)
         return row
 
-    async def _bring(self, row: Row, words: str) -> Row:
+    async def _bring(self, row: Row) -> Row:
         """Bring what is written to the running system, and see that it is so."""
         change = row.change.id
         try:
@@ -193,7 +188,7 @@ class Applier:
         # Done first: cut off in between, it is told of twice, never not at all.
         await self._store.reached(change)
         self._stuck.pop(change, None)
-        await self.say(row, words)
+        await self.say(row)
         return row
 
     async def _is_in_force(self, row: Row) -> bool:

@@ -251,7 +251,7 @@ class GatewayService:
         row = await self._given(grant, actor)
         by = _by(actor)
         step = functools.partial(revoking.revoked, actor=actor, words=words, by=by)
-        work = self._steps.end(grant, row, step, actor=actor, by=by, words=words)
+        work = self._steps.end(grant, row, step, actor=actor, by=by)
         row = await self._steps.whole(work, "revoke")
         if row.grant is None:
             raise no_grant(grant)

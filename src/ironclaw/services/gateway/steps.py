@@ -103,7 +103,6 @@ class Steps:
         *,
         actor: Actor | None,
         by: By,
-        words: str = "",
     ) -> Row:
         """End a grant; in force on return.
 
@@ -122,7 +121,7 @@ class Steps:
                 raise
             self._happened(written)
             await self._applier.say_replaced(written)
-            ended = await self._applier.finish_alone(change, words=words)
+            ended = await self._applier.finish_alone(change)
         if self._applier.is_stuck(change):
             raise HostError(
                 Code.UNAVAILABLE,

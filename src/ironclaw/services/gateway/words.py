@@ -19,19 +19,14 @@ _SHORT: Final = 500
 """Characters of foreign text in one line."""
 
 
-def words_for(row: Row, words: str = "") -> str:
-    """What is to be said of a change where it is now; empty when there is nothing.
-
-    Args:
-        row: Where it is.
-        words: What somebody said as they took back what it gave; foreign.
-    """
+def words_for(row: Row) -> str:
+    """What is to be said of a change where it is now; empty when there is nothing."""
     about = f"Your request {row.change.id} ({row.change.spec.title})"
     grant = row.grant
     if grant is not None and grant.ended_ms is not None:
         why = {"revoked": "was taken back", "expired": "has ended: its time is over"}
         ended = why.get(grant.ended_why, "was replaced by another change")
-        return f"{about}: what it gave {ended}.{_said(words)}"
+        return f"{about}: what it gave {ended}.{_said(grant.ended_words)}"
     came = _came(row)
     return f"{about} {came}" if came else ""
 

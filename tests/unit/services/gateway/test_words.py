@@ -78,6 +78,12 @@ def test_foreign_words_stay_within_their_quotes(words: str) -> None:
     for row in (
         msgspec.structs.replace(ROW, decisions=(decision(words),)),
         msgspec.structs.replace(ROW, status=Status.FAILED, problem=words),
+        msgspec.structs.replace(
+            ROW,
+            grant=msgspec.structs.replace(
+                GRANT, ended_ms=1, ended_why="revoked", ended_words=words
+            ),
+        ),
     ):
         text = words_for(row)
         assert text.count('"') in {0, 2}
