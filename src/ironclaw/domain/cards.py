@@ -50,6 +50,8 @@ _PLACES: Final = frozenset(
 )
 """Fields of a change, beside its spec and its reason: all of them are in its exact line."""
 _UNSET: Final = "not set"
+_NOTHING: Final[tuple[str | list[str] | None, ...]] = (None, "", [])
+"""Values of a state that say that there is nothing."""
 _PROSE: Final = frozenset({"persona", "prompt", "pattern"})
 """Fields of specs that are texts in somebody's words; all others are exact names."""
 _PROSE_LABELS: Final = _PROSE | {
@@ -255,10 +257,10 @@ def _diff(change: Change, told: Told, found: _Found) -> Iterator[Line]:
         now, then = found.of(shown, ", as it is now"), found.of(shown, ", afterwards")
         before = items(told.before.get(label), now, key=key, is_prose=is_prose)
         after = items(told.after.get(label), then, key=key, is_prose=is_prose)
-        # What was not there, or will not be, needs no line of its own beside what is.
-        if before != after and told.before.get(label) is None:
+        # Nothing, beside something, needs no line of its own.
+        if before != after and told.before.get(label) in _NOTHING:
             before = []
-        elif before != after and told.after.get(label) is None:
+        elif before != after and told.after.get(label) in _NOTHING:
             after = []
         if len(before) + len(after) > 2 * MAX_LINES:
             raise _too_large(f"{len(before) + len(after)} lines to compare")

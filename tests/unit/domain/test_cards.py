@@ -317,7 +317,9 @@ def test_a_list_is_compared_thing_by_thing() -> None:
         '- tools, item 1: "a"',
         '+ tools, item 2: "c"',
     ]
-    assert diff({"tools": []}, {"tools": ["a"]}) == ["- tools: empty", '+ tools, item 1: "a"']
+    assert diff({"tools": []}, {"tools": ["a"]}) == ['+ tools, item 1: "a"']
+    assert diff({"tools": ["a"]}, {"tools": []}) == ['- tools, item 1: "a"']
+    assert diff({"tools": []}, {"tools": None}) == ["+ tools: not set"]
     assert diff({"tools": ["a", "b"]}, {"tools": ["b", "a"]}) != []
 
 

@@ -32,7 +32,7 @@ from ironclaw.services.gateway.events import Feed
 from ironclaw.services.gateway.flood import Flood
 from ironclaw.services.gateway.port import ChangeEvent, EventKind
 from ironclaw.services.gateway.refused import Refused
-from ironclaw.services.gateway.sight import Sight, no_change, no_grant
+from ironclaw.services.gateway.sight import Sight, no_grant
 from ironclaw.services.gateway.steps import Steps
 from ironclaw.services.gateway.views import Views, card_of
 
@@ -211,7 +211,7 @@ class GatewayService:
         if actor is not None:
             row = await self._sight.visible(change, actor)
         else:
-            row = await self._own(change, asker)
+            row = await self._sight.own(change, asker)
         by = _by(actor) if actor is not None else By(row.change.asker.principal, Via.AGENT)
         step = functools.partial(deciding.withdrawn, actor=actor, asker=asker, by=by)
         row = await self._steps.whole(self._steps.act(row, step, actor=actor, by=by), "withdraw")
@@ -321,16 +321,6 @@ class GatewayService:
             raise no_grant(grant) from error
         if not await self._sight.may_look(row, actor):
             raise no_grant(grant)
-        return row
-
-    async def _own(self, change: ChangeId, asker: Asker | None) -> Row:
-        """A change that this agent asked for. Raises UserError (`NOT_FOUND`)."""
-        try:
-            row = await self._store.row(change)
-        except UserError as error:
-            raise no_change(change) from error
-        if asker is None or not asker.is_agent or asker.agent != row.change.asker.agent:
-            raise no_change(change)
         return row
 
     async def _due(self, due: Due) -> None:

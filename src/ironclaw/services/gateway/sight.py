@@ -13,7 +13,7 @@ from ironclaw.domain.rights import Right, rights
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, ChangeId, GrantId
-    from ironclaw.domain.change import Row
+    from ironclaw.domain.change import Asker, Row
     from ironclaw.domain.rights import Actor
     from ironclaw.services.gateway.rows import ChangeStore
 
@@ -62,6 +62,16 @@ class Sight:
         except UserError as error:
             raise no_change(change) from error
         if not await self.may_look(row, actor):
+            raise no_change(change)
+        return row
+
+    async def own(self, change: ChangeId, asker: Asker | None) -> Row:
+        """A change that this agent asked for. Raises UserError (`NOT_FOUND`)."""
+        try:
+            row = await self._store.row(change)
+        except UserError as error:
+            raise no_change(change) from error
+        if asker is None or not asker.is_agent or asker.agent != row.change.asker.agent:
             raise no_change(change)
         return row
 
