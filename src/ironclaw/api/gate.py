@@ -221,7 +221,9 @@ class Door:
             )
         raise UserError(
             Code.UNAUTHENTICATED,
-            "The token is not valid." if secret else "There is no bearer token in the request.",
+            "The token is unknown, revoked or expired."
+            if secret
+            else "There is no bearer token in the request.",
             hint="Send `Authorization: Bearer icl_…`; the first token is in the state directory, "
             "in the file api-token.",
         )

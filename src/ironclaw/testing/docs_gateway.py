@@ -57,8 +57,8 @@ _RULES: Final = """\
     two owners:
 
     ```console
-    $ ironclaw policy set automatic '[{"topic": "tools", "verdict": "allow", "bearing": "narrows"},
-        {"topic": "tasks", "verdict": "deny", "agent": "agt_…"}]'
+    $ ironclaw policy set automatic '[{"topic": "tools", "verdict": "allow", "bearing": "narrows"}]'
+    $ ironclaw policy set automatic '[{"topic": "tasks", "verdict": "deny", "agent": "agt_…"}]'
     $ ironclaw policy set approvers '[{"topic": "mounts", "roles": ["owner"], "people": 2}]'
     ```
 
