@@ -14,7 +14,7 @@ import typer
 from ironclaw.cli import cards, render
 from ironclaw.cli.nouns.changing import ask_for, show_card, tell
 from ironclaw.cli.nouns.daemon import daemon, when
-from ironclaw.cli.options import ChangeArgument, For, Json, Reason, Yes, seconds
+from ironclaw.cli.options import ChangeArgument, Despite, For, Json, Reason, Yes, seconds
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -125,10 +125,15 @@ def changeshow(change: ChangeArgument, *, as_json: Json = False) -> None:
 
 @change_app.command("diff")
 def change_diff(
-    spec: SpecArgument, *, reason: Reason = "", lasts: For = None, as_json: Json = False
+    spec: SpecArgument,
+    *,
+    reason: Reason = "",
+    lasts: For = None,
+    despite: Despite = None,
+    as_json: Json = False,
 ) -> None:
     """Show the card that a change would have; nothing is asked for."""
-    body = {"change": _read(spec), "reason": reason, "grant_s": seconds(lasts), "despite": None}
+    body = {"change": _read(spec), "reason": reason, "grant_s": seconds(lasts), "despite": despite}
     with daemon() as client:
         card = client.call("POST", "v1", "changes", "preview", body=body)
     if as_json:
@@ -143,9 +148,7 @@ def change_submit(
     *,
     reason: Reason = "",
     lasts: For = None,
-    despite: Annotated[
-        str | None, typer.Option(help="Id of a denied change that this sets aside.")
-    ] = None,
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
