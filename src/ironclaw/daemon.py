@@ -56,6 +56,7 @@ from ironclaw.services.budgets import Budgets
 from ironclaw.services.commands import LateCommands
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
+from ironclaw.services.guests import LateGuests
 from ironclaw.services.hub import Hub
 from ironclaw.services.memory import Memories
 from ironclaw.services.parts import SessionLimits, SessionParts
@@ -216,6 +217,7 @@ async def open_core(
         stack.push_async_callback(slots.close)
         stack.push_async_callback(sessions.close)
         commands = LateCommands()
+        guests = LateGuests()
         router = Router(
             directory=registry,
             intake=ledger,
@@ -224,6 +226,7 @@ async def open_core(
             hub=hub,
             wake=sessions.wake,
             commands=commands,
+            guests=guests,
         )
         gatehouse = open_gatehouse(
             books=books,
@@ -237,6 +240,7 @@ async def open_core(
             tasks=tasks,
             tools=tools,
             commands=commands,
+            guests=guests,
         )
         house = Household(
             registry=registry,

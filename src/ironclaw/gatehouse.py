@@ -19,6 +19,7 @@ from ironclaw.services.commands import Commands
 from ironclaw.services.commands import Parts as CommandParts
 from ironclaw.services.gateway.service import GatewayService
 from ironclaw.services.gateway.service import Parts as GatewayParts
+from ironclaw.services.guests import GuestBook
 from ironclaw.services.host_tools.service import HostToolService
 from ironclaw.services.host_tools.service import Parts as ToolParts
 from ironclaw.services.parts import NoHostTools
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ironclaw.services.auditing import Auditing
     from ironclaw.services.commands import LateCommands
     from ironclaw.services.delivery import DeliveryService
+    from ironclaw.services.guests import LateGuests
     from ironclaw.services.hub import Hub
     from ironclaw.services.parts import HostTools
     from ironclaw.services.router import Router
@@ -89,6 +91,7 @@ def open_gatehouse(
     tasks: Tasks,
     tools: LateTools,
     commands: LateCommands,
+    guests: LateGuests,
 ) -> Gatehouse:
     """Put it together over what is open already. `resume` and `run` are the caller's to start."""
     schedules = Schedules(book=books.tasks, teller=router, clock=clock)
@@ -116,6 +119,7 @@ def open_gatehouse(
             clock=clock,
         )
     )
+    guests.real = GuestBook(gateway, clock)
     commands.real = Commands(
         CommandParts(
             ledger=books.ledger,

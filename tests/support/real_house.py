@@ -15,6 +15,7 @@ from ironclaw.domain.ports import Rootfs
 from ironclaw.household import Household, Machine
 from ironclaw.services.commands import LateCommands
 from ironclaw.services.gateway.service import GatewayService, Parts
+from ironclaw.services.guests import GuestBook, LateGuests
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.store.task_rows import TaskRows
@@ -59,6 +60,7 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
         trail = FakeTrail()
         boxes = cast("Any", NoBoxes())
         hub = Hub(core.chatlog)
+        guests = LateGuests()
         router = Router(
             directory=registry,
             intake=core.ledger,
@@ -67,6 +69,7 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
             hub=hub,
             wake=lambda _session, _message: None,
             commands=LateCommands(),
+            guests=guests,
         )
         gateway = GatewayService(
             Parts(
@@ -80,6 +83,7 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
                 tasks=tasks,
             )
         )
+        guests.real = GuestBook(gateway, core.clock)
         await gateway.resume()
         house = Household(
             registry=registry,

@@ -38,7 +38,7 @@ def check_request(loaded: Loaded, change: Change, actor: Actor | None) -> None:
     Args:
         loaded: With `asker_standings`.
         change: As it would be kept.
-        actor: The person who asks; None when an agent does.
+        actor: The person who asks; None when an agent does, or somebody who is not let in.
 
     Raises:
         UserError: `INVALID`, `NOT_FOUND`, `CONFLICT`, `TOO_LARGE`: see `Spec.check`.
@@ -155,13 +155,12 @@ def _check_asker(loaded: Loaded, change: Change, actor: Actor | None) -> None:
         # An agent asks for itself alone; another one (agent.create) is about no agent yet.
         is_allowed = actor is None and spec.by_agents and spec.agent_id in {None, asker.agent}
         hint = "An agent may ask for changes of itself, of the kinds that its tool lists."
+    elif actor is None:
+        is_allowed = asker.is_at_the_door(spec)
+        hint = "Who is not let in can ask for that alone."
     else:
         held = rights(loaded.asker_standings, spec.agent_id)
-        is_allowed = (
-            actor is not None
-            and actor.principal == asker.principal
-            and Right.REQUEST in held & actor.limit
-        )
+        is_allowed = actor.principal == asker.principal and Right.REQUEST in held & actor.limit
         hint = "Ask somebody who is an operator, an admin or an owner."
     if not is_allowed:
         raise PolicyError(Code.FORBIDDEN, "You may not ask for that change.", hint=hint)

@@ -20,8 +20,10 @@ import msgspec
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChangeId, GrantId, PrincipalId, SessionId
-from ironclaw.domain.changes.base import State, Topic
+from ironclaw.domain.changes.access import GiveRole
+from ironclaw.domain.changes.base import Spec, State, Topic
 from ironclaw.domain.changes.table import AnySpec
+from ironclaw.domain.model import Role
 from ironclaw.domain.policy import Proof
 
 CARD_VERSION: Final = 1
@@ -49,6 +51,16 @@ class Asker(_Value, frozen=True):
     def is_agent(self) -> bool:
         """Whether an agent asks, whoever talked it into that."""
         return self.agent is not None
+
+    def is_at_the_door(self, spec: Spec) -> bool:
+        """Whether somebody whom nobody let in asks for just that: to be a member of an agent."""
+        return (
+            not self.is_agent
+            and isinstance(spec, GiveRole)
+            and spec.principal == self.principal
+            and spec.role is Role.MEMBER
+            and spec.agent is not None
+        )
 
 
 class Change(_Value, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import PrincipalId, SessionId, new_id
 from ironclaw.core.log import get_logger
+from ironclaw.domain.access import AccessReason
 from ironclaw.domain.commands import Heard, parse
 from ironclaw.domain.model import Engage
 from ironclaw.domain.rights import Actor
@@ -104,6 +105,21 @@ class Keys(Protocol):
         ...
 
 
+class Guests(Protocol):
+    """Who asks people about senders whom nobody let in: `services.guests.GuestBook`."""
+
+    async def knock(self, principal: PrincipalId, agent: AgentId) -> None:
+        """Somebody wrote to an agent where people are asked about such. Never raises."""
+        ...
+
+
+class NoGuests:
+    """Asks nobody."""
+
+    async def knock(self, principal: PrincipalId, agent: AgentId) -> None:
+        """Pass over it."""
+
+
 class Router:
     """Routes events; one for the whole core."""
 
@@ -117,6 +133,7 @@ class Router:
         hub: Hub,
         wake: Callable[[SessionId, Message | None], None],
         commands: CommandDesk,
+        guests: Guests | None = None,
     ) -> None:
         self._directory = directory
         self._intake = intake
@@ -125,6 +142,7 @@ class Router:
         self._hub = hub
         self._wake = wake
         self._commands = commands
+        self._guests = guests or NoGuests()
 
     async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take in one event; durable on return. Empty list: nobody is wired.
@@ -145,7 +163,7 @@ class Router:
         if place is None or not place.wirings:
             await self._refuse(event, "not_wired")
             return []
-        principal = PrincipalId(f"{event.channel}:{event.handle}")
+        principal = _principal(event)
         standings = await self._directory.standings_of(principal)
         command = parse(event.text, mentioned=event.mentioned)
         if command is None:
@@ -176,6 +194,8 @@ class Router:
         if verdict.action is Action.DROP:
             if verdict.refused:
                 await self._refuse(event, verdict.reason)
+            if verdict.reason == AccessReason.PAIRING_NEEDED:
+                await self._guests.knock(_principal(event), wiring.agent)
             return Routed(wiring.agent, None, None, False, False, verdict.reason)
         engaged = verdict.action is Action.ENGAGE
         session = await self._session(seat_of(wiring, event))
@@ -332,3 +352,8 @@ def _bytes(name: str, value: str) -> bytes:
             f"`{name}` is not valid Unicode text.",
             hint="It holds half a surrogate pair: send well-formed UTF-8.",
         ) from error
+
+
+def _principal(event: Event) -> PrincipalId:
+    """Who speaks: the channel vouches for the handle."""
+    return PrincipalId(f"{event.channel}:{event.handle}")

@@ -4,11 +4,11 @@ from tests.unit.domain.stepping import AGENT, Gateway, row_of
 
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import ChangeId, PrincipalId
-from ironclaw.domain.asking import refusal
+from ironclaw.domain.asking import asked, refusal
 from ironclaw.domain.audit_kinds import check
-from ironclaw.domain.change import Asker, Status, hash_of
-from ironclaw.domain.changes.access import TakeRole
-from ironclaw.domain.changes.base import Bearing, Topic
+from ironclaw.domain.change import Asker, Change, Status, hash_of
+from ironclaw.domain.changes.access import GiveRole, TakeRole
+from ironclaw.domain.changes.base import Bearing, Spec, Topic
 from ironclaw.domain.changes.limits import SetLimits
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
@@ -20,6 +20,7 @@ from ironclaw.domain.rights import Actor, Right
 
 TOOLS = SetTools(agent=BOB, add=("write_file",))
 LESS = SetTools(agent=BOB, remove=("clock",))
+EVE = PrincipalId("api:eve")
 NARROW = AutoRule(topic=Topic.TOOLS, verdict=Verdict.ALLOW, bearing=Bearing.NARROWS)
 
 
@@ -41,6 +42,36 @@ def test_a_request_waits_for_a_person() -> None:
     assert write.ops == ()
     assert write.decision is None
     assert write.audit[0].session == SESSION
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_allowed"),
+    [
+        (GiveRole(principal=EVE, role=Role.MEMBER, agent=BOB), True),
+        (GiveRole(principal=EVE, role=Role.MEMBER), False),
+        (GiveRole(principal=EVE, role=Role.OPERATOR, agent=BOB), False),
+        (GiveRole(principal=DESK, role=Role.MEMBER, agent=BOB), False),
+        (TOOLS, False),
+    ],
+)
+def test_who_is_not_let_in_can_ask_for_just_that(spec: Spec, *, is_allowed: bool) -> None:
+    gateway = Gateway()
+    asker = Asker(principal=EVE)
+    change = Change(
+        id=ChangeId("chg_one"),
+        spec=spec,  # type: ignore[arg-type]  # every kind is one of the table's
+        asker=asker,
+        created_ms=1,
+        expires_ms=2,
+    )
+    told = gateway.loaded(spec, None, asker)
+
+    assert asker.is_at_the_door(spec) is is_allowed
+    if is_allowed:
+        assert asked(told, change, actor=None).status is Status.PENDING
+    else:
+        with pytest.raises(PolicyError, match="may not ask"):
+            asked(told, change, actor=None)
 
 
 def test_the_same_wish_twice_is_one() -> None:

@@ -165,7 +165,7 @@ class GatewayService:
     ) -> ChangeView:
         """Ask for a change. The policy may deny or apply it at once; else it waits for a person."""
         change = await self._change(spec, asker, reason, grant_s, despite)
-        by = By(asker.principal, Via.AGENT) if actor is None else _by(actor)
+        by = _by_itself(asker) if actor is None else _by(actor)
         if actor is not None:
             self._flood.take(actor.principal, len(canonical(change)))
         denial: ChangeId | None = None
@@ -392,6 +392,11 @@ class GatewayService:
                 f"The change is not well formed: {error}",
                 hint="`ironclaw change submit --help` shows the kinds and their fields.",
             ) from error
+
+
+def _by_itself(asker: Asker) -> By:
+    """An agent, or somebody who knocks in a chat."""
+    return By(asker.principal, Via.AGENT if asker.is_agent else Via.CHAT)
 
 
 def _by(actor: Actor) -> By:

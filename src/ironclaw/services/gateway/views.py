@@ -193,7 +193,9 @@ def card_of(
         revocable=spec.has_way_back,
         agent_name=agent_name or ("" if live.agent is None else live.agent.name),
         asker_name=asker_name,
-        solo=live.policy.solo and not change.asker.is_agent,
+        solo=live.policy.solo
+        and not change.asker.is_agent
+        and not change.asker.is_at_the_door(spec),
         only_owner=spec.topic is Topic.POLICY and is_only_owner(live, loaded.asker_person),
         people=needed(live.policy, spec).people,
     )
