@@ -145,3 +145,24 @@ def test_the_tutorial_ends_with_a_memory(somebody: Somebody) -> None:
 
     recalled = next(said for line, said in heard.items() if "!recall" in line)
     assert "17" in recalled
+
+
+def test_the_tutorial_about_changes_works_in_its_order(somebody: Somebody) -> None:
+    """The agent asks, its wish waits, rights are given for a time, and Ann is next to decide."""
+    text = (ROOT / "docs/tutorial/first-change.md").read_text()
+    typed = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
+
+    heard = []
+    for line in typed:
+        done = somebody.types(line)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr[-4000:]}"
+        heard.append((line, done.stdout))
+
+    writes = [said for line, said in heard if "!tool write_file" in line]
+    assert "there is no tool of that name" in writes[0]
+    waiting = next(said for line, said in heard if line.endswith("change list"))
+    assert "write_file" in waiting
+    assert "pending" in waiting
+    last = json.loads(next(said for line, said in heard if line.endswith("--json")))
+    assert last["row"]["status"] == "pending"
+    assert last["may_decide"] is False
