@@ -40,7 +40,9 @@ def run(root: str = "") -> int:
     _keep_heap()
     where = places(root)
     try:
-        toolbox = Toolbox(where.workspace, HostTools(where.tools), memory=where.memory)
+        toolbox = Toolbox(
+            where.workspace, HostTools(where.tools), memory=where.memory, shared=where.shared
+        )
         link = Link(where, toolbox, facts.gather(where.queue_in))
     except OSError as error:
         facts.complain(f"a mount is not as it must be (errno {error.errno})")

@@ -16,6 +16,7 @@ class Places(NamedTuple):
     queue_out: str
     workspace: str
     memory: str
+    shared: str
 
 
 def places(root: str = "") -> Places:
@@ -29,4 +30,5 @@ def places(root: str = "") -> Places:
         queue_out=f"{root}/queue/out",
         workspace=f"{root}/workspace",
         memory=f"{root}/memory",
+        shared=f"{root}/shared",
     )

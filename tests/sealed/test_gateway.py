@@ -106,6 +106,11 @@ def _asks(**spec: object) -> str:
     return f"!tool request_change {json.dumps(asked)}"
 
 
+def _words(reply: str) -> str:
+    """What the tool said, without the conversation that a reply quotes as well."""
+    return reply.split("I remember", maxsplit=1)[0]
+
+
 def _open(gate: Gate) -> list[Any]:
     with gate.deciding() as approver:
         return list(approver.get("/v1/changes").body["changes"])
@@ -233,12 +238,18 @@ def test_a_budget_stops_the_call_after_the_last(gate: Gate) -> None:
 
 
 def test_shared_mounts(gate: Gate) -> None:
-    agent = gate.agent()
+    """A directory is there for the agent's own tools while it is granted, and no longer."""
+    agent = gate.agent(tools=["list_files", "read_file"])
     given = gate.shared / f"d{secrets.token_hex(3)}"
+    listing, reading = (
+        f'!tool {tool} {{"path": "/shared/{path}"}}'
+        for tool, path in (("list_files", ""), ("read_file", "notes/note.txt"))
+    )
     given.mkdir(mode=0o755)
-    (given / "note.txt").write_text("hello")
+    (given / "note.txt").write_text("what people share")
     (given / "note.txt").chmod(0o644)
     session = gate.house.ask(agent, "remember the 23")["session"]
+    assert "no such thing is shared" in _words(gate.tell(agent, reading))
     view = gate.change(kind="mount.add", agent=agent, name="notes", path=str(given))
     assert "remember the 23" in gate.tell(agent, "!recall")
     (mount,) = [
@@ -247,8 +258,12 @@ def test_shared_mounts(gate: Gate) -> None:
         if one["destination"] == "/shared/notes"
     ]
     assert "ro" in mount["options"]
+    assert "notes/" in _words(gate.tell(agent, listing))
+    assert "what people share" in _words(gate.tell(agent, reading))
     gate.revoke(view)
     assert "remember the 23" in gate.tell(agent, "!recall")
+    assert "notes/" not in _words(gate.tell(agent, listing))
+    assert "no such thing is shared" in _words(gate.tell(agent, reading))
     mounts = gate.house.box_of(session).spec["mounts"]
     assert not [one for one in mounts if one["destination"] == "/shared/notes"]
 

@@ -24,11 +24,18 @@ class Beneath:
     Args:
         root: The directory.
         shown: What the model calls it, for example `/workspace`.
+        prefix: What stands before a path below it where the model is told one; the model can give
+            such a path back. Empty where paths without a leading slash are of this directory.
     """
 
-    def __init__(self, root: str, shown: str) -> None:
+    def __init__(self, root: str, shown: str, *, prefix: str = "") -> None:
         self._root = root
         self._shown = shown
+        self.prefix = prefix
+
+    def has(self, path: str) -> bool:
+        """Whether an absolute path that the model wrote is of this directory."""
+        return path == self._shown or path.startswith(f"{self._shown}/")
 
     def parts(self, path: str) -> list[str]:
         """Cut a path that the model wrote into names.
@@ -43,7 +50,7 @@ class Beneath:
             raise ToolError(f"the path is longer than {_MAX_CHARS} characters")
         if "\0" in path or not path.isprintable():
             raise ToolError("the path holds characters that no file name may have")
-        if path == self._shown or path.startswith(f"{self._shown}/"):
+        if self.has(path):
             path = path[len(self._shown) :]
         elif path.startswith("/"):
             raise ToolError(f"only files below {self._shown} can be reached")

@@ -1,4 +1,4 @@
-"""`read_file`, `write_file` and `list_files`: the session's durable files in the workspace."""
+"""`read_file`, `write_file` and `list_files`: files below a directory, mostly the workspace."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from ironclaw_agent.tools.todo import Todo, todo
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ironclaw_agent.tools.beneath import Beneath
+    from ironclaw_agent.tools.trees import Trees
     from ironclaw_contract.entries import Entry
 
 _T = TypeVar("_T", bound=msgspec.Struct)
@@ -39,31 +39,31 @@ _SETTLED_NS: Final = 2_000_000_000
 
 
 class Inside:
-    """The tools of one workspace and one memory.
+    """The tools of one workspace, what is shared beside it, and one memory.
 
     Args:
-        files: The workspace.
+        trees: The workspace, and what people share.
         memory: Directory of the agent's notes.
     """
 
-    def __init__(self, files: Beneath, memory: str) -> None:
+    def __init__(self, trees: Trees, memory: str) -> None:
         self._memory = memory
         self._seen_ns = 0
         self._overview = ""
         self._to_write = msgspec.json.Decoder(notes.MemoryWrite)
         self._tools: dict[str, Callable[[str], str]] = {
             "clock": _tool(Clock, clock),
-            "edit_file": _tool(EditFile, lambda given: edit_file(given, files)),
-            "list_files": _tool(ListFiles, lambda given: list_files(given, files)),
+            "edit_file": _tool(EditFile, lambda given: trees.write(edit_file, given)),
+            "list_files": _tool(ListFiles, lambda given: trees.read(list_files, given)),
             "memory_list": _tool(notes.MemoryList, lambda given: notes.memory_list(given, memory)),
             "memory_read": _tool(notes.MemoryRead, lambda given: notes.memory_read(given, memory)),
             "memory_search": _tool(
                 notes.MemorySearch, lambda given: notes.memory_search(given, memory)
             ),
-            "read_file": _tool(ReadFile, lambda given: read_file(given, files)),
-            "search_files": _tool(SearchFiles, lambda given: search_files(given, files)),
-            "todo": _tool(Todo, lambda given: todo(given, files)),
-            "write_file": _tool(WriteFile, lambda given: write_file(given, files)),
+            "read_file": _tool(ReadFile, lambda given: trees.read(read_file, given)),
+            "search_files": _tool(SearchFiles, lambda given: trees.read(search_files, given)),
+            "todo": _tool(Todo, lambda given: todo(given, trees.workspace)),
+            "write_file": _tool(WriteFile, lambda given: trees.write(write_file, given)),
         }
 
     def run(self, name: str, text: str, *, session: str, turn: str, heard: Sequence[Entry]) -> str:

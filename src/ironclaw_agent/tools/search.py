@@ -1,4 +1,4 @@
-"""`search_files`: find a text in the files of the workspace, with bounds on all of the work.
+"""`search_files`: find a text in the files below a directory, with bounds on all of the work.
 
 A pattern is plain text where `*` stands for anything within a line. Its parts are looked for one
 after the other, so no pattern takes more than one walk over a line.
@@ -109,7 +109,8 @@ def _walk(files: Beneath, names: list[str], ending: str, bounds: _Bounds) -> Ite
                 if kind == stat.S_IFDIR:
                     inner.append([*names, name])
                 elif kind == stat.S_IFREG and name.endswith(ending):
-                    file = _read(directory, name, "/".join([*names, name]), bounds)
+                    path = files.prefix + "/".join([*names, name])
+                    file = _read(directory, name, path, bounds)
                     if file is not None:
                         yield file
         finally:

@@ -11,6 +11,10 @@ from typing import Final
 from ironclaw_contract.rpc import ToolSpec
 
 _PATH: Final = '"path":{"type":"string","description":"Path of the file, from /workspace."}'
+_READ_PATH: Final = (
+    '"path":{"type":"string","description":"Path of the file, from /workspace; or below /shared, '
+    'where it begins with /shared/."}'
+)
 _TOPIC: Final = (
     '"topic":{"type":"string","minLength":1,"maxLength":100,'
     '"description":"Name of the topic: a-z, 0-9 and -, at most 48 of them."}'
@@ -40,10 +44,10 @@ SPECS: Final = (
     ),
     ToolSpec(
         name="list_files",
-        description="List one directory of the workspace.",
+        description="List one directory of the workspace, or of what people share: /shared.",
         parameters=_object(
-            '"path":{"type":"string",'
-            '"description":"Directory, from /workspace; the top if left out."}'
+            '"path":{"type":"string","description":"Directory, from /workspace, or /shared and '
+            'below; /workspace if left out."}'
         ),
     ),
     ToolSpec(
@@ -87,9 +91,9 @@ SPECS: Final = (
     ),
     ToolSpec(
         name="read_file",
-        description="Read a text file of the workspace, up to 32 KiB at a time.",
+        description="Read a text file of the workspace or below /shared, up to 32 KiB at a time.",
         parameters=_object(
-            f"{_PATH},"
+            f"{_READ_PATH},"
             '"offset":{"type":"integer","minimum":0,'
             '"description":"Byte to begin at; 0 if left out."}',
             "path",
@@ -97,13 +101,14 @@ SPECS: Final = (
     ),
     ToolSpec(
         name="search_files",
-        description="Search the files of the workspace for a text, line by line. Gives at most 100 "
-        "lines, as path:line: text. Files that are no text are passed over.",
+        description="Search the files of the workspace or below /shared for a text, line by line. "
+        "Gives at most 100 lines, as path:line: text. Files that are no text are passed over.",
         parameters=_object(
             '"text":{"type":"string","minLength":1,"maxLength":500,'
             '"description":"What to look for, within a line."},'
             '"path":{"type":"string",'
-            '"description":"Directory to look below, from /workspace; the top if left out."},'
+            '"description":"Directory to look below, from /workspace, or /shared and below; '
+            '/workspace if left out."},'
             '"ending":{"type":"string","maxLength":100,'
             '"description":"Only files whose names end so, for example .md."},'
             '"ignore_case":{"type":"boolean","description":"Take A for a."},'

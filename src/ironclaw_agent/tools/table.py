@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ironclaw_agent.tools.beneath import Beneath
 from ironclaw_agent.tools.errors import ToolError
 from ironclaw_agent.tools.host import SPECS as HOST_SPECS
 from ironclaw_agent.tools.specs import SPECS
@@ -58,12 +57,12 @@ class Toolbox:
         workspace: Directory of the session's files.
         host: What the host carries out.
         memory: Directory of the agent's notes.
+        shared: Directory of what people share with the agent.
     """
 
-    def __init__(self, workspace: str, host: HostTools, *, memory: str) -> None:
+    def __init__(self, workspace: str, host: HostTools, *, memory: str, shared: str) -> None:
         self._host = host
-        self._files = Beneath(workspace, "/workspace")
-        self._memory = memory
+        self._workspace, self._shared, self._memory = workspace, shared, memory
         self._inside: Inside | None = None
         self._session = ""
         self._turn = ""
@@ -119,8 +118,9 @@ class Toolbox:
         if self._inside is None:
             # Who calls no tool does not pay for their modules, and no start does.
             from ironclaw_agent.tools.inside import Inside  # noqa: PLC0415
+            from ironclaw_agent.tools.trees import Trees  # noqa: PLC0415
 
-            self._inside = Inside(self._files, self._memory)
+            self._inside = Inside(Trees(self._workspace, self._shared), self._memory)
         return self._inside
 
     def _by_us(self, name: str) -> Callable[[str], str]:

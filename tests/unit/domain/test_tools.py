@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def test_the_host_knows_exactly_the_tools_that_the_program_has(tmp_path: Path) -> None:
-    specs = Toolbox(str(tmp_path), HostTools("none.sock"), memory=str(tmp_path)).specs
+    place = str(tmp_path)
+    specs = Toolbox(place, HostTools("none.sock"), memory=place, shared=place).specs
 
     assert set(TOOLS) == set(specs)
     for name, words in TOOLS.items():

@@ -54,7 +54,7 @@ class Host:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in ("run/ironclaw", "queue/in", "queue/out", "workspace", "memory"):
+        for name in ("run/ironclaw", "queue/in", "queue/out", "workspace", "memory", "shared"):
             (root / name).mkdir(parents=True)
         self.epoch = 1
         self.process: subprocess.Popen[bytes] | None = None

@@ -79,7 +79,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def box(tmp_path: Path) -> Toolbox:
-    return Toolbox(str(tmp_path), HostTools(str(tmp_path / "tools.sock")), memory="")
+    return Toolbox(str(tmp_path), HostTools(str(tmp_path / "tools.sock")), memory="", shared="")
 
 
 def run(box: Toolbox, *calls: tuple[str, str], step: int = 0, turn: str = "msg_1") -> list[Any]:
@@ -158,7 +158,8 @@ def test_all_uses_of_one_answer_together_keep_the_bell_waiting_for_a_bounded_tim
         gone.wait(10)
 
     serve(never)
-    box = Toolbox(str(tmp_path), HostTools(str(tmp_path / "tools.sock"), wait_s=0.3), memory="")
+    host = HostTools(str(tmp_path / "tools.sock"), wait_s=0.3)
+    box = Toolbox(str(tmp_path), host, memory="", shared="")
     begun = time.monotonic()
     try:
         results = run(box, *[("my_rights", "{}")] * 16)
@@ -194,7 +195,7 @@ def test_a_key_is_one_use_of_a_turn_whatever_ids_the_model_gives(
     server = serve(*[answered] * 6)
 
     def fresh() -> Toolbox:
-        return Toolbox(str(tmp_path), HostTools(str(tmp_path / "tools.sock")), memory="")
+        return Toolbox(str(tmp_path), HostTools(str(tmp_path / "tools.sock")), memory="", shared="")
 
     run(fresh(), ("my_rights", "{}"), ("my_rights", "{}"))
     run(fresh(), ("my_rights", "{}"), ("send_message", "{}"))

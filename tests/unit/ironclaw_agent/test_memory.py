@@ -13,7 +13,6 @@ from tests.unit.ironclaw_agent.agent_host import Host, message, setup
 from tests.unit.ironclaw_agent.test_main import answer, tool
 
 from ironclaw_agent.context import MEMORY_BYTES, recalled
-from ironclaw_agent.tools.beneath import Beneath
 from ironclaw_agent.tools.errors import ToolError
 from ironclaw_agent.tools.inside import Inside
 from ironclaw_agent.tools.memory import (
@@ -29,6 +28,7 @@ from ironclaw_agent.tools.memory import (
 )
 from ironclaw_agent.tools.source import CLEAN, Source, is_tainted, source_of
 from ironclaw_agent.tools.specs import SPECS
+from ironclaw_agent.tools.trees import Trees
 from ironclaw_contract.entries import Called, Entry, Returned, Said
 from ironclaw_contract.memory_notes import parse
 
@@ -214,11 +214,11 @@ def test_the_memory_is_read_again_only_when_it_has_changed(
     monkeypatch.setattr(
         "ironclaw_agent.tools.memory.overview", lambda root: (reads.append(root), "told")[1]
     )
-    inside = Inside(Beneath(str(tmp_path), "/workspace"), str(tmp_path))
+    inside = Inside(Trees(str(tmp_path), ""), str(tmp_path))
     assert [inside.recall(), inside.recall(), len(reads)] == ["told", "told", 1]
     write(tmp_path, "tea", "two")
     assert [inside.recall(), inside.recall(), len(reads)] == ["told", "told", 3], "it is too fresh"
-    assert Inside(Beneath("", ""), str(tmp_path / "none")).recall() == ""
+    assert Inside(Trees("", ""), str(tmp_path / "none")).recall() == ""
 
 
 def test_an_agent_notes_and_the_next_turn_is_told(host: Host) -> None:

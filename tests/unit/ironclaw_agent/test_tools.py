@@ -39,7 +39,8 @@ def workspace(tmp_path: Path) -> Path:
 @pytest.fixture
 def box(workspace: Path) -> Iterator[Toolbox]:
     before = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    yield Toolbox(str(workspace), HostTools(str(workspace / "none.sock")), memory="")
+    shared = str(workspace.parent / "shared")
+    yield Toolbox(str(workspace), HostTools(str(workspace / "none.sock")), memory="", shared=shared)
     assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
 
 
@@ -161,7 +162,7 @@ def test_no_arguments_whatever_break_a_tool(
     tmp_path_factory: pytest.TempPathFactory, arguments: str
 ):
     place = str(tmp_path_factory.getbasetemp())
-    box = Toolbox(place, HostTools("none.sock"), memory=place)
+    box = Toolbox(place, HostTools("none.sock"), memory=place, shared=place)
     for name in ALL:
         raw(box, name, arguments)
 
