@@ -40,9 +40,9 @@ _FLOW: Final = """\
     - **Denied is remembered.** The same wish in another request is refused with a pointer to the
       denial; a person may name it in `despite` (`ironclaw change submit JSON --despite ID`), and
       the card says so.
-    - **Strangers knock.** In a chat whose unknown senders are `ask`ed about, a message of one reaches
-      no agent; it becomes a request to make them a member of that agent. What they wrote is not
-      shown. A no is remembered, and a flood is a few requests.
+    - **Strangers knock.** In a chat whose unknown senders are `ask`ed about, a message of one
+      reaches no agent; it becomes a request to make them a member of that agent. What they wrote
+      is not shown. A no is remembered, and a flood is a few requests.
     - **A grant** is what an applied change gave. It may end by itself (`--for 8h`) and can be
       revoked by whoever may decide: in force also in running boxes when the command returns.
     - **Nothing hangs.** What waits survives restarts, is told once more after `escalate_s` (the
