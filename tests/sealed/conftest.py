@@ -143,3 +143,28 @@ def agent(house: House, request: pytest.FixtureRequest) -> str:
     with house.api() as api:
         api.make_agent(name, tools=["read_file", "write_file", "list_files"])
     return name
+
+
+SAME_FOR_EVERYBODY = {
+    *("test_audit", "test_bad_input", "test_commands", "test_disk_cap", "test_front_door"),
+    *("test_long_conversation", "test_memory"),
+}
+"""Modules about what is the same code for every kind of user: the API, the store, the guard, the
+tools. They are seen for whoever runs the tests; an ordinary user's own run sees them as such."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what would be seen twice; the summary counts it as deselected."""
+    twice = [item for item in items if _is_seen_twice(item)]
+    if twice:
+        config.hook.pytest_deselected(items=twice)
+        left_out = set(twice)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_seen_twice(item: pytest.Item) -> bool:
+    module = item.path.stem if item.path.parent == _HERE else ""
+    spec = getattr(item, "callspec", None)
+    if os.geteuid() != 0 or module not in SAME_FOR_EVERYBODY or spec is None:
+        return False
+    return "ordinary" in spec.params.values()

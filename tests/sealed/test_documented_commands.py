@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,12 +32,17 @@ class Somebody(NamedTuple):
 
     person: Person | None
     place: Path
+    image: Path
 
     def words(self, line: str) -> list[str]:
         """The command of one documented line, as this user and with their directories."""
         settings = {
-            f"IRONCLAW_PATHS_{name.upper()}_DIR": str(self.place / name)
-            for name in ("state", "runtime", "image")
+            f"IRONCLAW_PATHS_{name.upper()}_DIR": str(place)
+            for name, place in (
+                ("state", self.place / "state"),
+                ("runtime", self.place / "runtime"),
+                ("image", self.image),
+            )
         } | {"IRONCLAW_API_TCP": "false"}  # the port may be somebody's; the socket is theirs
         words = ["env", *(f"{name}={value}" for name, value in settings.items())]
         words += shlex.split(line)
@@ -61,13 +67,26 @@ def somebody(request: pytest.FixtureRequest) -> Iterator[Somebody]:
     person = None
     if request.param != "root":
         person = request.getfixturevalue("ordinary_person")
+    with placed(person) as place:
+        yield Somebody(person, place, place / "image")
+
+
+@pytest.fixture
+def newcomer(somebody: Somebody) -> Iterator[Somebody]:
+    """The same user with a house that nobody has been in yet."""
+    with placed(somebody.person) as place:
+        yield somebody._replace(place=place)
+
+
+@contextmanager
+def placed(person: Person | None) -> Iterator[Path]:
+    """A directory of that user; what runs in it is taken down."""
     # Not below pytest's own folder: that is closed to the other user.
     place = Path(tempfile.mkdtemp(prefix="icl-"))
     if person is not None:
         os.chown(place, person.uid, person.gid)
-    somebody = Somebody(person, place)
-    yield somebody
-    somebody.types("./run ironclaw down")
+    yield place
+    Somebody(person, place, place / "image").types("./run ironclaw down")
     remove_as_owner(place)
     if place.exists():
         place.rmdir()
@@ -131,7 +150,7 @@ def test_an_interrupted_proof_leaves_nothing(somebody: Somebody) -> None:
     assert [path.name for path in somebody.place.iterdir() if "prove" in path.name] == []
 
 
-def test_the_tutorial_ends_with_a_memory(somebody: Somebody) -> None:
+def test_the_tutorial_ends_with_a_memory(newcomer: Somebody) -> None:
     """The tutorial's own lines work in their order, and the agent remembers what it was told."""
     text = (ROOT / "docs/tutorial/first-reply.md").read_text()
     section = text.split("## 3.", 1)[1].split("\n## ", 1)[0]
@@ -139,7 +158,7 @@ def test_the_tutorial_ends_with_a_memory(somebody: Somebody) -> None:
 
     heard = {}
     for line in typed:
-        done = somebody.types(line)
+        done = newcomer.types(line)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr[-4000:]}"
         heard[line] = done.stdout
 
@@ -147,14 +166,14 @@ def test_the_tutorial_ends_with_a_memory(somebody: Somebody) -> None:
     assert "17" in recalled
 
 
-def test_the_tutorial_about_changes_works_in_its_order(somebody: Somebody) -> None:
+def test_the_tutorial_about_changes_works_in_its_order(newcomer: Somebody) -> None:
     """The agent asks, its wish waits, rights are given for a time, and Ann is next to decide."""
     text = (ROOT / "docs/tutorial/first-change.md").read_text()
     typed = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
 
     heard = []
     for line in typed:
-        done = somebody.types(line)
+        done = newcomer.types(line)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr[-4000:]}"
         heard.append((line, done.stdout))
 

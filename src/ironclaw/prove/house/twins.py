@@ -17,7 +17,7 @@ import msgspec
 from ironclaw import daemon
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.domain.ports import Durable
-from ironclaw.models import service
+from ironclaw.models import attempt
 from ironclaw.models.scripted import Scripted
 from ironclaw.prove import controls as c
 from ironclaw.prove.box import host_changes, spec_changes
@@ -277,7 +277,7 @@ _ROWS: Final[dict[Twin, Weakening]] = {
     Twin("house-polite", (KILL,)): Weakening(host=polite),
     Twin("house-key", (KEY_REMOVED,)): Weakening(host=in_airlocks(weak_zygote.KEY)),
     Twin("house-leaking", (WIRE_CODES,)): Weakening(
-        host=lambda _lab: patched(service, "_checked", lambda _request, end: end)
+        host=lambda _lab: patched(attempt, "_checked", lambda _request, end: end)
     ),
     Twin("house-careless", (EMPTY_SHARED,)): Weakening(host=careless),
     Twin("house-bells", (ONE_BELL,)): Weakening(host=in_airlocks(weak_zygote.BELL)),
