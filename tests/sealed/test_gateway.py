@@ -372,7 +372,7 @@ def test_an_agent_is_made_ended_and_brought_back(gate: Gate) -> None:
 
 def test_a_session_is_forgotten_for_good(gate: Gate) -> None:
     agent = gate.agent(tools=["write_file"])
-    write = '!tool write_file {"path": "a.txt", "text": "the secret 99"}'
+    write = '!tool write_file {"path": "a.txt", "text": "the secret otter"}'
     session = gate.house.ask(agent, write)["session"]
     with gate.house.api() as owner:
         found = owner.get(f"/v1/sessions/{session}").body["session"]
@@ -382,10 +382,12 @@ def test_a_session_is_forgotten_for_good(gate: Gate) -> None:
     with gate.house.api() as owner:
         said = owner.get(f"/v1/sessions/{session}/transcript")
         after = owner.get(f"/v1/sessions/{session}").body["session"]
-    assert "99" not in json.dumps(said.body)
+    assert "otter" not in json.dumps(said.body)
     assert after["state"] == "forgotten"
     assert workspace.name not in gate.house.in_nest("ls", str(workspace.parent))
-    assert "I remember" not in gate.tell(agent, "hello") or "99" not in gate.tell(agent, "!recall")
+    assert "I remember" not in gate.tell(agent, "hello") or "otter" not in gate.tell(
+        agent, "!recall"
+    )
 
 
 def test_a_grant_ends_by_itself(gate: Gate) -> None:

@@ -80,9 +80,8 @@ def test_names_of_providers_are_plain_and_their_own(tmp_path: Path, name: str) -
 
 
 def test_the_environment_cannot_name_providers(tmp_path: Path) -> None:
-    del tmp_path
     with pytest.raises(UserError, match="no setting"):
-        load_settings(environ={"HOME": "/root", "IRONCLAW_MODELS_PROVIDERS": "{}"})
+        load_settings(environ={"HOME": str(tmp_path), "IRONCLAW_MODELS_PROVIDERS": "{}"})
 
 
 @pytest.mark.parametrize(
