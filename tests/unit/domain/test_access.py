@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ironclaw.core.ids import AgentId, PrincipalId
 from ironclaw.domain.access import AccessReason, Decision, Rank, decide_access, rank
 from ironclaw.domain.model import Role, SenderScope, Standing, UnknownSender
+from ironclaw.domain.rights import Right, rights
 
 MINE, OTHER = AgentId("agt_mine"), AgentId("agt_other")
 standings = st.lists(
@@ -102,3 +103,12 @@ def test_more_standing_never_takes_access_away(
         decide_access(more, MINE, unknown_sender=policy, sender_scope=scope).decision
         is Decision.ALLOW
     )
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_chat_and_the_api_agree_on_who_may_talk(role: Role) -> None:
+    """A chat looks at ranks, the API and the gateway at rights: the two tables must not part."""
+    held = (Standing(principal=PrincipalId("api:ann"), role=role, agent=None),)
+    agent = AgentId("agt_bob")
+
+    assert (rank(held, agent) is not Rank.UNKNOWN) == (Right.TALK in rights(held, agent))
