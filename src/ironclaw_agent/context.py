@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
+from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said, Thought
 from ironclaw_contract.limits import MAX_ENTRIES
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ _LEFT_OUT: Final = "[This result was left out to make room. Call the tool again 
 
 _ENTRY_SPARE: Final = 320
 """Bytes of an entry beside its texts: tags, field names, ids, lengths. An upper bound."""
+_FILE_BYTES: Final = 900
+"""The same of a file that came with a message."""
 
 
 def system_text(setup: Setup) -> str:
@@ -74,9 +76,12 @@ def size(entry: Entry) -> int:
     """Bytes that an entry takes on the wire, at most."""
     match entry:
         case Said(sender=sender, text=text):
-            return _ENTRY_SPARE + len(sender.encode()) + len(text.encode())
+            words = len(sender.encode()) + len(text.encode())
+            return _ENTRY_SPARE + words + _FILE_BYTES * len(entry.files)
         case Called(arguments=text) | Answered(text=text) | Returned(text=text):
             return _ENTRY_SPARE + len(text.encode())
+        case Thought(text=text, opaque=opaque):
+            return _ENTRY_SPARE + len(text.encode()) + len(opaque.encode())
 
 
 def total(entries: Iterable[Entry]) -> int:

@@ -12,7 +12,7 @@ from ironclaw_agent.context import MEMORY_BYTES, Past, has_memory, split_turns, 
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
 from ironclaw_contract.limits import MAX_FRAME_BYTES
-from ironclaw_contract.records import ContractError, History, Message, Setup
+from ironclaw_contract.records import Answer, ContractError, History, Message, Part, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,6 +83,8 @@ class Intake:
         elif isinstance(body, Message):
             if self._is_new(body.message):
                 self._queue.append(body)
+        elif isinstance(body, Part | Answer):
+            raise ContractError(WireCode.MALFORMED, f"nothing waits for a {type(body).__name__}")
         else:
             assert_never(body)
 

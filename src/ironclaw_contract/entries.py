@@ -10,7 +10,14 @@ from typing import Annotated
 
 import msgspec
 
-from ironclaw_contract.limits import MAX_ID_CHARS, MAX_NAME_CHARS, MAX_TEXT_BYTES
+from ironclaw_contract.limits import (
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    MAX_ID_CHARS,
+    MAX_NAME_CHARS,
+    MAX_OPAQUE_CHARS,
+    MAX_TEXT_BYTES,
+)
 
 # `$` would let a trailing newline through; `\Z` does not.
 Ident = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_\-:.]{1,64}\Z", max_length=MAX_ID_CHARS)]
@@ -26,11 +33,27 @@ Label = Annotated[str, msgspec.Meta(max_length=256)]
 """A short human name: a sender, an agent."""
 
 
+class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file that came with a message, or goes out with words. Its bytes are in `Part` records."""
+
+    id: Ident
+    name: Annotated[str, msgspec.Meta(pattern=r"\A[^/\x00-\x1f\x7f]{1,128}\Z", max_length=128)]
+    """As its sender calls it; never a path, and never `.` or `..` where it becomes one."""
+    media_type: Annotated[
+        str, msgspec.Meta(pattern=r"\A[a-z]+/[A-Za-z0-9.+\-]{1,100}\Z", max_length=128)
+    ]
+    size: Annotated[int, msgspec.Meta(ge=0, le=MAX_FILE_BYTES)]
+    """Bytes."""
+
+
+Files = Annotated[tuple[File, ...], msgspec.Meta(max_length=MAX_FILES)]
+
+
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t"):
     """Base of the closed entry union."""
 
 
-class Said(_Entry, tag="said", frozen=True):
+class Said(_Entry, tag="said", frozen=True, omit_defaults=True):
     """A person (or another agent) said something to the agent."""
 
     message: Ident
@@ -38,12 +61,22 @@ class Said(_Entry, tag="said", frozen=True):
     text: Text
     at_ms: int
     """When the host accepted it, in milliseconds since the epoch."""
+    files: Files = ()
+    """What came with it. A model call names files by these; their bytes stay on the host."""
 
 
 class Answered(_Entry, tag="answered", frozen=True):
     """The model's own words."""
 
     text: Text
+
+
+class Thought(_Entry, tag="thought", frozen=True, omit_defaults=True):
+    """What the model thought before it went on. Within a turn its provider may want it back."""
+
+    text: Text = ""
+    opaque: Annotated[str, msgspec.Meta(max_length=MAX_OPAQUE_CHARS)] = ""
+    """Of the provider's making, for that provider alone; empty where it wants nothing back."""
 
 
 class Called(_Entry, tag="called", frozen=True):
@@ -63,4 +96,4 @@ class Returned(_Entry, tag="returned", frozen=True):
     is_error: bool = False
 
 
-Entry = Said | Answered | Called | Returned
+Entry = Said | Answered | Thought | Called | Returned

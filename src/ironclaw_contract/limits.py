@@ -48,6 +48,18 @@ MAX_TOOLS: Final = 128
 MAX_NAME_CHARS: Final = 128
 MAX_ID_CHARS: Final = 64
 
+MAX_PART_BYTES: Final = 512 * 1024
+"""Bytes of a file in one record."""
+
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+"""One file that comes with a message, or goes out with words."""
+
+MAX_FILES: Final = 8
+"""Files of one message, or of one thing said."""
+
+MAX_OPAQUE_CHARS: Final = 64 * 1024
+"""What a provider wants back with its model's thoughts, word for word."""
+
 SANDBOX_UID: Final = 65532
 SANDBOX_GID: Final = 65532
 """`nonroot` inside the box."""

@@ -16,7 +16,7 @@ from typing import Annotated
 import msgspec
 
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Answered, Called, Entry, Ident, Name, Text
+from ironclaw_contract.entries import Answered, Called, Entry, Ident, Name, Text, Thought
 from ironclaw_contract.limits import (
     MAX_ARGUMENTS_CHARS,
     MAX_ENTRIES,
@@ -104,7 +104,16 @@ class _Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field=
     """Base of the model frames."""
 
 
-class Generate(_Frame, tag="generate", frozen=True):
+class Purpose(enum.StrEnum):
+    """What a call is for. What people are shown of it depends on that, and nothing else does."""
+
+    TURN = "turn"
+    SUMMARY = "summary"
+    RESEARCH = "research"
+    """A turn within the turn, on a question of its own."""
+
+
+class Generate(_Frame, tag="generate", frozen=True, omit_defaults=True):
     """Ask for the next part of the conversation."""
 
     call: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
@@ -113,6 +122,7 @@ class Generate(_Frame, tag="generate", frozen=True):
     entries: Annotated[tuple[Entry, ...], msgspec.Meta(max_length=MAX_ENTRIES)]
     tools: Annotated[tuple[ToolSpec, ...], msgspec.Meta(max_length=MAX_TOOLS)]
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    purpose: Purpose = Purpose.TURN
 
 
 class Cancel(_Frame, tag="cancel", frozen=True):
@@ -132,18 +142,19 @@ class Stop(enum.StrEnum):
     LENGTH = "length"
 
 
-class Delta(_Frame, tag="delta", frozen=True):
-    """A piece of text, as it is made."""
+class Delta(_Frame, tag="delta", frozen=True, omit_defaults=True):
+    """A piece of text, as it is made. For people's eyes: the host keeps it from the box."""
 
     call: int
     text: Text
+    is_thought: bool = False
 
 
 class Generated(_Frame, tag="generated", frozen=True):
     """The whole answer of one call."""
 
     call: int
-    entries: Annotated[tuple[Answered | Called, ...], msgspec.Meta(max_length=MAX_TOOLS)]
+    entries: Annotated[tuple[Answered | Thought | Called, ...], msgspec.Meta(max_length=MAX_TOOLS)]
     stop: Stop
     input_tokens: int = 0
     output_tokens: int = 0

@@ -28,6 +28,10 @@ GrantId = NewType("GrantId", str)
 """`grn_…`: what one applied change gave."""
 TaskId = NewType("TaskId", str)
 """`tsk_…`: something to do at a time."""
+QuestionId = NewType("QuestionId", str)
+"""`qst_…`: something that a turn asked people."""
+FileId = NewType("FileId", str)
+"""`fil_…`: a file that came with a message; of the box's making when it goes out with words."""
 PrincipalId = NewType("PrincipalId", str)
 """`<channel>:<handle>`; not of our making."""
 

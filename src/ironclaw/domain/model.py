@@ -12,10 +12,12 @@ from ironclaw.core.ids import (
     DeliveryId,
     MessageId,
     PrincipalId,
+    QuestionId,
     SessionId,
     TaskId,
     WiringId,
 )
+from ironclaw_contract.entries import Files
 
 
 class _Value(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,6 +61,26 @@ class SharedMount(_Value, frozen=True):
     """Which directory that was: another one under the same path is not mounted."""
 
 
+class Thinking(enum.StrEnum):
+    """How long a model thinks before it answers, where it can."""
+
+    OFF = "off"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Skill(_Value, frozen=True):
+    """Instructions and data that people gave an agent, as `/shared/skills/<name>`."""
+
+    name: str
+    """Unique within the agent, `[a-z0-9-]`, at most 64 characters."""
+    digest: str
+    """`sha256:…` over all its files and their names: what was signed and approved."""
+    description: str
+    """When to use it, as its `SKILL.md` says."""
+
+
 class Agent(_Value, frozen=True):
     """A configured assistant."""
 
@@ -82,6 +104,18 @@ class Agent(_Value, frozen=True):
     """Model calls in one UTC day, at most. None: as many as it likes."""
     tokens_per_day: int | None = None
     """Tokens read and written by its model in one UTC day; no call begins above it."""
+    money_per_day: int | None = None
+    """Millionths of the house's currency that its model may cost in one UTC day."""
+    calls_per_session: int | None = None
+    tokens_per_session: int | None = None
+    money_per_session: int | None = None
+    """The same three for one session, from its beginning on."""
+    turn_total_s: int | None = None
+    """Seconds of one turn with everything in it, what people take to answer left out. None: no
+    limit but that of a turn without progress."""
+    thinking: Thinking | None = None
+    """None: as the provider has it."""
+    skills: tuple[Skill, ...] = ()
     destinations: tuple[Destination, ...] = ()
     mounts: tuple[SharedMount, ...] = ()
     pool_size: int = 1
@@ -279,6 +313,11 @@ class Message(_Value, frozen=True):
     at_ms: int
     engage: bool
     status: MessageStatus = MessageStatus.PENDING
+    files: Files = ()
+    waits: bool = False
+    """Its turn asked people something, and goes on when they have answered."""
+    hops: int = 0
+    """Agents that it has come through."""
 
 
 class DeliveryStatus(enum.StrEnum):
@@ -315,3 +354,8 @@ class Delivery(_Value, frozen=True):
     """Who says it, as people know them: the agent's name, or the host's for its own words."""
     code: str = ""
     """One of `core.codes` when it is an error."""
+    files: Files = ()
+    question: QuestionId | None = None
+    """It asks people something."""
+    options: tuple[str, ...] = ()
+    """What they may choose from, as buttons where the channel has such."""

@@ -13,6 +13,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.store.audit_migration import chain_the_audit
 from ironclaw.store.gateway_migration import GATEWAY
+from ironclaw.store.talk_migration import TALK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,6 +230,7 @@ MIGRATIONS: Final[tuple[Step, ...]] = (
     chain_the_audit,
     GATEWAY,
     _COMMANDS,
+    TALK,
 )
 """Step n brings the schema from version n to n + 1."""
 

@@ -51,6 +51,7 @@ CODES: Final[dict[WireCode, Code]] = {
     WireCode.CONTEXT_TOO_LONG: Code.TOO_LARGE,
     WireCode.TOO_MANY_STEPS: Code.TOO_MANY_STEPS,
     WireCode.BUDGET_SPENT: Code.RATE_LIMITED,
+    WireCode.GOES_IN_CIRCLES: Code.TOO_MANY_STEPS,
     WireCode.INTERNAL: Code.BOX_BROKEN,
 }
 """The code of a failed turn on every surface of the host."""
@@ -76,6 +77,8 @@ WORDS: Final[dict[WireCode, str]] = {
     "Ask for less at once.",
     WireCode.BUDGET_SPENT: "The agent has used up its model calls or tokens of today. It goes on "
     "after midnight (UTC); its limit can be raised: `ironclaw agent limits`.",
+    WireCode.GOES_IN_CIRCLES: "The agent did the same thing again and again without getting on, "
+    "and was stopped. Say what it should do differently.",
     WireCode.INTERNAL: "Something went wrong on our side. Please try again.",
 }
 """What a person is told when a turn failed: the host's own words, never the box's."""
@@ -111,8 +114,12 @@ def take_in(
         raise _tamper("gap", f"record {out.first_seq} after {out_seq}")
     taking = _Taking(db, content, session, epoch, now_ms, why=why)
     for seq, body in enumerate(out.bodies, start=out.first_seq):
-        if seq > out_seq and not isinstance(body, Trouble):
+        if seq <= out_seq:
+            continue
+        if isinstance(body, Step | TurnEnd):
             taking.turn_record(seq, body)
+        elif not isinstance(body, Trouble):
+            raise _tamper("kind", f"a {type(body).__name__} where nothing takes one")
     db.execute(
         "UPDATE session SET out_seq = ?, out_hash = ?, active_ms = ? WHERE id = ?",
         (out.last_seq, out.last_hash, now_ms, session),

@@ -11,6 +11,7 @@ import pytest
 
 from ironclaw_contract.chain import Chain, SegmentError
 from ironclaw_contract.keys import Direction, derive
+from ironclaw_contract.records import InboundBody, OutboundBody
 from ironclaw_contract.segment import read_inbound, read_outbound
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "segments"
@@ -31,8 +32,9 @@ def test_good_segments_decode_to_what_they_were(version: str, direction: Directi
     read = read_inbound if direction is Direction.IN else read_outbound
     for row in what["good"][direction]:
         bodies = read(keys, chain, (GOLDEN / version / row["file"]).read_bytes())
-        as_json = json.loads(json.dumps([msgspec.to_builtins(body) for body in bodies]))
-        assert as_json == row["bodies"]
+        # What was added later has its default in what was written before.
+        kinds = InboundBody if direction is Direction.IN else OutboundBody
+        assert list(bodies) == [msgspec.convert(body, kinds) for body in row["bodies"]]
         assert chain.last.hex() == row["last_hash"]
 
 

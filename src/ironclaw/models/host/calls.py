@@ -22,7 +22,7 @@ from ironclaw.models.host.messages import CREDIT, Ask, Failure, Piece, Whole
 from ironclaw.models.host.redact import Pieces, Redactor
 from ironclaw.models.host.translate import NotTranslatable, answer, messages, parameters
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Answered, Called
+from ironclaw_contract.entries import Answered, Called, Thought
 from ironclaw_contract.rpc import Generated
 
 if TYPE_CHECKING:
@@ -139,17 +139,18 @@ class Call:
 
     def _clean(self, whole: Generated) -> Generated:
         """A provider that writes its key into an answer would give it to the box."""
-        entries = tuple(
-            msgspec.structs.replace(entry, text=self._redactor.clean(entry.text))
-            if isinstance(entry, Answered)
-            else Called(
-                call=self._redactor.clean(entry.call),
-                name=self._redactor.clean(entry.name),
-                arguments=self._redactor.clean(entry.arguments),
-            )
-            for entry in whole.entries
-        )
+        entries = tuple(map(self._clean_entry, whole.entries))
         return msgspec.structs.replace(whole, entries=entries)
+
+    def _clean_entry(self, entry: Answered | Thought | Called) -> Answered | Thought | Called:
+        clean = self._redactor.clean
+        match entry:
+            case Answered(text):
+                return Answered(text=clean(text))
+            case Thought(text, opaque):
+                return Thought(text=clean(text), opaque=clean(opaque))
+            case Called(call, name, arguments):
+                return Called(call=clean(call), name=clean(name), arguments=clean(arguments))
 
     def _no(self, code: WireCode, word: str) -> Failure:
         return Failure(call=self._ask.call, code=code, word=word)

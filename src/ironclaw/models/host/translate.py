@@ -22,7 +22,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
-from ironclaw_contract.entries import Answered, Called, Returned, Said
+from ironclaw_contract.entries import Answered, Called, Returned, Said, Thought
 from ironclaw_contract.limits import MAX_TOOLS
 from ironclaw_contract.rpc import Generated, Stop
 
@@ -55,7 +55,7 @@ def messages(request: Generate) -> list[ModelMessage]:
     """
     found: list[ModelMessage] = []
     asked: dict[str, str] = {}
-    for entry in request.entries:
+    for entry in (one for one in request.entries if not isinstance(one, Thought)):
         if isinstance(entry, Answered | Called):
             if found and isinstance(found[-1], ModelRequest):
                 # The model went on: what it asked for before will not come any more.
@@ -84,7 +84,7 @@ def answer(request: Generate, response: ModelResponse, *, is_cut: bool) -> Gener
         response: What came of it.
         is_cut: The model stopped at its limit of tokens.
     """
-    entries = tuple(_entries(response))[:MAX_TOOLS]
+    entries: tuple[Answered | Thought | Called, ...] = tuple(_entries(response))[:MAX_TOOLS]
     has_calls = any(isinstance(entry, Called) for entry in entries)
     stop = Stop.LENGTH if is_cut else Stop.TOOL if has_calls else Stop.END
     return Generated(

@@ -1,0 +1,109 @@
+"""The step that makes room for a longer talk: files, questions, summaries, what models cost.
+
+Content is sealed with the session's key, so that forgetting a session forgets all of it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_MESSAGES: Final = """
+-- For one that joined a turn which ran already: index of the record that tells of it.
+ALTER TABLE message ADD COLUMN heard INTEGER;
+ALTER TABLE message ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
+-- Why a turn over it loses silent authority: words of a closed set; empty when it does not.
+ALTER TABLE message ADD COLUMN taint TEXT NOT NULL DEFAULT '';
+ALTER TABLE session ADD COLUMN taint TEXT NOT NULL DEFAULT '';
+"""
+
+_FILES: Final = """
+CREATE TABLE file (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL,
+  session TEXT NOT NULL REFERENCES session (id),
+  -- What it came with; of one that goes out: the message whose turn said it.
+  message TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  is_out INTEGER NOT NULL,
+  -- Name and type; empty until the last part is there.
+  sealed BLOB NOT NULL DEFAULT x'',
+  size INTEGER NOT NULL DEFAULT 0,
+  parts INTEGER NOT NULL DEFAULT 0,
+  is_whole INTEGER NOT NULL DEFAULT 0,
+  at_ms INTEGER NOT NULL,
+  UNIQUE (session, id)
+) STRICT;
+CREATE INDEX file_message ON file (message, position);
+CREATE TABLE file_part (
+  file INTEGER NOT NULL REFERENCES file (n),
+  idx INTEGER NOT NULL,
+  sealed BLOB NOT NULL,
+  PRIMARY KEY (file, idx)
+) STRICT;
+CREATE TABLE delivery_file (
+  delivery TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  file INTEGER NOT NULL REFERENCES file (n),
+  PRIMARY KEY (delivery, position)
+) STRICT, WITHOUT ROWID;
+"""
+
+_QUESTIONS: Final = """
+CREATE TABLE question (
+  n INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE,
+  session TEXT NOT NULL REFERENCES session (id),
+  turn TEXT NOT NULL,
+  call TEXT NOT NULL,
+  delivery TEXT NOT NULL,
+  chat TEXT NOT NULL,
+  thread TEXT,
+  -- Options, and whether words of one's own are an answer.
+  sealed BLOB NOT NULL,
+  status TEXT NOT NULL DEFAULT 'open',
+  asked_ms INTEGER NOT NULL,
+  expires_ms INTEGER NOT NULL,
+  answer BLOB,
+  answered_by TEXT NOT NULL DEFAULT '',
+  answered_ms INTEGER,
+  UNIQUE (turn, call)
+) STRICT;
+CREATE INDEX question_open ON question (session, n) WHERE status = 'open';
+CREATE INDEX question_expires ON question (expires_ms) WHERE status = 'open';
+CREATE INDEX question_delivery ON question (delivery);
+"""
+
+_SUMMARIES: Final = """
+CREATE TABLE summary (
+  session TEXT PRIMARY KEY REFERENCES session (id),
+  -- Number of the newest message that it tells of.
+  n INTEGER NOT NULL,
+  sealed BLOB NOT NULL,
+  at_ms INTEGER NOT NULL
+) STRICT;
+"""
+
+_SPENDING: Final = """
+CREATE TABLE spent (
+  day INTEGER NOT NULL,
+  agent TEXT NOT NULL,
+  session TEXT NOT NULL,
+  model TEXT NOT NULL,
+  calls INTEGER NOT NULL,
+  input_tokens INTEGER NOT NULL,
+  cached_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL,
+  -- Millionths of the house's currency.
+  micros INTEGER NOT NULL,
+  model_ms INTEGER NOT NULL,
+  PRIMARY KEY (agent, day, session, model)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX spent_session ON spent (session);
+"""
+
+_TASKS: Final = """
+ALTER TABLE task ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+"""
+
+TALK: Final = _MESSAGES + _FILES + _QUESTIONS + _SUMMARIES + _SPENDING + _TASKS
+"""Statements of the step."""
