@@ -41,6 +41,24 @@ _NEEDS_URL: Final = frozenset({"azure", "openai-compatible"})
 _NEEDS_NO_KEY: Final = frozenset({"openai-compatible"})
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=3600.0)]
+PerMillion = Annotated[float, msgspec.Meta(ge=0.0, le=1_000_000.0)]
+ANY_MODEL: Final = "*"
+"""In place of a model's name: every model of the provider that has no price of its own."""
+
+
+class PriceSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a model costs, in the house's currency: `[models.providers.NAME.prices.MODEL]`."""
+
+    input: PerMillion | None = None
+    """A million tokens that it reads."""
+    output: PerMillion | None = None
+    """A million tokens that it writes."""
+    cached_input: PerMillion | None = None
+    """A million tokens that it reads and had kept; as `input` when not set."""
+    cache_write: PerMillion | None = None
+    """A million tokens that it reads and keeps; as `input` when not set."""
+    free: bool = False
+    """It costs nothing."""
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,6 +92,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     read_s: Seconds = 90.0
     """Seconds until the answer begins, and between two pieces of it. IronClaw itself waits no more
     than 120 and 60."""
+    prices: dict[str, PriceSettings] = {}
+    """What its models cost: a table for each, `[models.providers.NAME.prices.MODEL]`; `"*"` for all
+    others. See budgets.md."""
 
 
 class KeySource(NamedTuple):
@@ -117,6 +138,7 @@ def mistakes(
             "Use lower-case letters, digits and '-'; `scripted` is taken.",
         )
     yield from _about_key(provider, hidden)
+    yield from _about_prices(provider)
     if provider.base_url and _URL.match(provider.base_url) is None:
         yield (
             "has a `base_url` that is none",
@@ -131,6 +153,21 @@ def mistakes(
             yield "has a header that HTTP does not know", "Use letters, digits and '-' in its name."
         elif header.lower() in _SECRET_HEADERS:
             yield f"has the header {header} in its settings", "Say where the key is in `key`."
+
+
+def _about_prices(provider: ProviderSettings) -> Iterator[tuple[str, str]]:
+    """The same of what its models cost."""
+    for model, price in provider.prices.items():
+        is_priced = price.input is not None and price.output is not None
+        has_any = any(
+            one is not None
+            for one in (price.input, price.output, price.cached_input, price.cache_write)
+        )
+        if price.free == is_priced or (price.free and has_any):
+            yield (
+                f"has a price of {model[:64]!r} that is none",
+                "Write input and output, each for a million tokens; or free = true alone.",
+            )
 
 
 def _about_key(provider: ProviderSettings, hidden: Sequence[Path]) -> Iterator[tuple[str, str]]:

@@ -89,6 +89,9 @@ class ModelSettings(_Section, frozen=True):
 
     providers: dict[str, ProviderSettings] = {}
     """A table for each: `[models.providers.NAME]`."""
+    currency: Annotated[str, msgspec.Meta(pattern=r"\A[A-Z]{3}\Z")] = "USD"
+    """In what prices and budgets are written. The prices that IronClaw knows by itself are in USD:
+    with another currency each model needs a price of its own."""
 
 
 class LogSettings(_Section, frozen=True):
