@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.log import get_logger
+from ironclaw.domain.spending import Counted
 from ironclaw.models.provider import provider_name
 from ironclaw.models.trouble import TEMPORARY, ModelTrouble
 from ironclaw_contract.codes import WireCode
@@ -73,6 +76,10 @@ class Attempt:
         """What the provider said of its failure, where it said more than a code."""
         self.has_answered = False
         """The provider did its work, if only to say no to this one request."""
+        self.counted: Counted | None = None
+        """What the provider says that it used."""
+        self.said_bytes = 0
+        """What has come of it."""
 
     async def events(
         self, session: SessionId, request: Generate, end_s: float
@@ -91,10 +98,14 @@ class Attempt:
                         _log.warning("model_ended_early", agent=agent.id)
                         yield failed(request, WireCode.MODEL_UNAVAILABLE)
                         return
-                    if isinstance(event, Delta):
+                    if isinstance(event, Counted):
+                        self.counted = event
+                    elif isinstance(event, Delta):
+                        self.said_bytes += len(event.text.encode(errors="replace"))
                         for part in _cut(request, event.text):
                             yield part
                     else:
+                        self._count(event)
                         end = _checked(request, event)
                         self.has_answered = isinstance(end, Generated) or end.code not in TEMPORARY
                         yield end
@@ -120,6 +131,14 @@ class Attempt:
         except Exception:  # noqa: BLE001 - the edge to a provider: its fault is not the session's
             _log.exception("model_provider_bug", agent=agent.id)
             yield failed(request, WireCode.INTERNAL)
+
+    def _count(self, end: Generated | Failed) -> None:
+        if isinstance(end, Failed):
+            return
+        if self.counted is None and end.input_tokens + end.output_tokens > 0:
+            self.counted = Counted(max(0, end.input_tokens), max(0, end.output_tokens))
+        with contextlib.suppress(UnicodeEncodeError):  # what no frame can hold ends as a failure
+            self.said_bytes = max(self.said_bytes, len(msgspec.msgpack.encode(end.entries)))
 
 
 def failed(request: Generate, code: WireCode) -> Failed:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
+    from ironclaw.domain.spending import Counted
     from ironclaw_contract.rpc import Generate, ModelTell
 
 _NAME = re.compile(r"\A[a-z][a-z0-9-]{0,62}\Z")
@@ -25,8 +26,10 @@ class Provider(Protocol):
 
     def generate(
         self, agent: Agent, session: SessionId, request: Generate
-    ) -> AsyncGenerator[ModelTell, None]:
+    ) -> AsyncGenerator[ModelTell | Counted, None]:
         """Stream one attempt: any number of `Delta`, then one `Generated` or `Failed`.
+
+        A `Counted` before the end says more of what it used than the end does.
 
         `Failed` with `MODEL_UNAVAILABLE` or `BUSY` is tried again, any other code is final. Closing
         the generator ends the attempt upstream. A `HostError` that is raised counts as unavailable.

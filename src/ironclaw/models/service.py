@@ -20,6 +20,7 @@ from msgspec import structs
 
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.log import get_logger
+from ironclaw.domain.spending import NoMeter, Refusal
 from ironclaw.models.attempt import SAFE_TEXTS, Attempt, ModelLimits, failed
 from ironclaw.models.breaker import Breaker
 from ironclaw.models.provider import provider_name
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
+    from ironclaw.domain.spending import Meter
     from ironclaw.models.provider import Provider, Registry
     from ironclaw.models.trouble import ModelTrouble
     from ironclaw_contract.rpc import Generate, ModelTell
@@ -42,6 +44,7 @@ __all__ = ["SAFE_TEXTS", "ModelLimits", "ModelService"]
 _log = get_logger("models")
 _OTHERS_MAY: Final = TEMPORARY | {WireCode.MODEL_REFUSED, WireCode.CONTEXT_TOO_LONG}
 """Failures of one model that say nothing about the next one."""
+_UNCOUNTED: Final = NoMeter()
 
 
 class _Gate:
@@ -56,9 +59,10 @@ class _Gate:
 class _Call:
     """One call of a box, over all its attempts."""
 
-    def __init__(self, session: SessionId, request: Generate, end_s: float) -> None:
+    def __init__(self, session: SessionId, request: Generate, end_s: float, meter: Meter) -> None:
         self.session = session
         self.request = request
+        self.meter = meter
         self.end_s = end_s
         self.has_shown = False
         """Some words went on to people: those of a later attempt come with the whole answer."""
@@ -96,13 +100,15 @@ class ModelService:
         self._words = words or FailureWords()
 
     async def generate(
-        self, agent: Agent, session: SessionId, request: Generate
+        self, agent: Agent, session: SessionId, request: Generate, meter: Meter = _UNCOUNTED
     ) -> AsyncGenerator[ModelTell, None]:
         """Stream the answer: any number of `Delta`, then exactly one `Generated` or `Failed`.
 
         Closing the generator cancels the attempt under way. Never raises for what a provider does.
+        `meter` is asked before each attempt is sent, and told what it used.
         """
-        call = _Call(session, request, asyncio.get_running_loop().time() + self._limits.total_s)
+        end_s = asyncio.get_running_loop().time() + self._limits.total_s
+        call = _Call(session, request, end_s, meter)
         models = (agent.model, *agent.fallbacks)
         for place, model in enumerate(models):
             end: Generated | Failed = call.failed(WireCode.MODEL_UNAVAILABLE)
@@ -163,10 +169,17 @@ class ModelService:
                 call.told(_left_alone(provider_name(agent.model), rest_s))
                 yield call.failed(WireCode.MODEL_UNAVAILABLE)
                 return
-            attempt = Attempt(provider, agent, self._limits)
+            most = agent.max_output_tokens or call.request.max_output_tokens
+            granted = await call.meter.begin(agent.model, most)
+            if isinstance(granted, Refusal):
+                call.told(granted.word)
+                yield Failed(call.request.call, granted.code, granted.text)
+                return
+            bounded = agent if granted == most else _bounded(agent, granted)
+            attempt = Attempt(provider, bounded, self._limits)
             end: Generated | Failed = call.failed(WireCode.MODEL_UNAVAILABLE)
             shows = not call.has_shown
-            with _watched(breaker, attempt):
+            with _watched(breaker, attempt, call.meter):
                 events = attempt.events(call.session, call.request, call.end_s)
                 async with contextlib.aclosing(events):
                     async for event in events:
@@ -176,6 +189,7 @@ class ModelService:
                         # gets them with the whole answer.
                         elif shows:
                             yield event
+            await call.meter.end(attempt.counted, attempt.said_bytes)
             if attempt.trouble is not None:
                 call.told(attempt.trouble.word)
             wait_s = self._wait_s(delay_s, attempt.trouble)
@@ -198,10 +212,13 @@ class ModelService:
 
 
 @contextlib.contextmanager
-def _watched(breaker: Breaker, attempt: Attempt) -> Iterator[None]:
-    """Tell the breaker what became of an attempt, also when it was cancelled."""
+def _watched(breaker: Breaker, attempt: Attempt, meter: Meter) -> Iterator[None]:
+    """Tell breaker and meter what became of an attempt, also when it was cancelled."""
     try:
         yield
+    except BaseException:
+        meter.cut(attempt.said_bytes)
+        raise
     finally:
         if attempt.has_answered:
             breaker.succeeded()
@@ -209,6 +226,10 @@ def _watched(breaker: Breaker, attempt: Attempt) -> Iterator[None]:
             breaker.failed(asyncio.get_running_loop().time())
         else:
             breaker.gave_up()
+
+
+def _bounded(agent: Agent, output: int) -> Agent:
+    return structs.replace(agent, max_output_tokens=output)
 
 
 def _left_alone(name: str, rest_s: float) -> str:
