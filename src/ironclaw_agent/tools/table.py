@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ironclaw_agent.asking import SPEC as ASK
 from ironclaw_agent.tools.errors import ToolError
 from ironclaw_agent.tools.host import SPECS as HOST_SPECS
 from ironclaw_agent.tools.specs import SPECS
@@ -70,6 +71,7 @@ class Toolbox:
         tools = (
             *(_Tool(spec, self._by_us(spec.name)) for spec in SPECS),
             *(_Tool(spec, self._by_host(spec.name)) for spec in HOST_SPECS),
+            _Tool(ASK, _asked_by_turn),
         )
         self._tools = {tool.spec.name: tool for tool in tools}
         self.specs: Mapping[str, ToolSpec] = {name: tool.spec for name, tool in self._tools.items()}
@@ -144,6 +146,12 @@ class Toolbox:
             return _OS_WORDS.get(error.errno or 0, "the file system refused this"), True
         except (ValueError, RecursionError) as error:
             return f"these are not the arguments of {call.name}: {_safe(error)}", True
+
+
+def _asked_by_turn(arguments: str) -> str:
+    """A question is published by the turn machine, before anything is run."""
+    del arguments
+    raise ToolError("this cannot be asked now")
 
 
 def _safe(error: Exception) -> str:
