@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 TOOLS: Final = {
+    "ask_user": "Ask the people you talk with, and wait for their answer, which is the result.",
     "clock": "Tell the time in UTC.",
     "edit_file": "Put a new text in place of an old one that is in a file of the workspace exactly "
     "once.",
