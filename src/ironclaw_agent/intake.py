@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, assert_never
 
-from ironclaw_agent.context import MEMORY_BYTES, Past, has_memory, split_turns, system_text
+from ironclaw_agent.context import (
+    MEMORY_BYTES,
+    Past,
+    has_memory,
+    split_turns,
+    summed_up,
+    system_text,
+)
+from ironclaw_agent.thinking import without
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Said
+from ironclaw_contract.entries import Returned, Said
 from ironclaw_contract.limits import MAX_FRAME_BYTES
 from ironclaw_contract.records import Answer, ContractError, History, Message, Part, Setup
 
@@ -49,8 +57,13 @@ class Intake:
         self._known: dict[str, None] = {}
         self._queue: list[Message] = []
         self._open: History | None = None
+        self._answers: dict[tuple[str, str], Answer] = {}
         self._last_skipped = False
+        self._most = 0
+        """Bytes of conversation that a model turned out to read, if it is less than was told."""
         self.past = Past()
+        self.summary = ""
+        """Of what was said before `past`."""
         self.system = ""
         self.tools: tuple[ToolSpec, ...] = ()
         self.room = 0
@@ -62,6 +75,22 @@ class Intake:
         if self._setup is None:
             raise ContractError(WireCode.MALFORMED, "the first record is the setup")
         return self._setup
+
+    @property
+    def keep_bytes(self) -> int:
+        """How much of the past is kept: more than a call holds, until it is summed up."""
+        return 2 * self.room
+
+    def tighten(self, room: int) -> None:
+        """The model reads less than the setup says: from now on that much, until the next setup."""
+        self._most = room
+        self._fit()
+
+    def sum_up(self, pieces: int, summary: str) -> None:
+        """So many of the oldest ended turns are told of by `summary`, as is all before them."""
+        self.past.forget(pieces)
+        self.summary = summary
+        self._fit()
 
     @property
     def has_open_turn(self) -> bool:
@@ -83,10 +112,29 @@ class Intake:
         elif isinstance(body, Message):
             if self._is_new(body.message):
                 self._queue.append(body)
-        elif isinstance(body, Part | Answer):
+        elif isinstance(body, Answer):
+            # One that comes twice, or that no turn waits for, goes with the turn.
+            self._answers[body.turn, body.call] = body
+        elif isinstance(body, Part):
             raise ContractError(WireCode.MALFORMED, f"nothing waits for a {type(body).__name__}")
         else:
             assert_never(body)
+
+    def answers_to(self, turn: str, calls: Sequence[str]) -> tuple[Returned, ...]:
+        """What people answered to these questions of a turn; nothing until all are answered."""
+        answers = [self._answers.get((turn, call)) for call in calls]
+        told = [answer for answer in answers if answer is not None]
+        if len(told) < len(answers):
+            return ()
+        return tuple(
+            Returned(call=answer.call, text=answer.text, is_error=answer.is_error)
+            for answer in told
+        )
+
+    def forget_answers(self, turn: str) -> None:
+        """The turn is over: nothing of it is waited for."""
+        for place in [place for place in self._answers if place[0] == turn]:
+            del self._answers[place]
 
     def begin(self) -> Beginning | None:
         """The turn to run now: an open one first, then the oldest message that engages."""
@@ -118,16 +166,26 @@ class Intake:
 
     def _set_up(self, setup: Setup) -> None:
         self._setup = setup
-        self.system = system_text(setup)
+        self._most = 0
         self.tools = tuple(self._specs[name] for name in setup.tools if name in self._specs)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Put the instructions together, and see what they leave of a call."""
+        setup, summary = self.setup, summed_up(self.summary)
+        self.system = system_text(setup) + summary
         fixed = len(self.system.encode()) + sum(
             len(tool.description.encode()) + len(tool.parameters.encode()) + _TOOL_SPARE
             for tool in self.tools
         )
         fixed += MEMORY_BYTES if has_memory(setup) else 0
-        self.room = max(0, min(setup.context_bytes, MAX_FRAME_BYTES - fixed - _FRAME_SPARE))
+        told = min(setup.context_bytes, self._most or setup.context_bytes)
+        room = min(told - len(summary.encode()), MAX_FRAME_BYTES - fixed - _FRAME_SPARE)
+        self.room = max(0, room)
 
     def _remember(self, history: History) -> None:
+        if history.summary:
+            self.sum_up(0, history.summary)
         if history.turn is None:
             self._remember_ended(history.entries)
         elif self._open is not None and self._open.turn == history.turn:
@@ -140,7 +198,7 @@ class Intake:
             self._learn(history.entries)
 
     def _remember_ended(self, entries: Sequence[Entry]) -> None:
-        for number, turn in enumerate(split_turns(entries)):
+        for number, turn in enumerate(split_turns(without(entries))):
             said = [entry for entry in turn if isinstance(entry, Said)]
             if not said and number == 0 and len(self.past):
                 if not self._last_skipped:
@@ -149,7 +207,7 @@ class Intake:
             # A core that adopts a running box may tell it what it knows already.
             self._last_skipped = bool(said) and all(s.message in self._known for s in said)
             if not self._last_skipped:
-                self.past.add(turn, keep_bytes=self.room)
+                self.past.add(turn, keep_bytes=self.keep_bytes)
                 self._learn(turn)
 
     def _learn(self, entries: Sequence[Entry]) -> None:

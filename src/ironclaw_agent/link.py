@@ -19,7 +19,7 @@ from ironclaw_contract.codes import WireCode
 from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, pack
 from ironclaw_contract.limits import CONTRACT_VERSION
 from ironclaw_contract.records import ContractError, Trouble
-from ironclaw_contract.rpc import Bell, Failed, Generate, Hello
+from ironclaw_contract.rpc import Bell, Cancel, Failed, Generate, Hello
 
 if TYPE_CHECKING:
     from ironclaw_agent.loop import Command
@@ -121,6 +121,10 @@ class Link:
                 return now + _FULL_S
         if self._owes_look and not self._loop.waits_for_model:
             self._look()
+        if self._loop.is_due_for_summary:
+            # Whoever speaks now is answered first.
+            self._look()
+            self._carry_out(self._loop.sum_up())
         if now >= self._rescan_at:
             self._rescan_at = now + RESCAN_S
             self._look()
@@ -229,6 +233,9 @@ class Link:
                     heard=command.heard,
                 )
                 todo += self._loop.returned(results)
+            elif isinstance(command, Cancel):
+                if self._model.is_open:
+                    self._model.send(pack(command))
             else:
                 todo += self._ask(command)
 
@@ -243,6 +250,7 @@ class Link:
             self._frames = FrameReader()
             if not self._bell.is_open or not self._model.connect(time.monotonic()):
                 # `_tend` tries again when the delay is over.
+                self._loop.lost_model()
                 return []
         if not self._model.send(frame):
             self._drop_model()
@@ -263,5 +271,6 @@ class Link:
             self._drop_model()
 
     def _drop_model(self) -> None:
+        self._loop.lost_model()
         self._model.drop(time.monotonic())
         self._frames = FrameReader()

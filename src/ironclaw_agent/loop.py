@@ -2,7 +2,8 @@
 
 No I/O and no clock. `take` holds what the host published; `settle` begins or resumes a turn when
 nothing more is to be read; `told` takes the model's answer, `returned` the tools' results,
-`ask_again` repeats a call whose connection broke. One turn runs at a time, in order of arrival.
+`ask_again` repeats a call whose connection broke. One turn runs at a time, in order of arrival; one
+that asked people something stands still until `take` has had all answers.
 
 A kill may come between any two commands: a step counts once it is published, so a fresh box told of
 the published steps goes on behind the last one, and at most one step's tools run twice.
@@ -12,23 +13,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ironclaw_agent.asking import ASK_USER, apart, split
+from ironclaw_agent.compaction import Compactor
 from ironclaw_agent.context import has_memory, recalled, total, window
 from ironclaw_agent.intake import Intake
+from ironclaw_agent.thinking import with_meaning, without
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Returned
 from ironclaw_contract.limits import MAX_BODY_BYTES, MAX_TEXT_BYTES
-from ironclaw_contract.records import OutboundBody, Say, Step, TurnEnd
-from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell
+from ironclaw_contract.records import OutboundBody, Say, Step, Summary, TurnEnd
+from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate, Generated, ModelTell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ironclaw_agent.intake import Beginning
     from ironclaw_contract.entries import Entry
-    from ironclaw_contract.records import InboundBody
+    from ironclaw_contract.records import Ask, InboundBody
     from ironclaw_contract.rpc import ToolSpec
 
 _BODY_SPARE: Final = 4096
+_ASK_SPARE: Final = 4096
+"""Bytes of a question beside its text: its options above all. An upper bound."""
 _MAX_SAYS: Final = 16
 _LEAST_ROOM: Final = 1024
 """Bytes of conversation below which asking again with less is given up."""
@@ -53,13 +59,25 @@ class Run(NamedTuple):
     """The turn so far, without the answer that they are part of."""
 
 
-Command = Publish | Generate | Run
+Command = Publish | Generate | Cancel | Run
 
 
 class _Turn:
     """The turn that runs."""
 
-    __slots__ = ("call", "draft", "entries", "id", "index", "memory", "room", "steps")
+    __slots__ = (
+        "asks",
+        "call",
+        "carried",
+        "draft",
+        "entries",
+        "id",
+        "index",
+        "memory",
+        "room",
+        "steps",
+        "waits_for",
+    )
 
     def __init__(self, beginning: Beginning, *, room: int, memory: str) -> None:
         self.id = beginning.turn
@@ -77,6 +95,12 @@ class _Turn:
         """Number of the model call that is waited for; 0 for none."""
         self.draft: tuple[Entry, ...] = ()
         """What the next step holds before its tool results."""
+        self.asks: tuple[Ask, ...] = ()
+        """Questions that the next step asks."""
+        self.waits_for: tuple[str, ...] = ()
+        """Calls whose questions people have not answered."""
+        self.carried: tuple[Entry, ...] = ()
+        """What people answered: part of the turn, and of its next record."""
 
 
 class Loop:
@@ -92,6 +116,8 @@ class Loop:
         self._recall = recall
         self._turn: _Turn | None = None
         self._calls = 0
+        self._ended = 0
+        self._compactor = Compactor()
 
     @property
     def waits_for_model(self) -> bool:
@@ -109,14 +135,74 @@ class Loop:
 
     def settle(self) -> list[Command]:
         """Nothing more is to be read now: go on, if there is something to go on with."""
-        if self._turn is not None or (beginning := self._intake.begin()) is None:
+        if self._turn is not None:
+            return self._go_on(self._turn)
+        if (beginning := self._intake.begin()) is None:
             return []
+        gone = self._drop_summary()
         memory = recalled(self._recall()) if has_memory(self._intake.setup) else ""
         turn = self._turn = _Turn(beginning, room=self._intake.room, memory=memory)
-        if waiting := _unreturned(turn.entries):
-            return [self._run(turn, waiting)]
+        waiting = _unreturned(turn.entries)
+        # What was asked is in a record that is published: nobody is asked twice.
+        turn.waits_for = tuple(call.call for call in waiting if call.name == ASK_USER)
+        if run := [call for call in waiting if call.name != ASK_USER]:
+            return [*gone, self._run(turn, run)]
+        if turn.waits_for:
+            return [*gone, *self._go_on(turn)]
         if turn.entries and isinstance(turn.entries[-1], Answered):
-            return self._finish(turn, ())
+            return [*gone, *self._finish(turn, ())]
+        return [*gone, *self._ask(turn)]
+
+    @property
+    def is_due_for_summary(self) -> bool:
+        """Nothing is being done, and the past takes so much room that it should be summed up."""
+        intake = self._intake
+        return self._turn is None and self._compactor.is_due(
+            intake.past, intake.room, turns=self._ended
+        )
+
+    def sum_up(self) -> list[Command]:
+        """Nothing has come that waits: sum the oldest turns up, if it is time."""
+        if not self.is_due_for_summary:
+            return []
+        intake = self._intake
+        self._calls += 1
+        ask = self._compactor.begin(
+            intake.past,
+            room=intake.room,
+            agent=intake.setup.agent,
+            summary=intake.summary,
+            call=self._calls,
+            turns=self._ended,
+        )
+        return [] if ask is None else [ask]
+
+    def lost_model(self) -> None:
+        """The model connection broke: what no turn waits for is not asked again."""
+        self._compactor.lose(turns=self._ended)
+
+    def _drop_summary(self) -> list[Command]:
+        call = self._compactor.call
+        self._compactor.give_up()
+        return [Cancel(call=call)] if call else []
+
+    def _summed_up(self, tell: ModelTell) -> list[Command]:
+        intake = self._intake
+        made = self._compactor.told(tell, room=intake.room, turns=self._ended)
+        if made is None:
+            return []
+        chosen, text = made
+        intake.sum_up(chosen.pieces, text)
+        return [Publish(Summary(turn=chosen.through, text=text))]
+
+    def _go_on(self, turn: _Turn) -> list[Command]:
+        """Ask the model again once people have answered all that the turn waits for."""
+        answers = self._intake.answers_to(turn.id, turn.waits_for)
+        if not answers:
+            return []
+        turn.waits_for = ()
+        turn.carried += answers
+        turn.entries.extend(answers)
         return self._ask(turn)
 
     def _ask(self, turn: _Turn) -> list[Command]:
@@ -156,6 +242,8 @@ class Loop:
         Trust:
             The content is a model's: its calls are checked when they run.
         """
+        if tell.call == self._compactor.call:
+            return self._summed_up(tell)
         turn = self._turn
         if turn is None or turn.call == 0 or tell.call != turn.call or isinstance(tell, Delta):
             return []
@@ -176,28 +264,35 @@ class Loop:
         turn = self._turn
         if turn is None:
             return []
-        step = (*turn.draft, *results)
-        turn.draft = ()
+        new, asks = (*turn.draft, *results), turn.asks
+        step, turn.draft, turn.asks, turn.carried = (*turn.carried, *new), (), (), ()
         # The whole turn fits one record, so the host can tell it to a fresh box as one.
-        if total(turn.entries) + total(step) + _BODY_SPARE > MAX_BODY_BYTES:
+        if total(turn.entries) + total(new) + _BODY_SPARE > MAX_BODY_BYTES:
             return self._fail(turn, WireCode.TOO_LARGE)
-        published = Publish(Step(turn=turn.id, index=turn.index, entries=step))
+        published = Publish(Step(turn=turn.id, index=turn.index, entries=step, asks=asks))
         turn.index += 1
-        turn.entries.extend(step)
-        return [published, *self._ask(turn)]
+        turn.entries.extend(new)
+        turn.waits_for += tuple(ask.call for ask in asks)
+        return [published, *(self._go_on(turn) if turn.waits_for else self._ask(turn))]
 
     def _generated(self, turn: _Turn, answer: Generated) -> list[Command]:
-        entries = tuple(e for e in answer.entries if isinstance(e, Called) or e.text.strip())
+        entries = with_meaning(answer.entries, turn.entries)
         calls = tuple(entry for entry in entries if isinstance(entry, Called))
         if not calls:
             return self._finish(turn, entries)
         if turn.steps >= self._intake.setup.max_steps:
             # Nobody would see the results, so nothing is done either.
             return self._fail(turn, WireCode.TOO_MANY_STEPS)
-        if total(entries) + _BODY_SPARE > MAX_BODY_BYTES:
+        entries = apart(entries, turn.entries)
+        parts = split(
+            (entry for entry in entries if isinstance(entry, Called)),
+            may_ask=ASK_USER in self._intake.setup.tools,
+        )
+        asked = sum(len(ask.question.encode()) + _ASK_SPARE for ask in parts.asks)
+        if total((*turn.carried, *entries)) + asked + _BODY_SPARE > MAX_BODY_BYTES:
             return self._fail(turn, WireCode.TOO_LARGE)
-        turn.draft = entries
-        return [self._run(turn, calls)]
+        turn.draft, turn.asks = (*entries, *parts.refused), parts.asks
+        return [self._run(turn, parts.run)] if parts.run else self.returned(())
 
     def _failed(self, turn: _Turn, code: WireCode) -> list[Command]:
         if code is WireCode.CONTEXT_TOO_LONG:
@@ -206,6 +301,8 @@ class Loop:
             room = total(entries) // 2
             if len(entries) > len(turn.entries) and room >= _LEAST_ROOM:
                 turn.room = max(room, total(turn.entries))
+                # The turns behind this one need not find it out again.
+                self._intake.tighten(turn.room)
                 turn.steps -= 1
                 return self._ask(turn)
         return self._fail(turn, code)
@@ -218,18 +315,21 @@ class Loop:
         joined = "\n\n".join(words)
         texts = [joined] if len(joined) <= MAX_TEXT_BYTES else words[:_MAX_SAYS]
         said = sum(len(text.encode()) for text in texts)
-        if total(answer) + said + _BODY_SPARE > MAX_BODY_BYTES:
+        if total((*turn.carried, *answer)) + said + _BODY_SPARE > MAX_BODY_BYTES:
             del turn.entries[len(turn.entries) - len(answer) :]
             return self._fail(turn, WireCode.TOO_LARGE)
         says = tuple(Say(text=text, reply_to=turn.id) for text in texts)
-        return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=answer, says=says))
+        entries = (*turn.carried, *answer)
+        return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=entries, says=says))
 
     def _fail(self, turn: _Turn, code: WireCode) -> list[Command]:
         return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=(), failed=code))
 
     def _end(self, turn: _Turn, end: TurnEnd) -> list[Command]:
-        self._intake.past.add(turn.entries, keep_bytes=self._intake.room)
+        self._intake.past.add(without(turn.entries), keep_bytes=self._intake.keep_bytes)
+        self._intake.forget_answers(turn.id)
         self._turn = None
+        self._ended += 1
         return [Publish(end), *self.settle()]
 
     def _run(self, turn: _Turn, calls: Sequence[Called]) -> Run:
@@ -258,9 +358,9 @@ def _unreturned(entries: Sequence[Entry]) -> list[Called]:
 
 
 def _last_words(entries: Sequence[Entry]) -> list[Answered]:
-    """The answers at the end, behind everything else."""
+    """The answers at the end, behind everything else but thoughts."""
     words: list[Answered] = []
-    for entry in reversed(entries):
+    for entry in reversed(without(entries)):
         if not isinstance(entry, Answered):
             break
         words.append(entry)

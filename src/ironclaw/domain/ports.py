@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Message,
         Session,
         SharedMount,
+        Skill,
     )
     from ironclaw.domain.statement import Receipt
     from ironclaw_contract.entries import Entry
@@ -76,6 +77,8 @@ class LaunchSpec(NamedTuple):
     limits: BoxLimits
     mounts: tuple[SharedMount, ...] = ()
     """Directories of the host, shown read-only below `/shared`."""
+    skills: tuple[Skill, ...] = ()
+    """Shown read-only below `/shared/skills`, each after it was verified again."""
 
 
 class Box(NamedTuple):
@@ -101,6 +104,18 @@ class Audit(Protocol):
 
     async def tail(self, *, limit: int) -> list[AuditRecord]:
         """The newest `limit` records, oldest first. Raises HostError."""
+        ...
+
+
+class SkillShelf(Protocol):
+    """Where the skills are that were imported. Blocks: not for the event loop."""
+
+    def verified(self, digest: str) -> Path:
+        """The directory of one, after every byte of it was compared with the digest again.
+
+        Raises:
+            HostError: `HOST_UNSUITED`: it is not what was approved, or not trusted any more.
+        """
         ...
 
 
@@ -351,6 +366,8 @@ class Resume(NamedTuple):
     turn_entries: tuple[Entry, ...]
     turn_index: int
     """Next step of the open turn."""
+    summary: str = ""
+    """Of all that was said before `entries`, if it was summed up."""
 
 
 class Committed(NamedTuple):

@@ -45,6 +45,7 @@ class Script(NamedTuple):
     say: str | None = None
     recalls: bool = False
     shows_setup: bool = False
+    shows_summary: bool = False
     chars: int = 0
     """Length of the answer; 0 for what it comes to."""
     pieces: int = 1
@@ -96,6 +97,10 @@ def _recall(script: Script, rest: str) -> Script | None:
 
 def _setup(script: Script, rest: str) -> Script | None:
     return None if rest else script._replace(shows_setup=True)
+
+
+def _summary(script: Script, rest: str) -> Script | None:
+    return None if rest else script._replace(shows_summary=True)
 
 
 def _empty(script: Script, rest: str) -> Script | None:
@@ -170,6 +175,7 @@ _DIRECTIVES: Final[dict[str, Callable[[Script, str], Script | None]]] = {
     "say": _say,
     "recall": _recall,
     "setup": _setup,
+    "summary": _summary,
     "long": _long,
     "stream": _stream,
     "slow": _slow,

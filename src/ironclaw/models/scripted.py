@@ -12,9 +12,10 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.models.script import MAX_DELAY_MS, Script, ToolCall, parse_script
+from ironclaw.models.scripted_summary import sum_up, summary_in
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
-from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Stop
+from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Purpose, Stop
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -40,6 +41,11 @@ class Scripted:
         self, agent: Agent, session: SessionId, request: Generate
     ) -> AsyncGenerator[ModelTell, None]:
         """Do what the newest message says; see `models.provider.Provider`."""
+        if request.purpose is Purpose.SUMMARY:
+            told = [entry.text for entry in request.entries if isinstance(entry, Said)]
+            text = sum_up(told[-1] if told else "")
+            yield _answer(request, (Answered(text=text),), Stop.END)
+            return
         place = _newest(request.entries)
         former, turn = request.entries[:place], request.entries[place + 1 :]
         said = request.entries[place] if place >= 0 else None
@@ -65,6 +71,8 @@ class Scripted:
         text = "" if script.is_empty else _text(agent, script, former, turn)
         if script.shows_setup:
             text = _setup(agent, request)
+        if script.shows_summary:
+            text = summary_in(request.system) or "I have no summary."
         length = max(1, -(-len(text) // script.pieces))
         for start in range(0, len(text), length):
             if start and script.piece_ms:

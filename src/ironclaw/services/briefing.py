@@ -29,6 +29,8 @@ BATCH_RECORDS: Final = 128
 def first_records(agent: Agent, past: Resume, limits: SessionLimits) -> list[InboundBody]:
     """Setup and history of a fresh box, in the order in which it must read them."""
     bodies: list[InboundBody] = [setup_record(agent, limits)]
+    if past.summary:
+        bodies.append(records.History(entries=(), summary=past.summary))
     bodies += [records.History(entries=part) for part in _parts(past.entries)]
     if past.turn is not None:
         # An open turn is small (one turn's steps), so it is one record whatever it holds.

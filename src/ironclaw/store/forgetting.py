@@ -43,5 +43,6 @@ def forget(db: apsw.Connection, session: SessionId) -> bool:
         " WHERE session = ? AND status = 'due'",
         (session,),
     )
+    db.execute("DELETE FROM summary WHERE session = ?", (session,))
     db.execute("DELETE FROM session_key WHERE session = ?", (session,))
     return True

@@ -18,6 +18,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError
 from ironclaw.domain.model import MessageStatus, SessionState
 from ironclaw.domain.ports import Committed
+from ironclaw.store import task_outcomes
 from ironclaw.store.message_rows import (
     Target,
     add_delivery,
@@ -25,10 +26,11 @@ from ironclaw.store.message_rows import (
     close_message,
     find_target,
 )
+from ironclaw.store.summary_rows import keep_summary
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
 from ironclaw_contract.limits import MAX_BODY_BYTES
-from ironclaw_contract.records import Step, Trouble, TurnEnd
+from ironclaw_contract.records import Step, Summary, Trouble, TurnEnd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Delivery
     from ironclaw.domain.ports import Outbound
     from ironclaw.store.content import Content
+    from ironclaw_contract.records import OutboundBody
 
 CODES: Final[dict[WireCode, Code]] = {
     WireCode.TOO_LARGE: Code.TOO_LARGE,
@@ -116,10 +119,7 @@ def take_in(
     for seq, body in enumerate(out.bodies, start=out.first_seq):
         if seq <= out_seq:
             continue
-        if isinstance(body, Step | TurnEnd):
-            taking.turn_record(seq, body)
-        elif not isinstance(body, Trouble):
-            raise _tamper("kind", f"a {type(body).__name__} where nothing takes one")
+        taking.record(seq, body)
     db.execute(
         "UPDATE session SET out_seq = ?, out_hash = ?, active_ms = ? WHERE id = ?",
         (out.last_seq, out.last_hash, now_ms, session),
@@ -155,6 +155,14 @@ class _Taking:
         self.deliveries: list[Delivery] = []
         self.answered: list[MessageId] = []
 
+    def record(self, seq: int, body: OutboundBody) -> None:
+        if isinstance(body, Step | TurnEnd):
+            self.turn_record(seq, body)
+        elif isinstance(body, Summary):
+            self.summary(body)
+        elif not isinstance(body, Trouble):
+            raise _tamper("kind", f"a {type(body).__name__} where nothing takes one")
+
     def turn_record(self, seq: int, body: Step | TurnEnd) -> None:
         target = self._own(body.turn, "turn")
         if not target.engage or target.status != MessageStatus.PENDING:
@@ -180,18 +188,28 @@ class _Taking:
         )
         for position, say in enumerate(body.says):
             answers = target if say.reply_to == target.id else self._own(say.reply_to, "reply")
+            if task_outcomes.is_silent(self._db, answers, say.text):
+                continue
             self._say(f"{self._epoch}/{seq}/{position}", answers, say.text)
         if isinstance(body, TurnEnd):
             self._end(seq, target, body)
 
+    def summary(self, body: Summary) -> None:
+        if wrong := keep_summary(self._db, self._content, self._session, body, now_ms=self._now_ms):
+            raise _tamper("summary", wrong)
+
     def _end(self, seq: int, target: Target, body: TurnEnd) -> None:
+        code = None if body.failed is None else CODES[body.failed]
         if body.failed is None:
             close_message(self._db, target, MessageStatus.ANSWERED)
         else:
             close_message(self._db, target, MessageStatus.FAILED)
             known = self._why(self._session, target.id) if body.failed in _OF_MODELS else ""
-            words, code = known or WORDS[body.failed], CODES[body.failed]
+            words = known or WORDS[body.failed]
             self._say(f"{self._epoch}/{seq}/failed", target, words, code=code)
+        self.deliveries += task_outcomes.ended(
+            self._db, self._content, target, code=code, now_ms=self._now_ms
+        )
         self.answered.append(target.id)
 
     def _say(self, key: str, target: Target, text: str, *, code: Code | None = None) -> None:

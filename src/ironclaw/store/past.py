@@ -1,4 +1,9 @@
-"""The conversation so far, put together for a fresh box from the host's own rows."""
+"""The conversation so far, put together for a fresh box from the host's own rows.
+
+resume: summary -> the newest ended turns behind it that fit, read from behind -> the open turn
+
+What it reads depends on what a box is told, never on how long the conversation is.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from ironclaw.core.ids import MessageId, SessionId
 from ironclaw.domain.model import MessageStatus
 from ironclaw.domain.ports import Resume
 from ironclaw.store.message_rows import MESSAGE, as_message
+from ironclaw.store.summary_rows import summary_of
 from ironclaw_contract.entries import Called, Entry, Said
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ _Entries = tuple[Entry, ...]
 def resume(
     db: apsw.Connection, content: Content, session: SessionId, *, limit_bytes: int
 ) -> Resume:
-    """The newest ended turns that fit whole, and the open turn. Raises HostError.
+    """The summary, the newest ended turns behind it that fit, the open turn. Raises HostError.
 
     A failed turn keeps what people said and loses what the box made of it: a call without its
     return would make the conversation unusable for a model.
@@ -34,25 +40,50 @@ def resume(
         "SELECT id, next_index FROM message WHERE session = ? AND open = 1 AND next_index > 0",
         (session,),
     ).fetchone()
+    summary = summary_of(db, content, session)
     ended = db.execute(
-        "SELECT id, status FROM message WHERE session = ? AND turn = id AND open = 0"
+        "SELECT id, status FROM message WHERE session = ? AND n > ? AND turn = id AND open = 0"
         " ORDER BY n DESC",
-        (session,),
+        (session, summary.n),
     )
     turns: list[list[Entry]] = []
-    room = limit_bytes
+    room = limit_bytes - len(summary.text.encode())
     for turn, status in ended:
         entries = _turn(db, content, session, turn, steps=status == MessageStatus.ANSWERED)
         room -= sum(_size(entry) for entry in entries)
         if room < 0:
             break
         turns.append(entries)
+    else:
+        turns.append(_rest_of_summed(db, content, session, summary.n))
     past = tuple(entry for entries in reversed(turns) for entry in entries)
     if open_turn is None:
-        return Resume(past, None, (), 0)
+        return Resume(past, None, (), 0, summary.text)
     turn, index = open_turn
     entries = _turn(db, content, session, turn, steps=True)
-    return Resume(past, MessageId(turn), tuple(entries), index)
+    return Resume(past, MessageId(turn), tuple(entries), index, summary.text)
+
+
+def _rest_of_summed(
+    db: apsw.Connection, content: Content, session: SessionId, n: int
+) -> list[Entry]:
+    """What of the turn of the last message that was summed up came behind that message's answer.
+
+    A turn that messages joined is several pieces to a box, and a summary may end between them.
+    """
+    joined: dict[str, int] = dict(
+        db.execute(
+            "SELECT id, n FROM message WHERE turn = (SELECT turn FROM message WHERE n = ?)", (n,)
+        )
+    )
+    if not any(number > n for number in joined.values()):
+        return []
+    ((turn,),) = db.execute("SELECT turn FROM message WHERE n = ?", (n,))
+    entries = _turn(db, content, session, turn, steps=True)
+    for place, entry in enumerate(entries):
+        if isinstance(entry, Said) and joined.get(entry.message, 0) > n:
+            return entries[place:]
+    return []
 
 
 def _turn(

@@ -21,7 +21,7 @@ from ironclaw_contract.frames import (
 from ironclaw_contract.keys import Direction, derive
 from ironclaw_contract.queue_dir import list_segments, publish
 from ironclaw_contract.records import InboundBody, Message, OutboundBody, Setup
-from ironclaw_contract.rpc import Bell, ClaimFile, Generate, Hello, ModelTell
+from ironclaw_contract.rpc import Bell, ClaimFile, Generate, Hello, ModelTell, Purpose
 from ironclaw_contract.segment import read_outbound, seal_segment
 
 KEY = bytes(range(32))
@@ -153,7 +153,9 @@ class Host:
         heard = self.hear()
         assert answer.value == heard
 
-    def ask(self) -> Generate:
+    def ask(self, *purposes: Purpose) -> Generate:
+        """The next call of the model; a summary that is wished for unasked gets no answer."""
+        wanted = purposes or (Purpose.TURN, Purpose.RESEARCH)
         if self.model is None:
             self.model, _ = self._listeners[1].accept()
             self.model.settimeout(TIMEOUT_S)
@@ -166,8 +168,8 @@ class Host:
                 continue
             for body in self._asks.feed(data):
                 ask = decode_ask(body)
-                assert isinstance(ask, Generate)
-                self._waiting.append(ask)
+                if isinstance(ask, Generate) and ask.purpose in wanted:
+                    self._waiting.append(ask)
         return self._waiting.pop(0)
 
     def tell(self, tell: ModelTell) -> None:
