@@ -135,7 +135,12 @@ class Call:
             cut = self._no(WireCode.MODEL_UNAVAILABLE, f"{who} broke off its answer.")
             return msgspec.structs.replace(cut, is_sick=True)
         whole = answer(self._ask.request, response, is_cut=response.finish_reason == "length")
-        return Whole(call=self._ask.call, answer=self._clean(whole))
+        return Whole(
+            call=self._ask.call,
+            answer=self._clean(whole),
+            cached_tokens=max(0, response.usage.cache_read_tokens or 0),
+            written_tokens=max(0, response.usage.cache_write_tokens or 0),
+        )
 
     def _clean(self, whole: Generated) -> Generated:
         """A provider that writes its key into an answer would give it to the box."""

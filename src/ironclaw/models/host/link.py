@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.log import get_logger
+from ironclaw.domain.spending import Counted
 from ironclaw.models.host.messages import (
     CREDIT,
     LENGTH,
@@ -19,6 +20,7 @@ from ironclaw.models.host.messages import (
     FromHost,
     More,
     Piece,
+    Priced,
     Ready,
     ToHost,
     Whole,
@@ -50,6 +52,7 @@ class HostLink:
         reader: Frames of the host.
         writer: Frames to it.
         on_window: Told how much a model reads at once.
+        on_price: Told what a model costs.
     """
 
     def __init__(
@@ -58,10 +61,12 @@ class HostLink:
         writer: asyncio.StreamWriter,
         *,
         on_window: Callable[[Window], None],
+        on_price: Callable[[Priced], None] = lambda _priced: None,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._on_window = on_window
+        self._on_price = on_price
         self._calls: dict[int, asyncio.Queue[_Event | None]] = {}
         self._last = 0
         self.is_over = False
@@ -99,7 +104,7 @@ class HostLink:
         finally:
             self.close()
 
-    async def generate(self, ask: Ask) -> AsyncGenerator[Delta | Generated, None]:
+    async def generate(self, ask: Ask) -> AsyncGenerator[Delta | Counted | Generated, None]:
         """Do one call: pieces, then the whole. Closing the generator ends it upstream.
 
         Raises:
@@ -118,6 +123,8 @@ class HostLink:
                     raise ended("it ended during a call") if event is None else _trouble(event)
                 if isinstance(event, Whole):
                     is_ended = True
+                    if event.cached_tokens or event.written_tokens:
+                        yield _counted(event)
                     yield event.answer
                     return
                 yield Delta(call=ask.request.call, text=event.text)
@@ -151,6 +158,9 @@ class HostLink:
         if isinstance(message, Window):
             self._on_window(message)
             return
+        if isinstance(message, Priced):
+            self._on_price(message)
+            return
         if isinstance(message, Ready):
             raise ContractError(WireCode.MALFORMED, "said Ready twice")
         queue = self._calls.get(message.call)
@@ -169,10 +179,23 @@ class HostLink:
             return None
 
 
-async def open_link(sock: socket.socket, *, on_window: Callable[[Window], None]) -> HostLink:
+async def open_link(
+    sock: socket.socket,
+    *,
+    on_window: Callable[[Window], None],
+    on_price: Callable[[Priced], None] = lambda _priced: None,
+) -> HostLink:
     """Take the core's end of a fresh link; the socket is the link's from now on."""
     reader, writer = await asyncio.open_unix_connection(sock=sock)
-    return HostLink(reader, writer, on_window=on_window)
+    return HostLink(reader, writer, on_window=on_window, on_price=on_price)
+
+
+def _counted(whole: Whole) -> Counted:
+    answer = whole.answer
+    read = max(0, answer.input_tokens)
+    cached = min(whole.cached_tokens, read)
+    written = min(whole.written_tokens, read - cached)
+    return Counted(read, max(0, answer.output_tokens), cached, written)
 
 
 def ended(detail: str) -> ModelTrouble:

@@ -3,9 +3,9 @@
 A 4-byte big-endian length, then one msgpack value; the length is checked before the body is read.
 Calls are told apart by a number of the core's choosing, never used twice on one link.
 
-core -> host: `Open` once, then `Ask`, `More`, `Drop`
+core -> host: `Open` once, then `Ask`, `More`, `Drop`, and `Quote`
 host -> core: `Ready` once, then for each call any number of `Piece`, ended by one `Whole` or
-              `Failure`; and a `Window` now and then
+              `Failure`; a `Window` now and then; one `Priced` for each `Quote`
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 
 from ironclaw.config.providers import ProviderSettings
+from ironclaw.domain.spending import Rates
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Text
 from ironclaw_contract.limits import MAX_FRAME_BYTES
@@ -72,6 +73,13 @@ class Drop(_Frame, tag="drop", frozen=True):
     call: _Call
 
 
+class Quote(_Frame, tag="quote", frozen=True):
+    """Say what a model costs, as far as the library knows."""
+
+    provider: _Name
+    model: _Name
+
+
 class Ready(_Frame, tag="ready", frozen=True):
     """The host is confined and takes calls."""
 
@@ -91,6 +99,10 @@ class Whole(_Frame, tag="whole", frozen=True):
 
     call: _Call
     answer: Generated
+    cached_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of those that were read: what the provider had kept."""
+    written_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of those that were read: what the provider keeps from now on."""
 
 
 class Failure(_Frame, tag="failure", frozen=True):
@@ -112,8 +124,17 @@ class Window(_Frame, tag="window", frozen=True):
     tokens: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 
-ToHost = Open | Ask | More | Drop
-FromHost = Ready | Piece | Whole | Failure | Window
+class Priced(_Frame, tag="priced", frozen=True):
+    """What a model costs, in USD."""
+
+    provider: _Name
+    model: _Name
+    rates: Annotated[Rates, msgspec.Meta(max_length=16)]
+    """Empty: nobody knows."""
+
+
+ToHost = Open | Ask | More | Drop | Quote
+FromHost = Ready | Piece | Whole | Failure | Window | Priced
 
 _encoder = msgspec.msgpack.Encoder()
 _to_host: msgspec.msgpack.Decoder[ToHost] = msgspec.msgpack.Decoder(ToHost)

@@ -16,6 +16,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from ironclaw.core import log
+from ironclaw.core.clock import SystemClock
 from ironclaw.core.tasks import Tasks
 from ironclaw.models.host.confine import confine
 from ironclaw.models.host.messages import (
@@ -26,6 +27,8 @@ from ironclaw.models.host.messages import (
     FromHost,
     More,
     Open,
+    Priced,
+    Quote,
     Ready,
     ToHost,
     Window,
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model
 
     from ironclaw.config.providers import ProviderSettings
+    from ironclaw.domain.spending import Rates
     from ironclaw.models.host.calls import Call
 
 _log = log.get_logger("model-host")
@@ -102,6 +106,8 @@ class Host:
                 case Drop(call=number):
                     if (running := self._running.get(number)) is not None:
                         running.cancel()
+                case Quote():
+                    self._tasks.start(self._quote(message), name="quote")
                 case Open():
                     raise ContractError(WireCode.MALFORMED, "said Open twice")
 
@@ -176,6 +182,16 @@ class Host:
         if tokens:
             await self._say(Window(provider=ask.provider, model=ask.model, tokens=tokens))
 
+    async def _quote(self, quote: Quote) -> None:
+        from ironclaw.models.host.prices import look_up  # noqa: PLC0415
+
+        settings = self._providers.get(quote.provider)
+        now_ms = SystemClock().now_ms()
+        rates: Rates = ()
+        if settings is not None:
+            rates = await asyncio.to_thread(look_up, settings, quote.model, now_ms)
+        await self._say(Priced(provider=quote.provider, model=quote.model, rates=rates))
+
     def _forget(self, call: int, _task: asyncio.Task[None]) -> None:
         self._running.pop(call, None)
         self._calls.pop(call, None)
@@ -184,7 +200,7 @@ class Host:
         try:
             raw = pack(message)
         except (ContractError, UnicodeEncodeError):
-            if isinstance(message, Ready | Window):
+            if isinstance(message, Ready | Window | Priced):
                 return
             text = "The model's answer is too large."
             raw = pack(Failure(call=message.call, code=WireCode.TOO_LARGE, word=text))

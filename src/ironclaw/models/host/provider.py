@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
+    from ironclaw.domain.spending import Counted
     from ironclaw.models.host.starter import ModelHost
     from ironclaw_contract.rpc import Generate, ModelTell
 
@@ -27,7 +28,7 @@ class HostedProvider:
 
     async def generate(
         self, agent: Agent, session: SessionId, request: Generate
-    ) -> AsyncGenerator[ModelTell, None]:
+    ) -> AsyncGenerator[ModelTell | Counted, None]:
         """Do one attempt with the agent's model and parameters.
 
         Raises:

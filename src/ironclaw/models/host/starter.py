@@ -15,7 +15,8 @@ import ironclaw
 from ironclaw.config.providers import key_source
 from ironclaw.core.log import get_logger
 from ironclaw.models.host.link import HostLink, ended, open_link
-from ironclaw.models.host.messages import Ask, Open
+from ironclaw.models.host.messages import Ask, Open, Quote
+from ironclaw.models.trouble import ModelTrouble
 from ironclaw_contract.records import ContractError
 
 if TYPE_CHECKING:
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 
     from ironclaw.config.providers import ProviderSettings
     from ironclaw.core.tasks import Tasks
-    from ironclaw.models.host.messages import Window
+    from ironclaw.domain.spending import Counted, Rates
+    from ironclaw.models.host.messages import Priced, Window
     from ironclaw_contract.rpc import Delta, Generate, Generated
 
 _log = get_logger("model-host")
 _START_S: Final = 30.0
 """Seconds for a fresh host to be confined; nothing of a provider is loaded before it is asked."""
 _END_S: Final = 2.0
+_QUOTE_S: Final = 10.0
 _ROOT: Final = str(Path(ironclaw.__file__).parent.parent)
 # `-I` ignores the environment and the working directory; the code is the core's own.
 _BOOT: Final = (
@@ -82,6 +85,7 @@ class ModelHost:
         """The process id of the newest host; 0 before the first."""
         self.windows: dict[tuple[str, str], int] = {}
         """Tokens that a model reads at once, by (provider, model), as far as it is known."""
+        self._quoted: dict[tuple[str, str], asyncio.Future[Rates]] = {}
 
     async def generate(
         self,
@@ -91,7 +95,7 @@ class ModelHost:
         temperature: float | None,
         max_output_tokens: int,
         request: Generate,
-    ) -> AsyncGenerator[Delta | Generated, None]:
+    ) -> AsyncGenerator[Delta | Counted | Generated, None]:
         """Do one attempt in the host, which is started if there is none.
 
         Raises:
@@ -109,6 +113,27 @@ class ModelHost:
         async with contextlib.aclosing(link.generate(ask)) as events:
             async for event in events:
                 yield event
+
+    async def quote(self, provider: str, model: str) -> Rates | None:
+        """What a model costs as the library knows it, in USD: empty when it does not.
+
+        None when the host could not be asked.
+        """
+        place = (provider, model)
+        asked = self._quoted.get(place)
+        try:
+            async with asyncio.timeout(_QUOTE_S):
+                link = await self._ensure()
+                if asked is None or asked.done():
+                    asked = self._quoted[place] = asyncio.get_running_loop().create_future()
+                await link.say(Quote(provider=provider, model=model))
+                return await asyncio.shield(asked)
+        except (TimeoutError, ContractError, ModelTrouble) as error:
+            _log.warning("price_not_known", provider=provider, why=str(error))
+            return None
+        finally:
+            if self._quoted.get(place) is asked:
+                self._quoted.pop(place)
 
     async def close(self) -> None:
         """End the host and wait until it is gone. Idempotent."""
@@ -142,7 +167,7 @@ class ModelHost:
         except BaseException:
             ours.close()
             raise
-        self._link = link = await open_link(ours, on_window=self._saw)
+        self._link = link = await open_link(ours, on_window=self._saw, on_price=self._priced)
         await link.say(Open(providers=self._providers, hidden=self._hidden))
         await link.ready()
         self._tasks.start(link.run(), name="model host")
@@ -177,6 +202,11 @@ class ModelHost:
     def _saw(self, window: Window) -> None:
         if window.provider in self._providers and len(self.windows) < _MOST_WINDOWS:
             self.windows[window.provider, window.model] = window.tokens
+
+    def _priced(self, priced: Priced) -> None:
+        asked = self._quoted.get((priced.provider, priced.model))
+        if asked is not None and not asked.done():
+            asked.set_result(priced.rates)
 
 
 _MOST_WINDOWS: Final = 1024
