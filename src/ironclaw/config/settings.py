@@ -16,6 +16,8 @@ from ironclaw.config.providers import ProviderSettings
 PortNumber = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86_400.0)]
 Word = Annotated[str, msgspec.Meta(max_length=255)]
+PublicKey = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9+/]{43}=\Z")]
+"""Raw Ed25519, in base64."""
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -84,6 +86,16 @@ class GatewaySettings(_Section, frozen=True):
     this way, whoever approves it."""
 
 
+class SkillSettings(_Section, frozen=True):
+    """Skills that people may give to agents. See skills.md."""
+
+    trusted_keys: Annotated[tuple[PublicKey, ...], msgspec.Meta(max_length=64)] = ()
+    """Public keys in base64: what they have signed may be imported, and given to agents."""
+    by_digest: bool = False
+    """Let people vouch for skills that nobody signed, or somebody else: the card then says so, and
+    whoever approves it approves exactly these files."""
+
+
 class ModelSettings(_Section, frozen=True):
     """Model providers beside `scripted`, which is always there. See models.md."""
 
@@ -112,6 +124,7 @@ class Settings(_Section, frozen=True):
     api: ApiSettings = ApiSettings()
     sandbox: SandboxSettings = SandboxSettings()
     gateway: GatewaySettings = GatewaySettings()
+    skills: SkillSettings = SkillSettings()
     models: ModelSettings = ModelSettings()
     log: LogSettings = LogSettings()
 
@@ -161,6 +174,11 @@ class Settings(_Section, frozen=True):
         return self.paths.state_dir / "audit-head.json"
 
     @property
+    def skills_dir(self) -> Path:
+        """Skills that were imported."""
+        return self.paths.state_dir / "skills"
+
+    @property
     def receipts_dir(self) -> Path:
         """Receipts as files: `<session>/<epoch>.json`."""
         return self.paths.state_dir / "receipts"
@@ -171,6 +189,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "api": ApiSettings,
     "sandbox": SandboxSettings,
     "gateway": GatewaySettings,
+    "skills": SkillSettings,
     "models": ModelSettings,
     "log": LogSettings,
 }

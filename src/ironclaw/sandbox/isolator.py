@@ -31,7 +31,8 @@ from ironclaw.sandbox.process import cpu_ticks, gone, start_ticks
 from ironclaw.sandbox.record import BoxRecord, SlotRecord, read_record, write_record
 from ironclaw.sandbox.runsc import KIND_PREFIX, PLATFORMS, Runsc
 from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
-from ironclaw.sandbox.sharing import set_points, show
+from ironclaw.sandbox.sharing import show
+from ironclaw.sandbox.skill_mounts import NoShelf, set_all_points, show_skill
 from ironclaw.sandbox.slotdir import (
     checked_name,
     is_slot,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ironclaw.core.clock import Clock
-    from ironclaw.domain.ports import LaunchSpec, SlotDir
+    from ironclaw.domain.ports import LaunchSpec, SkillShelf, SlotDir
     from ironclaw.sandbox.ids import IdRange
     from ironclaw.sandbox.runsc import Version
     from ironclaw_contract.rpc import Facts
@@ -83,6 +84,7 @@ class RunscIsolator:
         mapped: int,
         clock: Clock,
         program: tuple[str, ...],
+        shelf: SkillShelf,
     ) -> None:
         self._state_dir = state_dir
         self._bundles = runtime_dir / "bundles"
@@ -92,8 +94,14 @@ class RunscIsolator:
         self._groups = groups
         self._mapped = mapped
         self._clock = clock
+        self._shelf = shelf
         self._own = (state_dir, runtime_dir, view)
-        self._expected = Expected(profile(machine()), program, own=tuple(map(str, self._own)))
+        self._expected = Expected(
+            profile(machine()),
+            program,
+            own=tuple(map(str, self._own)),
+            skills=str(state_dir / "skills"),
+        )
         self._rootless = mapped < _ALL_IDS
         self._discarded: set[SlotId] = set()
 
@@ -158,8 +166,7 @@ class RunscIsolator:
         record = self._slot_record(slot)
         oci = await asyncio.to_thread(self._build, spec, record.lane)
         digest = self._digest(spec, oci)
-        names = [mount.name for mount in spec.mounts]
-        await asyncio.to_thread(set_points, spec.shared, names)
+        await asyncio.to_thread(set_all_points, spec.shared, spec.mounts, spec.skills)
         try:
             (bundle / "config.json").write_bytes(encode_spec(oci))
             await self._runsc.start(_container(slot), bundle, log=log_file(spec.dir.path))
@@ -320,6 +327,11 @@ class RunscIsolator:
             structs.replace(mount, path=str(show(self._view, mount, own=self._own)))
             for mount in spec.mounts
         ]
+        pairs = [(a.path, b.path) for a, b in zip(shown, spec.mounts, strict=True)]
+        for skill in spec.skills:
+            mount, files = show_skill(self._view, skill, self._shelf)
+            shown.append(mount)
+            pairs.append((mount.path, str(files)))
         oci = build_spec(
             spec._replace(
                 rootfs=spec.rootfs._replace(
@@ -335,9 +347,7 @@ class RunscIsolator:
             cgroup=_cgroup(spec.dir.slot),
             program=self._expected.program,
         )
-        pairs = zip(shown, spec.mounts, strict=True)
-        expected = self._expected._replace(shown=tuple((a.path, b.path) for a, b in pairs))
-        check_spec(oci, expected)
+        check_spec(oci, self._expected._replace(shown=tuple(pairs)))
         return oci
 
     def _exposed(self, path: Path, *, read_only: bool = False) -> Path:
@@ -373,6 +383,7 @@ async def open_isolator(
     platform: str = PLATFORMS[0],
     program_for_tests: tuple[str, ...] = PROGRAM,
     made_by: type[_I] = RunscIsolator,  # type: ignore[assignment] # the default is one, too
+    shelf: SkillShelf | None = None,
 ) -> _I:
     """Check the machine and make an isolator. Must be called inside a nest.
 
@@ -385,6 +396,7 @@ async def open_isolator(
         platform: One of `runsc.PLATFORMS`.
         program_for_tests: What boxes run in place of `/sandbox`. Never from a setting.
         made_by: The class of it; the proof has one whose boxes are weaker.
+        shelf: Where the skills are; None: there are none.
 
     Raises:
         HostError: runsc is missing or too old, there is no nest, or the directories fail.
@@ -416,6 +428,7 @@ async def open_isolator(
         mapped=own_mapped_ids(),
         clock=clock or SystemClock(),
         program=program_for_tests,
+        shelf=shelf or NoShelf(),
     )
 
 

@@ -47,6 +47,10 @@ _READ_ONLY: Final = frozenset({"/queue/in", "/run/ironclaw", "/shared"})
 _BINDS: Final = _READ_ONLY | {"/queue/out", "/workspace", "/memory"}
 _SHARED: Final = re.compile(r"\A/shared/[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 """Where directories of the host may be, read-only."""
+_SKILL: Final = re.compile(r"\A/shared/skills/[a-z0-9](?:-?[a-z0-9]){0,63}\Z")
+"""Where skills may be, read-only."""
+_KEPT: Final = re.compile(r"\A/[0-9a-f]{64}/files\Z")
+"""What they may show, below the house's directory of them."""
 _MODE: Final = {True: "ro", False: "rw"}
 _SAFE: Final = frozenset({"nosuid", "nodev", "noexec"})
 _OTHERS: Final = 0o007
@@ -62,13 +66,15 @@ class Expected(NamedTuple):
     """Sources of shared mounts, and which directory of the host each of them shows."""
     own: tuple[str, ...] = ()
     """Directories of the house itself: no shared mount shows them, what is in them, or around."""
+    skills: str = ""
+    """The house's own directory of skills; empty: there are none."""
 
 
 Rule = tuple[str, "Callable[[Spec, Expected], bool]"]
 
 
 def _mounts(spec: Spec, expected: Expected) -> bool:
-    return _fixed_mounts(spec) and _shared_mounts(spec, expected)
+    return _fixed_mounts(spec) and _shared_mounts(spec, expected) and _skill_mounts(spec, expected)
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -155,7 +161,7 @@ def _mapping(lines: tuple[object, ...]) -> bool:
 
 def _fixed_mounts(spec: Spec) -> bool:
     table = {mount.destination: mount for mount in spec.mounts}
-    fixed = {path for path in table if _SHARED.match(path) is None}
+    fixed = {path for path in table if not (_SHARED.match(path) or _SKILL.match(path))}
     if len(table) != len(spec.mounts) or fixed != _BINDS | {"/proc", "/tmp"}:  # noqa: S108 - the box's own
         return False
     sources = [mount.source for mount in spec.mounts if mount.destination not in {"/proc", "/tmp"}]  # noqa: S108
@@ -178,6 +184,22 @@ def _shared_mounts(spec: Spec, expected: Expected) -> bool:
         and "/shared" in places[:place]
         for place, mount in enumerate(spec.mounts)
         if _SHARED.match(mount.destination) is not None
+    )
+
+
+def _skill_mounts(spec: Spec, expected: Expected) -> bool:
+    places = [mount.destination for mount in spec.mounts]
+    shown = dict(expected.shown)
+    return all(
+        _bind(mount)
+        and shown.get(mount.source, "").startswith(expected.skills)
+        and _KEPT.match(shown[mount.source].removeprefix(expected.skills)) is not None
+        and expected.skills.startswith("/")
+        and "/shared" in places[:place]
+        # It would lie in what people share, not in what is made for skills.
+        and "/shared/skills" not in places
+        for place, mount in enumerate(spec.mounts)
+        if _SKILL.match(mount.destination) is not None
     )
 
 

@@ -281,7 +281,7 @@ class Slots:
                     weaker=(*proof.weaker, *in_words(link.missing)),
                 ),
                 workspace=workspace or name,
-                made_of=(spec.rootfs.digest, spec.limits, spec.mounts),
+                made_of=(spec.rootfs.digest, spec.limits, spec.mounts, spec.skills),
             )
 
     async def _airlock(self, directory: SlotDir) -> AirlockLink:
@@ -316,7 +316,7 @@ class Slots:
         return None
 
     def _made_of(self, agent: Agent) -> object:
-        return (self._rootfs().digest, agent.limits, agent.mounts)
+        return (self._rootfs().digest, agent.limits, agent.mounts, agent.skills)
 
     async def _release_blank(self, slot: Slot) -> None:
         """End a slot that no session ever had, and its workspace if nothing is in it."""
@@ -337,6 +337,7 @@ class Slots:
             shared=await durable(Durable.SHARED, agent.id, lane=agent.lane),
             limits=agent.limits,
             mounts=agent.mounts,
+            skills=agent.skills,
         )
 
     def _refill(self, agent: AgentId) -> None:

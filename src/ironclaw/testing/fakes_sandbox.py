@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
+from ironclaw.domain.model import SharedMount
 from ironclaw.domain.ports import Box, Durable, SlotDir
 from ironclaw.domain.statement import Receipt
 from ironclaw.sandbox import posture
@@ -23,7 +24,8 @@ from ironclaw.sandbox.cgroups import Cgroups
 from ironclaw.sandbox.ids import IdRange
 from ironclaw.sandbox.outside import NAMESPACES, OutsideFacts, ProcessFacts
 from ironclaw.sandbox.seccomp import profile
-from ironclaw.sandbox.sharing import opened, set_points
+from ironclaw.sandbox.sharing import opened
+from ironclaw.sandbox.skill_mounts import NoShelf, set_all_points
 from ironclaw.sandbox.slotdir import checked_name
 from ironclaw.sandbox.spec import Spec, build_spec, spec_digest
 from ironclaw.sandbox.spec_check import Expected, check_spec
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import SlotId
-    from ironclaw.domain.ports import LaunchSpec
+    from ironclaw.domain.ports import LaunchSpec, SkillShelf
 
 _IDS: Final = IdRange(500_000_000, 65536, own=True)
 _NO_CGROUPS: Final = Cgroups(0, frozenset())
@@ -44,10 +46,13 @@ _FIRST_PID: Final = 1_000_000
 class FakeIsolator:
     """Implements `ironclaw.domain.ports.Isolator` below one directory."""
 
-    def __init__(self, root: Path, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, root: Path, *, clock: Clock | None = None, shelf: SkillShelf | None = None
+    ) -> None:
         self._root = root
+        self._shelf = shelf or NoShelf()
         self._clock = clock or ManualClock()
-        self._expected = Expected(profile("x86_64"), own=(str(root),))
+        self._expected = Expected(profile("x86_64"), own=(str(root),), skills=str(root / "skills"))
         self._lanes: dict[SlotId, int] = {}
         self._boxes: dict[SlotId, Box] = {}
         self._ends: dict[int, asyncio.Future[str]] = {}
@@ -88,8 +93,7 @@ class FakeIsolator:
         oci = await asyncio.to_thread(self._build, spec)
         if self.launch_error is not None:
             raise self.launch_error
-        names = [mount.name for mount in spec.mounts]
-        await asyncio.to_thread(set_points, spec.shared, names)
+        await asyncio.to_thread(set_all_points, spec.shared, spec.mounts, spec.skills)
         self._next_pid += 1
         box = Box(spec.dir.slot, self._next_pid, self._next_pid * 7, self._digest(spec, oci))
         self._boxes[box.slot] = box
@@ -176,6 +180,16 @@ class FakeIsolator:
         for mount in spec.mounts:
             with opened(mount, own=(self._root,)):
                 pass
+        skills = tuple(
+            SharedMount(
+                name=f"skills/{skill.name}",
+                path=str(self._shelf.verified(skill.digest)),
+                device=0,
+                inode=0,
+            )
+            for skill in spec.skills
+        )
+        spec = spec._replace(mounts=(*spec.mounts, *skills))
         oci = build_spec(spec, _IDS, self._expected.seccomp, cgroup=f"/ironclaw/{spec.dir.slot}")
         shown = tuple((mount.path, mount.path) for mount in spec.mounts)
         check_spec(oci, self._expected._replace(shown=shown))

@@ -14,6 +14,9 @@ from ironclaw.sandbox.spec_check import Expected
 
 IDS = IdRange(500_000_000, 65536, own=True)
 DOCS = SharedMount(name="docs", path="/view/bound/docs", device=1, inode=2)
+_KEPT = "/var/lib/house/skills/" + "5" * 64
+BIRDS = SharedMount(name="skills/birds", path="/view/bound/birds", device=1, inode=3)
+"""A skill: no directory of people, but of the house."""
 EXPECTED = Expected(
     profile("x86_64"),
     shown=(
@@ -22,8 +25,13 @@ EXPECTED = Expected(
         ("/view/bound/lib", "/var/lib"),
         ("/view/bound/all", "/"),
         ("/view/bound/up", "/srv/../var/lib/house"),
+        ("/view/bound/birds", f"{_KEPT}/files"),
+        ("/view/bound/whole", _KEPT),
+        ("/view/bound/deeper", f"{_KEPT}/files/sub"),
+        ("/view/bound/beside", "/var/lib/house/skills-not/" + "5" * 64 + "/files"),
     ),
     own=("/var/lib/house", "/run/house"),
+    skills="/var/lib/house/skills",
 )
 
 

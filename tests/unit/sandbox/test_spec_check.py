@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.sandbox.sealed_spec import DOCS, EXPECTED, strong
+from tests.unit.sandbox.sealed_spec import BIRDS, DOCS, EXPECTED, strong
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError
@@ -257,6 +257,45 @@ def test_a_shared_directory_is_read_only_in_its_place_and_foreign(change: Any) -
 def test_what_is_not_known_of_a_shared_directory_is_refused(lost: Any) -> None:
     with pytest.raises(PolicyError, match="mounts"):
         check_spec(strong(mounts=(DOCS,)), EXPECTED._replace(**lost))
+
+
+SKILL = "/shared/skills/birds"
+WEAKER_SKILL: list[Any] = [
+    option(SKILL, "ro", "rw"),
+    option(SKILL, "nosuid"),
+    option(SKILL, "nodev"),
+    option(SKILL, "noexec"),
+    mount(SKILL, type="tmpfs"),
+    *(
+        mount(SKILL, destination=f"/shared/skills/{name}")
+        for name in ("", "Birds", "-a", "a--b", "a/b", "..", "a\n", "b" * 130)
+    ),
+    mount(SKILL, destination="/skills/birds"),
+    *(
+        mount(SKILL, source=f"/view/bound/{name}")
+        for name in ("docs", "keys", "lib", "whole", "deeper", "beside", "m/a", "nothing")
+    ),
+    lambda s: _set(s, mounts=(s.mounts[-1], *s.mounts[:-1])),
+    mount("/shared/docs", destination="/shared/skills"),
+]
+
+
+def test_a_skill_of_the_house_is_accepted() -> None:
+    spec = strong(mounts=(DOCS, BIRDS))
+    check_spec(spec, EXPECTED)
+    assert spec.mounts[-1].destination == SKILL
+
+
+@pytest.mark.parametrize("change", WEAKER_SKILL)
+def test_a_skill_is_read_only_in_its_place_and_of_the_house(change: Any) -> None:
+    with pytest.raises(PolicyError, match="mounts"):
+        check_spec(change(strong(mounts=(DOCS, BIRDS))), EXPECTED)
+
+
+@pytest.mark.parametrize("lost", [{"shown": ()}, {"skills": ""}, {"skills": "/var/lib/other"}])
+def test_what_is_not_known_of_a_skill_is_refused(lost: Any) -> None:
+    with pytest.raises(PolicyError, match="mounts"):
+        check_spec(strong(mounts=(BIRDS,)), EXPECTED._replace(**lost))
 
 
 def test_every_rule_has_a_spec_that_breaks_it() -> None:

@@ -1,0 +1,1 @@
+"""Skills as files: folders read, packed, signed, and kept for boxes to be shown."""
