@@ -12,6 +12,7 @@ from ironclaw_agent.context import (
     MEMORY_BYTES,
     Past,
     has_memory,
+    size,
     split_turns,
     summed_up,
     system_text,
@@ -57,6 +58,10 @@ class Intake:
         self._known: dict[str, None] = {}
         self._queue: list[Message] = []
         self._open: History | None = None
+        self._turn = ""
+        """The turn that was handed out, until `end`."""
+        self._place = ""
+        """Where it began; empty while that is not known."""
         self._answers: dict[tuple[str, str], Answer] = {}
         self._last_skipped = False
         self._most = 0
@@ -110,6 +115,7 @@ class Intake:
         if isinstance(body, History):
             self._remember(body)
         elif isinstance(body, Message):
+            self._locate(body)
             if self._is_new(body.message):
                 self._queue.append(body)
         elif isinstance(body, Answer):
@@ -142,8 +148,51 @@ class Intake:
             return self._resume(self._open)
         for place, message in enumerate(self._queue):
             if message.engage:
+                self._turn, self._place = message.message, message.place
                 return Beginning(message.message, self._dequeue(place), 0)
         return None
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether something waits that would join the turn."""
+        return self.setup.steers and any(
+            message.engage and message.place == self._place for message in self._queue
+        )
+
+    def join(self, *, room: int, most: int) -> list[Said]:
+        """Hand out what waits in the place of the running turn, with the context before it.
+
+        Args:
+            room: Bytes that it may take, at most.
+            most: How many messages.
+        """
+        joined: list[Said] = []
+        ready = 0
+        for message in self._queue if self._place else ():
+            if message.place != self._place:
+                continue
+            said = _said(message)
+            room -= size(said)
+            if room < 0 or len(joined) >= most:
+                break
+            joined.append(said)
+            if message.engage:
+                # Context alone joins nothing: it waits for the message that it comes before.
+                ready = len(joined)
+        del joined[ready:]
+        gone = {said.message for said in joined}
+        self._queue = [message for message in self._queue if message.message not in gone]
+        return joined
+
+    def end(self) -> None:
+        """The turn that was handed out is over."""
+        self._turn = self._place = ""
+
+    def _locate(self, message: Message) -> None:
+        """Of a turn that another box began, only its message says where that was."""
+        turn = self._turn or (self._open.turn if self._open is not None else "")
+        if message.message == turn:
+            self._place = message.place
 
     def _resume(self, history: History) -> Beginning | None:
         turn = history.turn or ""
@@ -152,10 +201,11 @@ class Intake:
             # The words that began it may come with the backlog instead.
             place = next((i for i, m in enumerate(self._queue) if m.message == turn), None)
             if place is not None:
+                self._place = self._queue[place].place
                 entries[:0] = self._dequeue(place)
             elif not any(message.engage for message in self._queue):
                 return None
-        self._open = None
+        self._open, self._turn = None, turn
         self._is_new(turn)
         return Beginning(turn, entries, history.index)
 

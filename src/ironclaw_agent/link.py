@@ -202,19 +202,29 @@ class Link:
     def _look(self) -> None:
         """Take what has come; an open turn, which may be told in several segments, all of it.
 
-        A look that finds nothing costs a call through the wall. So none is made while the model is
-        asked: what came meanwhile waits for the end of the turn anyway, and is looked for then.
+        A look that finds nothing costs a call through the wall. So none is made when the model has
+        just been asked: the host rings for what comes later. A ring within a turn that is joined by
+        what it rang for is followed to the end; else all that came waits for the end of the turn.
         """
         self._owes_look = False
+        joins = self._loop.steers
         while self._segments is not None and (bodies := self._segments.take()):
             for body in bodies:
                 self._loop.take(body)
             if not self._loop.is_told_of_open_turn:
                 self._carry_out(self._loop.settle())
-            if self._loop.waits_for_model:
+            if self._loop.waits_for_model and not joins:
                 self._owes_look = True
                 return
         self._carry_out(self._loop.settle())
+
+    def _look_around(self) -> None:
+        """Between two calls of a turn that is joined: see whether the host has rung."""
+        if self._loop.steers and self._bell.is_open:
+            poll = select.poll()
+            poll.register(self._bell.fileno(), _READABLE)
+            for _, events in poll.poll(0):
+                self._bell_ready(events)
 
     def _carry_out(self, commands: list[Command]) -> None:
         """Do what the loop says; results may bring more to do."""
@@ -232,6 +242,7 @@ class Link:
                     step=command.step,
                     heard=command.heard,
                 )
+                self._look_around()
                 todo += self._loop.returned(results)
             elif isinstance(command, Cancel):
                 if self._model.is_open:

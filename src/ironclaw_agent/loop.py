@@ -3,7 +3,8 @@
 No I/O and no clock. `take` holds what the host published; `settle` begins or resumes a turn when
 nothing more is to be read; `told` takes the model's answer, `returned` the tools' results,
 `ask_again` repeats a call whose connection broke. One turn runs at a time, in order of arrival; one
-that asked people something stands still until `take` has had all answers.
+that asked people something stands still until `take` has had all answers. Where the setup says so,
+what people say meanwhile joins the turn before its next model call.
 
 A kill may come between any two commands: a step counts once it is published, so a fresh box told of
 the published steps goes on behind the last one, and at most one step's tools run twice.
@@ -14,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw_agent.asking import ASK_USER, apart, split
+from ironclaw_agent.circles import judge
 from ironclaw_agent.compaction import Compactor
 from ironclaw_agent.context import has_memory, recalled, total, window
 from ironclaw_agent.intake import Intake
@@ -36,6 +38,8 @@ _BODY_SPARE: Final = 4096
 _ASK_SPARE: Final = 4096
 """Bytes of a question beside its text: its options above all. An upper bound."""
 _MAX_SAYS: Final = 16
+_MOST_HEARD: Final = 64
+"""Messages that one record tells of."""
 _LEAST_ROOM: Final = 1024
 """Bytes of conversation below which asking again with less is given up."""
 
@@ -71,12 +75,14 @@ class _Turn:
         "carried",
         "draft",
         "entries",
+        "heard",
         "id",
         "index",
         "memory",
         "room",
         "steps",
         "waits_for",
+        "warned",
     )
 
     def __init__(self, beginning: Beginning, *, room: int, memory: str) -> None:
@@ -101,6 +107,10 @@ class _Turn:
         """Calls whose questions people have not answered."""
         self.carried: tuple[Entry, ...] = ()
         """What people answered: part of the turn, and of its next record."""
+        self.warned: dict[int, Returned] = {}
+        """Results of calls that are not run, by their place among the calls of the draft."""
+        self.heard: tuple[str, ...] = ()
+        """Messages that joined, and that no record has told of yet."""
 
 
 class Loop:
@@ -129,6 +139,11 @@ class Loop:
         """A turn that a former box left open waits to be resumed."""
         return self._intake.has_open_turn
 
+    @property
+    def steers(self) -> bool:
+        """A turn runs that is joined by what is said meanwhile."""
+        return self._turn is not None and self._intake.setup.steers
+
     def take(self, body: InboundBody) -> None:
         """Take one inbound record in. Raises ContractError when one comes before the setup."""
         self._intake.take(body)
@@ -149,8 +164,9 @@ class Loop:
             return [*gone, self._run(turn, run)]
         if turn.waits_for:
             return [*gone, *self._go_on(turn)]
-        if turn.entries and isinstance(turn.entries[-1], Answered):
-            return [*gone, *self._finish(turn, ())]
+        if _last_words(turn.entries):
+            # Whoever publishes words before the end of a turn has said them.
+            return [*gone, *self._answer_on(turn)]
         return [*gone, *self._ask(turn)]
 
     @property
@@ -211,6 +227,8 @@ class Loop:
             return self._fail(turn, WireCode.TOO_MANY_STEPS)
         # A setup that came within the turn may leave less room than the one it began with.
         turn.room = min(turn.room, self._intake.room)
+        if turn.steps:
+            self._join(turn)
         entries = window(self._intake.past, turn.entries, room=turn.room)
         if entries is None:
             return self._fail(turn, WireCode.CONTEXT_TOO_LONG)
@@ -227,6 +245,19 @@ class Loop:
                 max_output_tokens=min(max(setup.max_output_tokens, 1), 1_000_000),
             )
         ]
+
+    def _join(self, turn: _Turn) -> bool:
+        """Let what waits in the turn's own place join it; says whether anything did.
+
+        What would not fit beside the turn waits for one of its own.
+        """
+        if not self._intake.setup.steers:
+            return False
+        room = min(turn.room, MAX_BODY_BYTES // 2) - total(turn.entries)
+        joined = self._intake.join(room=room, most=_MOST_HEARD - len(turn.heard))
+        turn.entries.extend(joined)
+        turn.heard += tuple(said.message for said in joined)
+        return bool(joined)
 
     def ask_again(self) -> list[Command]:
         """The model connection broke: put the open call once more, under a new number."""
@@ -264,12 +295,16 @@ class Loop:
         turn = self._turn
         if turn is None:
             return []
-        new, asks = (*turn.draft, *results), turn.asks
+        new, asks = (*turn.draft, *_in_place(turn.warned, results)), turn.asks
+        turn.warned = {}
         step, turn.draft, turn.asks, turn.carried = (*turn.carried, *new), (), (), ()
         # The whole turn fits one record, so the host can tell it to a fresh box as one.
         if total(turn.entries) + total(new) + _BODY_SPARE > MAX_BODY_BYTES:
             return self._fail(turn, WireCode.TOO_LARGE)
-        published = Publish(Step(turn=turn.id, index=turn.index, entries=step, asks=asks))
+        heard, turn.heard = turn.heard, ()
+        published = Publish(
+            Step(turn=turn.id, index=turn.index, entries=step, heard=heard, asks=asks)
+        )
         turn.index += 1
         turn.entries.extend(new)
         turn.waits_for += tuple(ask.call for ask in asks)
@@ -279,7 +314,7 @@ class Loop:
         entries = with_meaning(answer.entries, turn.entries)
         calls = tuple(entry for entry in entries if isinstance(entry, Called))
         if not calls:
-            return self._finish(turn, entries)
+            return self._answer(turn, entries)
         if turn.steps >= self._intake.setup.max_steps:
             # Nobody would see the results, so nothing is done either.
             return self._fail(turn, WireCode.TOO_MANY_STEPS)
@@ -291,8 +326,32 @@ class Loop:
         asked = sum(len(ask.question.encode()) + _ASK_SPARE for ask in parts.asks)
         if total((*turn.carried, *entries)) + asked + _BODY_SPARE > MAX_BODY_BYTES:
             return self._fail(turn, WireCode.TOO_LARGE)
+        verdict = judge(turn.entries, parts.run)
+        if verdict.ends:
+            return self._fail(turn, WireCode.GOES_IN_CIRCLES)
         turn.draft, turn.asks = (*entries, *parts.refused), parts.asks
-        return [self._run(turn, parts.run)] if parts.run else self.returned(())
+        turn.warned = verdict.warned
+        run = [call for place, call in enumerate(parts.run) if place not in verdict.warned]
+        return [self._run(turn, run)] if run else self.returned(())
+
+    def _answer(self, turn: _Turn, answer: tuple[Entry, ...]) -> list[Command]:
+        """Say the answer, and go on where somebody has spoken meanwhile; else end the turn."""
+        says = self._says(turn, answer)
+        is_last = turn.steps >= self._intake.setup.max_steps
+        if not says or is_last or not self._intake.is_joined:
+            return self._finish(turn, answer)
+        # What joins from here on stands behind this answer.
+        entries, turn.carried, heard, turn.heard = (*turn.carried, *answer), (), turn.heard, ()
+        step = Step(turn=turn.id, index=turn.index, entries=entries, says=says, heard=heard)
+        turn.index += 1
+        turn.entries.extend(answer)
+        return [Publish(step), *self._answer_on(turn)]
+
+    def _answer_on(self, turn: _Turn) -> list[Command]:
+        """Behind an answer that was said: answer who has spoken since, or end the turn."""
+        if self._join(turn):
+            return self._ask(turn)
+        return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=()))
 
     def _failed(self, turn: _Turn, code: WireCode) -> list[Command]:
         if code is WireCode.CONTEXT_TOO_LONG:
@@ -308,26 +367,39 @@ class Loop:
         return self._fail(turn, code)
 
     def _finish(self, turn: _Turn, answer: tuple[Entry, ...]) -> list[Command]:
-        turn.entries.extend(answer)
-        words = [entry.text for entry in _last_words(turn.entries)]
-        if not words:
+        says = self._says(turn, answer)
+        if says is None:
+            return self._fail(turn, WireCode.TOO_LARGE)
+        if not says:
             return self._fail(turn, WireCode.MODEL_UNAVAILABLE)
+        turn.entries.extend(answer)
+        end = TurnEnd(
+            turn=turn.id,
+            index=turn.index,
+            entries=(*turn.carried, *answer),
+            says=says,
+            heard=turn.heard,
+        )
+        return self._end(turn, end)
+
+    def _says(self, turn: _Turn, answer: tuple[Entry, ...]) -> tuple[Say, ...] | None:
+        """What is said to people with this answer; None when no record can hold it."""
+        words = [entry.text for entry in _last_words(answer)]
         joined = "\n\n".join(words)
         texts = [joined] if len(joined) <= MAX_TEXT_BYTES else words[:_MAX_SAYS]
         said = sum(len(text.encode()) for text in texts)
         if total((*turn.carried, *answer)) + said + _BODY_SPARE > MAX_BODY_BYTES:
-            del turn.entries[len(turn.entries) - len(answer) :]
-            return self._fail(turn, WireCode.TOO_LARGE)
-        says = tuple(Say(text=text, reply_to=turn.id) for text in texts)
-        entries = (*turn.carried, *answer)
-        return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=entries, says=says))
+            return None
+        return tuple(Say(text=text, reply_to=turn.id) for text in texts if words)
 
     def _fail(self, turn: _Turn, code: WireCode) -> list[Command]:
-        return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=(), failed=code))
+        end = TurnEnd(turn=turn.id, index=turn.index, entries=(), heard=turn.heard, failed=code)
+        return self._end(turn, end)
 
     def _end(self, turn: _Turn, end: TurnEnd) -> list[Command]:
         self._intake.past.add(without(turn.entries), keep_bytes=self._intake.keep_bytes)
         self._intake.forget_answers(turn.id)
+        self._intake.end()
         self._turn = None
         self._ended += 1
         return [Publish(end), *self.settle()]
@@ -355,6 +427,15 @@ def _unreturned(entries: Sequence[Entry]) -> list[Called]:
                     del waiting[place]
                     break
     return waiting
+
+
+def _in_place(warned: Mapping[int, Returned], results: Sequence[Returned]) -> list[Returned]:
+    """The results of an answer's calls in their order, those that were not run included."""
+    run = iter(results)
+    return [
+        warned[place] if place in warned else next(run)
+        for place in range(len(warned) + len(results))
+    ]
 
 
 def _last_words(entries: Sequence[Entry]) -> list[Answered]:

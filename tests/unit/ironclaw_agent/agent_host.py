@@ -34,9 +34,14 @@ _PROGRAM = (
 )
 
 
-def message(number: int, text: str = "", *, engage: bool = True) -> Message:
+def message(number: int, text: str = "", *, engage: bool = True, place: str = "") -> Message:
     return Message(
-        message=f"msg_{number}", sender="Ann", text=text or f"text {number}", at_ms=0, engage=engage
+        message=f"msg_{number}",
+        sender="Ann",
+        text=text or f"text {number}",
+        at_ms=0,
+        engage=engage,
+        place=place,
     )
 
 
