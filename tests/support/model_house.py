@@ -81,7 +81,7 @@ async def ask(
     try:
         async for event in stream:
             if isinstance(event, Delta):
-                said += event.text
+                said += "" if event.is_thought else event.text
             else:
                 return said, event
     except ModelTrouble as trouble:

@@ -22,6 +22,7 @@ from tests.support.model_answers import (
     OUTPUT_TOKENS,
     TEXT,
     Kind,
+    Wanted,
     openai,
 )
 from tests.support.model_house import KEY, ask, generate, hosting, provider
@@ -31,7 +32,7 @@ from ironclaw.models.host import link
 from ironclaw.models.host.messages import decode_from_host
 from ironclaw.models.trouble import ModelTrouble
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Answered, Called
+from ironclaw_contract.entries import Answered, Called, Thought
 from ironclaw_contract.rpc import Delta, Generated, Stop
 
 pytestmark = pytest.mark.wire
@@ -117,7 +118,7 @@ async def with_mistral(url: str) -> Heard:
         )
         async for event in stream:
             delta = event.data.choices[0].delta
-            text += str(delta.content or "")
+            text += delta.content if isinstance(delta.content, str) else ""
             calls += [
                 (call.function.name, call.function.arguments) for call in delta.tool_calls or ()
             ]
@@ -206,7 +207,9 @@ async def test_the_official_sdk_reads_the_shape(name: str) -> None:
 async def test_an_answer_comes_as_the_contract_has_it_whoever_gives_it() -> None:
     """Also: one host serves every kind at once, each with its own library."""
     async with AsyncExitStack() as stack:
-        servers = [await stack.enter_async_context(ModelServer(kind.reply())) for kind in KINDS]
+        servers = [
+            await stack.enter_async_context(ModelServer(kind.reply(Wanted()))) for kind in KINDS
+        ]
         pairs = list(zip(KINDS, servers, strict=True))
         there = {
             f"p{number}": provider(kind.kind, server.url + kind.path, **kind.more)
@@ -225,8 +228,10 @@ def check_answer(kind: Kind, said: str, end: Generated | ModelTrouble) -> None:
     assert end.call == 3
     assert end.stop is Stop.TOOL
     assert (end.input_tokens, end.output_tokens) == (INPUT_TOKENS, OUTPUT_TOKENS), kind.kind
-    text, *calls = end.entries
+    text, *calls = [entry for entry in end.entries if not isinstance(entry, Thought)]
     assert text == Answered(text="".join(TEXT)), "and no word of its thinking"
+    thoughts = [one.text for one in end.entries if isinstance(one, Thought) and one.text]
+    assert thoughts in ([], [Wanted().thought]), kind.kind
     assert [call.name for call in calls if isinstance(call, Called)] == [name for name, _ in CALLS]
 
 
@@ -249,7 +254,7 @@ async def test_a_call_that_is_dropped_is_closed_upstream() -> None:
         for number, kind in enumerate(KINDS):
             if kind.kind not in JUDGES:
                 continue
-            reply = kind.reply()
+            reply = kind.reply(Wanted())
             half = reply._replace(pieces=reply.pieces[: len(reply.pieces) // 2], hangs=True)
             server = await stack.enter_async_context(ModelServer(half))
             servers[f"p{number}"] = (kind, server)

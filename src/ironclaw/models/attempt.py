@@ -102,7 +102,7 @@ class Attempt:
                         self.counted = event
                     elif isinstance(event, Delta):
                         self.said_bytes += len(event.text.encode(errors="replace"))
-                        for part in _cut(request, event.text):
+                        for part in _cut(request, event):
                             yield part
                     else:
                         self._count(event)
@@ -147,10 +147,11 @@ def failed(request: Generate, code: WireCode) -> Failed:
     return Failed(call=request.call, code=code, text=text)
 
 
-def _cut(request: Generate, text: str) -> list[Delta]:
+def _cut(request: Generate, delta: Delta) -> list[Delta]:
+    text = delta.text
     starts = range(0, len(text), _DELTA_CHARS)
-    parts = [text[start : start + _DELTA_CHARS] for start in starts]
-    return [Delta(call=request.call, text=_clean(part)) for part in parts]
+    parts = [_clean(text[start : start + _DELTA_CHARS]) for start in starts]
+    return [Delta(call=request.call, text=one, is_thought=delta.is_thought) for one in parts]
 
 
 def _clean(text: str) -> str:

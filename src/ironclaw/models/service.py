@@ -116,7 +116,7 @@ class ModelService:
             async with contextlib.aclosing(events):
                 async for event in events:
                     if isinstance(event, Delta):
-                        call.has_shown = True
+                        call.has_shown = call.has_shown or not event.is_thought
                         yield event
                     else:
                         end = event
@@ -187,7 +187,7 @@ class ModelService:
                             end = event
                         # Words of a second attempt would stand behind those of the first: the chat
                         # gets them with the whole answer.
-                        elif shows:
+                        elif shows or event.is_thought:
                             yield event
             await call.meter.end(attempt.counted, attempt.said_bytes)
             if attempt.trouble is not None:

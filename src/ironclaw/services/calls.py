@@ -84,7 +84,7 @@ class ModelCalls:
             async for event in events:
                 if not isinstance(event, Delta):
                     await link.tell(event)
-                elif shown is not None:
+                elif shown is not None and not event.is_thought:
                     # For people's eyes; the box waits for the whole answer.
                     self._parts.announce.progress(shown, event.text)
 

@@ -12,14 +12,15 @@ from pydantic_ai.messages import (
     PartStartEvent,
     TextPart,
     TextPartDelta,
+    ThinkingPart,
     ThinkingPartDelta,
     ToolCallPartDelta,
 )
-from pydantic_ai.settings import ModelSettings
 
 from ironclaw.models.host.faults import failure, filtered
 from ironclaw.models.host.messages import CREDIT, Ask, Failure, Piece, Whole
 from ironclaw.models.host.redact import Pieces, Redactor
+from ironclaw.models.host.thinking import settings
 from ironclaw.models.host.translate import NotTranslatable, answer, messages, parameters
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Thought
@@ -51,7 +52,8 @@ class Call:
         self._say = say
         self._redactor = redactor
         self._credit = asyncio.Semaphore(CREDIT)
-        self._pieces = Pieces(redactor)
+        self._words = Pieces(redactor)
+        self._thoughts = Pieces(redactor)
         self._chars = 0
         self.is_refused_key = False
         """The provider did not take the key."""
@@ -77,51 +79,41 @@ class Call:
 
     async def _attempt(self, model: Model[Any]) -> Whole | Failure:
         request = self._ask.request
-        stream = model.request_stream(messages(request), self._settings(), parameters(request))
+        talk = messages(request, model.system)
+        stream = model.request_stream(talk, settings(self._ask, model), parameters(request))
         async with stream as events:
             async for event in events:
-                text = self._text(event)
+                await self._take(event)
                 if self._chars > _MOST_CHARS:
                     return self._no(WireCode.TOO_LARGE, "The model's answer is too large.")
-                if text:
-                    await self._piece(self._pieces.add(text))
-            await self._piece(self._pieces.end())
+            await self._piece(self._thoughts.end(), is_thought=True)
+            await self._piece(self._words.end())
             return self._end(events)
 
-    def _settings(self) -> ModelSettings:
-        settings = ModelSettings(
-            max_tokens=self._ask.max_output_tokens,
-            # Retries are the core's: they count, they wait with jitter, they can be cancelled.
-            max_retries=0,
-            cache=True,
-        )
-        if self._ask.temperature is not None:
-            settings["temperature"] = self._ask.temperature
-        return settings
-
-    def _text(self, event: object) -> str:
-        """The words of an event; thinking and tool calls are not said, but counted."""
+    async def _take(self, event: object) -> None:
+        """Show the words and the thoughts of an event; tool calls are not shown, but counted."""
         match event:
-            case PartStartEvent(part=TextPart(content=text)):
-                pass
-            case PartDeltaEvent(delta=TextPartDelta(content_delta=text)):
-                pass
-            case PartDeltaEvent(delta=ThinkingPartDelta(content_delta=thought)):
-                self._chars += len(thought or "")
-                return ""
+            case (
+                PartStartEvent(part=TextPart(content=text))
+                | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
+            ):
+                self._chars += len(text)
+                await self._piece(self._thoughts.end(), is_thought=True)
+                await self._piece(self._words.add(text))
+            case (
+                PartStartEvent(part=ThinkingPart(content=thought))
+                | PartDeltaEvent(delta=ThinkingPartDelta(content_delta=str(thought)))
+            ):
+                self._chars += len(thought)
+                await self._piece(self._thoughts.add(thought), is_thought=True)
             case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=arguments)):
                 self._chars += len(str(arguments or ""))
-                return ""
-            case _:
-                return ""
-        self._chars += len(text)
-        return text
 
-    async def _piece(self, text: str) -> None:
+    async def _piece(self, text: str, *, is_thought: bool = False) -> None:
         for start in range(0, len(text), _PIECE_CHARS):
             await self._credit.acquire()
             part = text[start : start + _PIECE_CHARS].encode("utf-8", "replace").decode()
-            await self._say(Piece(call=self._ask.call, text=part))
+            await self._say(Piece(call=self._ask.call, text=part, is_thought=is_thought))
 
     def _end(self, events: StreamedResponse) -> Whole | Failure:
         response: ModelResponse = events.get()

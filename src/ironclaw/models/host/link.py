@@ -127,7 +127,7 @@ class HostLink:
                         yield _counted(event)
                     yield event.answer
                     return
-                yield Delta(call=ask.request.call, text=event.text)
+                yield Delta(call=ask.request.call, text=event.text, is_thought=event.is_thought)
                 used += 1
                 if used == CREDIT // 2:
                     await self.say(More(call=ask.call, events=used))

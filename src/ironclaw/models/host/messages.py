@@ -16,6 +16,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 
 from ironclaw.config.providers import ProviderSettings
+from ironclaw.domain.model import Thinking
 from ironclaw.domain.spending import Rates
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Text
@@ -58,6 +59,8 @@ class Ask(_Frame, tag="ask", frozen=True):
     max_output_tokens: int
     request: Generate
     """Checked against the contract by the airlock; its content is a box's all the same."""
+    thinking: Thinking | None = None
+    """None: as the provider has it."""
 
 
 class More(_Frame, tag="more", frozen=True):
@@ -88,10 +91,11 @@ class Ready(_Frame, tag="ready", frozen=True):
 
 
 class Piece(_Frame, tag="piece", frozen=True):
-    """A piece of the answer's text."""
+    """A piece of the answer's text, or of what the model thinks before it answers."""
 
     call: _Call
     text: Text
+    is_thought: bool = False
 
 
 class Whole(_Frame, tag="whole", frozen=True):

@@ -6,8 +6,10 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from ironclaw.models.provider import SEPARATOR
+from ironclaw.models.thoughts import Sealer
 from ironclaw.models.trouble import ModelTrouble
 from ironclaw_contract.codes import WireCode
+from ironclaw_contract.rpc import Generated
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -25,6 +27,7 @@ class HostedProvider:
     def __init__(self, name: str, host: ModelHost) -> None:
         self._name = name
         self._host = host
+        self._sealer = Sealer()
 
     async def generate(
         self, agent: Agent, session: SessionId, request: Generate
@@ -34,7 +37,6 @@ class HostedProvider:
         Raises:
             ModelTrouble: It came to nothing.
         """
-        del session  # the host knows no session
         model = agent.model.partition(SEPARATOR)[2]
         if not model:
             raise ModelTrouble(
@@ -49,8 +51,12 @@ class HostedProvider:
             model=model,
             temperature=None if hundredths is None else hundredths / 100,
             max_output_tokens=most,
-            request=request,
+            thinking=agent.thinking,
+            request=self._sealer.open(request, session, agent.model),
         )
         async with contextlib.aclosing(stream) as events:
             async for event in events:
-                yield event
+                if isinstance(event, Generated):
+                    yield self._sealer.seal(event, session, agent.model)
+                else:
+                    yield event

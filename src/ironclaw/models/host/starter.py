@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from ironclaw.config.providers import ProviderSettings
     from ironclaw.core.tasks import Tasks
+    from ironclaw.domain.model import Thinking
     from ironclaw.domain.spending import Counted, Rates
     from ironclaw.models.host.messages import Priced, Window
     from ironclaw_contract.rpc import Delta, Generate, Generated
@@ -95,6 +96,7 @@ class ModelHost:
         temperature: float | None,
         max_output_tokens: int,
         request: Generate,
+        thinking: Thinking | None = None,
     ) -> AsyncGenerator[Delta | Counted | Generated, None]:
         """Do one attempt in the host, which is started if there is none.
 
@@ -108,6 +110,7 @@ class ModelHost:
             model=model,
             temperature=temperature,
             max_output_tokens=max_output_tokens,
+            thinking=thinking,
             request=request,
         )
         async with contextlib.aclosing(link.generate(ask)) as events:

@@ -15,6 +15,7 @@ from pydantic_ai.messages import (
     ModelResponse,
     ModelResponsePart,
     TextPart,
+    ThinkingPart,
     ToolCallPart,
     ToolReturnPart,
     UserPromptPart,
@@ -22,6 +23,7 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
+from ironclaw.models.host import kept
 from ironclaw_contract.entries import Answered, Called, Returned, Said, Thought
 from ironclaw_contract.limits import MAX_TOOLS
 from ironclaw_contract.rpc import Generated, Stop
@@ -29,6 +31,7 @@ from ironclaw_contract.rpc import Generated, Stop
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ironclaw_contract.entries import Entry
     from ironclaw_contract.rpc import Generate, ToolSpec
 
 NO_RESULT: Final = "There is no result: the work was interrupted."
@@ -47,37 +50,73 @@ def parameters(request: Generate) -> ModelRequestParameters:
     )
 
 
-def messages(request: Generate) -> list[ModelMessage]:
+def messages(request: Generate, system: str = "") -> list[ModelMessage]:
     """The conversation of a call, in turns as providers want them.
 
     Each tool call has its result in the request right after it: one that is missing is made up, one
     that answers nothing is left out.
+
+    Args:
+        request: The call. Its thoughts are those of the model that is asked.
+        system: The library's word for whose thoughts they are.
     """
-    found: list[ModelMessage] = []
-    asked: dict[str, str] = {}
-    for entry in (one for one in request.entries if not isinstance(one, Thought)):
-        if isinstance(entry, Answered | Called):
-            if found and isinstance(found[-1], ModelRequest):
-                # The model went on: what it asked for before will not come any more.
-                for part in _unanswered(asked):
-                    _append_request(found, part)
-            if (said := _answer_part(entry, asked)) is not None:
-                _append_answer(found, said)
-            continue
-        if isinstance(entry, Said):
-            # A call that nothing came back from: providers refuse what follows otherwise.
-            for part in _unanswered(asked):
-                _append_request(found, part)
-            _append_request(found, UserPromptPart(content=_said(entry)))
-        elif (name := asked.pop(entry.call, None)) is not None:
-            _append_request(found, _result(entry, name))
-    for part in _unanswered(asked):
-        _append_request(found, part)
-    return found
+    talk = _Talk(system)
+    for entry in request.entries:
+        talk.add(entry)
+    return talk.ended()
+
+
+class _Talk:
+    """The library's messages, as they are put together."""
+
+    def __init__(self, system: str) -> None:
+        self._system = system
+        self._found: list[ModelMessage] = []
+        self._asked: dict[str, str] = {}
+        """Names of the tools whose results are to come, by call."""
+        self._of_next: kept.Kept | None = None
+        """What belongs to the next word or call of the model."""
+
+    def add(self, entry: Entry) -> None:
+        """Take the next entry."""
+        match entry:
+            case Answered() | Called() | Thought():
+                if self._found and isinstance(self._found[-1], ModelRequest):
+                    # The model went on: what it asked for before will not come any more.
+                    self._make_up()
+                self._add_of_model(entry)
+            case Said():
+                # A call that nothing came back from: providers refuse what follows otherwise.
+                self._make_up()
+                _append_request(self._found, UserPromptPart(content=_said(entry)))
+            case Returned():
+                if (name := self._asked.pop(entry.call, None)) is not None:
+                    _append_request(self._found, _result(entry, name))
+
+    def ended(self) -> list[ModelMessage]:
+        """All of them."""
+        self._make_up()
+        return self._found
+
+    def _add_of_model(self, entry: Answered | Called | Thought) -> None:
+        if isinstance(entry, Thought):
+            self._of_next = kept.read(entry)
+            if self._of_next is not None and self._of_next.of == "thought":
+                part = kept.thinking(entry, self._of_next, self._system)
+                _append_answer(self._found, part, self._system)
+            return
+        if (said := _answer_part(entry, self._asked)) is not None:
+            kept.give_back(said, self._of_next, self._system)
+            _append_answer(self._found, said, self._system if self._of_next else "")
+        self._of_next = None
+
+    def _make_up(self) -> None:
+        for part in _unanswered(self._asked):
+            _append_request(self._found, part)
 
 
 def answer(request: Generate, response: ModelResponse, *, is_cut: bool) -> Generated:
-    """The library's whole answer as the contract has it; thinking is left out.
+    """The library's whole answer as the contract has it.
 
     Args:
         request: What was asked.
@@ -96,12 +135,20 @@ def answer(request: Generate, response: ModelResponse, *, is_cut: bool) -> Gener
     )
 
 
-def _entries(response: ModelResponse) -> Iterator[Answered | Called]:
+def _entries(response: ModelResponse) -> Iterator[Answered | Called | Thought]:
+    thinks = False
     for part in response.parts:
-        if isinstance(part, TextPart):
+        if isinstance(part, ThinkingPart):
+            thinks = True
+            yield kept.keep(part)
+        elif isinstance(part, TextPart):
             if part.content:
+                if kept.has_more(part, by_id=thinks):
+                    yield kept.keep(part)
                 yield Answered(text=part.content)
         elif isinstance(part, ToolCallPart):
+            if kept.has_more(part, by_id=thinks):
+                yield kept.keep(part)
             yield Called(
                 call=_ident(part.tool_call_id), name=part.tool_name, arguments=_arguments(part)
             )
@@ -121,7 +168,7 @@ def _ident(call: str) -> str:
     return f"c{hashlib.sha256(call.encode(errors='replace')).hexdigest()[:24]}"
 
 
-def _answer_part(entry: Answered | Called, asked: dict[str, str]) -> ModelResponsePart | None:
+def _answer_part(entry: Answered | Called, asked: dict[str, str]) -> TextPart | ToolCallPart | None:
     if isinstance(entry, Answered):
         # Providers refuse an empty text.
         return TextPart(content=entry.text) if entry.text.strip() else None
@@ -165,11 +212,13 @@ def _unanswered(asked: dict[str, str]) -> list[ToolReturnPart[Any]]:
     return parts
 
 
-def _append_answer(found: list[ModelMessage], part: ModelResponsePart) -> None:
-    if found and isinstance(found[-1], ModelResponse):
-        found[-1].parts = [*found[-1].parts, part]
-    else:
-        found.append(ModelResponse(parts=[part]))
+def _append_answer(found: list[ModelMessage], part: ModelResponsePart, system: str = "") -> None:
+    if not (found and isinstance(found[-1], ModelResponse)):
+        found.append(ModelResponse(parts=[]))
+    last = found[-1]
+    if isinstance(last, ModelResponse):
+        last.parts = [*last.parts, part]
+        last.provider_name = system or last.provider_name
 
 
 def _append_request(found: list[ModelMessage], part: ModelRequestPart) -> None:

@@ -27,7 +27,7 @@ from ironclaw.models.host.translate import (
     messages,
     parameters,
 )
-from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
+from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said, Thought
 from ironclaw_contract.frames import decode_tell, pack
 from ironclaw_contract.rpc import Generate, Stop, ToolSpec
 
@@ -140,7 +140,7 @@ parts = st.one_of(
 
 
 @given(st.lists(parts, max_size=6), st.booleans())
-def test_an_answer_is_one_of_the_contract_without_thinking(
+def test_an_answer_is_one_of_the_contract_and_says_what_was_thought(
     made: list[TextPart | ThinkingPart | ToolCallPart], is_cut: bool
 ) -> None:
     response = ModelResponse(parts=made, usage=RequestUsage(input_tokens=3, output_tokens=4))
@@ -148,7 +148,8 @@ def test_an_answer_is_one_of_the_contract_without_thinking(
     whole = answer(generate(), response, is_cut=is_cut)
 
     assert decode_tell(pack(whole)[4:]) == whole
-    assert "secret thought" not in repr(whole)
+    thoughts = [entry.text for entry in whole.entries if isinstance(entry, Thought)]
+    assert thoughts == [part.content for part in made if isinstance(part, ThinkingPart)]
     has_calls = any(isinstance(entry, Called) for entry in whole.entries)
     assert whole.stop is (Stop.LENGTH if is_cut else Stop.TOOL if has_calls else Stop.END)
     assert (whole.input_tokens, whole.output_tokens) == (3, 4)
