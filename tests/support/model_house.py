@@ -82,7 +82,7 @@ async def ask(
         async for event in stream:
             if isinstance(event, Delta):
                 said += "" if event.is_thought else event.text
-            else:
+            elif isinstance(event, Generated):
                 return said, event
     except ModelTrouble as trouble:
         return said, trouble

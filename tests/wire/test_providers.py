@@ -271,7 +271,7 @@ async def test_a_call_that_is_dropped_is_closed_upstream() -> None:
             async with aclosing(stream):
                 assert isinstance(await anext(stream), Delta)
                 assert not server.left.is_set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 await server.left.wait()
 
 
