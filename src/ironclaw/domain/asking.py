@@ -156,7 +156,7 @@ def _check_asker(loaded: Loaded, change: Change, actor: Actor | None) -> None:
         is_allowed = actor is None and spec.by_agents and spec.agent_id in {None, asker.agent}
         hint = "An agent may ask for changes of itself, of the kinds that its tool lists."
     elif actor is None:
-        is_allowed = asker.is_at_the_door(spec)
+        is_allowed = asker.is_at_the_door(spec) or asker.is_house(spec)
         hint = "Who is not let in can ask for that alone."
     else:
         held = rights(loaded.asker_standings, spec.agent_id)

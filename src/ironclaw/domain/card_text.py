@@ -13,6 +13,7 @@ import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.domain.meanings import meaning_of
+from ironclaw.domain.spending import money
 from ironclaw.domain.visible import prose, quoted
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def amount(key: str, value: int) -> str:
         return f"{value} ({moment(value)})"
     if key.endswith("_s") and value >= _UNITS[-2][1] and value % _UNITS[-2][1] == 0:
         return f"{value} ({span(value)})"
+    if key.startswith("money_"):
+        return f"{value} ({money(value, 'of the currency of this house')})"
     if key.endswith("_bytes") and value >= _KIB * _KIB and value % (_KIB * _KIB) == 0:
         return f"{value} ({value // (_KIB * _KIB)} MiB)"
     return str(value)

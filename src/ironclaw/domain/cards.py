@@ -294,6 +294,8 @@ def _notices(change: Change, told: Told) -> Iterator[str]:
         yield "An agent asks for it; something that the agent has read may have made it do so."
     if change.asker.is_at_the_door(change.spec):
         yield "The asker wrote to the agent in a chat whose unknown senders are asked about."
+    if change.asker.is_house(change.spec):
+        yield "The house asks for it by itself: the budget is used up, and the agent is paused."
     if change.reason:
         yield "The reason is in the asker's own words; nobody has checked them."
     else:

@@ -22,9 +22,11 @@ from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChangeId, GrantId, PrincipalId, SessionId
 from ironclaw.domain.changes.access import GiveRole
 from ironclaw.domain.changes.base import Spec, State, Topic
+from ironclaw.domain.changes.limits import SetLimits
 from ironclaw.domain.changes.table import AnySpec
 from ironclaw.domain.model import Role
 from ironclaw.domain.policy import Proof
+from ironclaw.domain.principals import house_principal
 
 CARD_VERSION: Final = 1
 """Of the form in which a change is shown. An approval of another form is refused."""
@@ -45,7 +47,7 @@ class Asker(_Value, frozen=True):
     """A person's, or `agent:<id>`."""
     agent: AgentId | None = None
     session: SessionId | None = None
-    """The conversation in which an agent asked."""
+    """The conversation in which an agent asked, or in which a budget was used up."""
 
     @property
     def is_agent(self) -> bool:
@@ -60,6 +62,15 @@ class Asker(_Value, frozen=True):
             and spec.principal == self.principal
             and spec.role is Role.MEMBER
             and spec.agent is not None
+        )
+
+    def is_house(self, spec: Spec) -> bool:
+        """Whether the house itself asks for just that: more of a budget that is used up."""
+        return (
+            not self.is_agent
+            and isinstance(spec, SetLimits)
+            and self.principal == house_principal(spec.agent)
+            and spec.is_budget
         )
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.core.ids import PrincipalId
 
 if TYPE_CHECKING:
-    from ironclaw.core.ids import PrincipalId
+    from ironclaw.core.ids import AgentId
 
 MAX_PRINCIPAL: Final = 256
 """Characters of one."""
@@ -16,6 +17,8 @@ API_CHANNEL: Final = "api"
 """Of those who come with a token."""
 AGENT_CHANNEL: Final = "agent"
 """What stands before the colon where an agent asks: no person has such a principal."""
+HOUSE_CHANNEL: Final = "house"
+"""The same where the house itself asks, for one of its agents."""
 _FIRST_PRINTABLE: Final = " "
 
 
@@ -36,10 +39,10 @@ def check_principal(principal: PrincipalId) -> None:
             f"A principal is `<channel>:<handle>`, at most {MAX_PRINCIPAL} characters.",
             hint="For example `api:desk`.",
         )
-    if channel == AGENT_CHANNEL:
+    if channel in {AGENT_CHANNEL, HOUSE_CHANNEL}:
         raise UserError(
             Code.INVALID,
-            "An agent is nobody: it holds no role.",
+            f"The {channel} is nobody: it holds no role.",
             hint="Name a person's principal, for example `api:desk`.",
         )
 
@@ -47,3 +50,8 @@ def check_principal(principal: PrincipalId) -> None:
 def channel_of(principal: PrincipalId) -> str:
     """The channel that vouches for it."""
     return principal.partition(":")[0]
+
+
+def house_principal(agent: AgentId) -> PrincipalId:
+    """As whom the house asks for something in place of an agent."""
+    return PrincipalId(f"{HOUSE_CHANNEL}:{agent}")

@@ -17,6 +17,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.domain.model import Agent
     from ironclaw_contract.codes import WireCode
 
@@ -140,6 +141,17 @@ class Amounts(NamedTuple):
                 return self.micros
 
 
+class Row(NamedTuple):
+    """Where something is counted."""
+
+    agent: AgentId
+    day: int
+    """Days since 1970-01-01, UTC."""
+    session: SessionId
+    model: str
+    """`provider/model`."""
+
+
 class Used(NamedTuple):
     """What was used by now, as far as budgets ask."""
 
@@ -211,13 +223,12 @@ def grant(
     for budget in budgets:
         have = used.within(budget.per).of(budget.of)
         left = budget.most - have
-        match budget.of:
-            case Of.CALLS:
-                fits = output if left > 0 or not is_first else -1
-            case Of.TOKENS:
-                fits = left - tokens
-            case Of.MONEY:
-                fits = _affordable(rates or FREE, left, tokens=tokens, output=output)
+        if budget.of is Of.CALLS:
+            fits = output if left > 0 or not is_first else -1
+        elif budget.of is Of.TOKENS:
+            fits = left - tokens
+        else:
+            fits = _affordable(rates or FREE, left, tokens=tokens, output=output)
         if fits < min(output, LEAST_OUTPUT):
             return Spent(budget, have)
         allowed = min(allowed, fits)

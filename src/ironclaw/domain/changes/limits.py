@@ -16,13 +16,25 @@ from ironclaw.domain.changes.base import Bearing, Needs, PutAgent, Spec, Topic
 from ironclaw.domain.changes.checking import existing, living, nothing_to_do
 from ironclaw.domain.disk import LEAST_BYTES, LEAST_FILES, MOST_BYTES, MOST_FILES
 from ironclaw.domain.model import Agent, BoxLimits
+from ironclaw.domain.spending import Of, Per
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId
     from ironclaw.domain.changes.base import Live, Op, State
 
 Amount = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-Unlimited = Literal["disk_bytes", "disk_files", "turn_s", "calls_per_day", "tokens_per_day"]
+Unlimited = Literal[
+    "disk_bytes",
+    "disk_files",
+    "turn_s",
+    "turn_total_s",
+    "calls_per_day",
+    "tokens_per_day",
+    "money_per_day",
+    "calls_per_session",
+    "tokens_per_session",
+    "money_per_session",
+]
 
 
 class SetLimits(Spec, frozen=True, kw_only=True, tag="limits"):
@@ -46,6 +58,11 @@ class SetLimits(Spec, frozen=True, kw_only=True, tag="limits"):
         "turn_s": "seconds of a turn without progress",
         "calls_per_day": "model calls in a day",
         "tokens_per_day": "tokens in a day",
+        "money_per_day": "money for its model in a day",
+        "calls_per_session": "model calls in a session",
+        "tokens_per_session": "tokens in a session",
+        "money_per_session": "money for its model in a session",
+        "turn_total_s": "seconds of a turn",
         "unlimited": "back to the house's own limit, or to none",
     }
 
@@ -62,11 +79,22 @@ class SetLimits(Spec, frozen=True, kw_only=True, tag="limits"):
     turn_s: Amount | None = None
     calls_per_day: Amount | None = None
     tokens_per_day: Amount | None = None
-    unlimited: Annotated[tuple[Unlimited, ...], msgspec.Meta(max_length=8)] = ()
+    money_per_day: Amount | None = None
+    """Millionths of the house's currency."""
+    calls_per_session: Amount | None = None
+    tokens_per_session: Amount | None = None
+    money_per_session: Amount | None = None
+    turn_total_s: Amount | None = None
+    unlimited: Annotated[tuple[Unlimited, ...], msgspec.Meta(max_length=16)] = ()
 
     @property
     def agent_id(self) -> AgentId:
         return self.agent
+
+    @property
+    def is_budget(self) -> bool:
+        """Whether it names budgets alone, and gives each a limit."""
+        return not self.unlimited and self._wanted().keys() <= BUDGETS
 
     def needs(self) -> Needs:
         return Needs(agent=self.agent)
@@ -151,14 +179,15 @@ _FIELDS: Final = tuple(
 )
 _OF_BOX: Final = frozenset(BoxLimits.__struct_fields__)
 _OPTIONAL: Final[frozenset[str]] = frozenset(get_args(Unlimited))
+BUDGETS: Final = frozenset(f"{of.value}_per_{per.value}" for of in Of for per in Per)
+"""Limits of what an agent's model may be used for."""
 _HOUSE: Final = "as the house says"
 _NO_LIMIT: Final = "no limit"
 _NONE_IS: Final = {
     "disk_bytes": _HOUSE,
     "disk_files": _HOUSE,
     "turn_s": _HOUSE,
-    "calls_per_day": _NO_LIMIT,
-    "tokens_per_day": _NO_LIMIT,
+    **dict.fromkeys((*sorted(BUDGETS), "turn_total_s"), _NO_LIMIT),
 }
 """What it means that an agent has none of its own."""
 _BOUNDS: Final = {
@@ -167,9 +196,18 @@ _BOUNDS: Final = {
     "pool_size": Bounds(0, 64),
     "max_steps": Bounds(1, 1000),
     "turn_s": Bounds(10, 86_400),
-    "calls_per_day": Bounds(0, 10_000_000),
-    "tokens_per_day": Bounds(0, 10**12),
+    "turn_total_s": Bounds(10, 7 * 86_400),
+    **{
+        f"{of.value}_per_{per.value}": Bounds(0, most)
+        for per in Per
+        for of, most in ((Of.CALLS, 10_000_000), (Of.TOKENS, 10**12), (Of.MONEY, 10**12))
+    },
 }
+
+
+def raising(agent: AgentId, budget: str, most: int) -> SetLimits:
+    """The spec that gives one budget another limit."""
+    return _spec(agent, {budget: most})
 
 
 def _value(agent: Agent, name: str) -> int | None:

@@ -25,6 +25,7 @@ from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import CORE, By, Via
 from ironclaw.domain.change import OPEN, Change, canonical
 from ironclaw.domain.gateway import row_of
+from ironclaw.domain.principals import HOUSE_CHANNEL, channel_of
 from ironclaw.domain.rights import Right
 from ironclaw.services.gateway.applier import Applier
 from ironclaw.services.gateway.deadlines import Deadlines
@@ -395,7 +396,9 @@ class GatewayService:
 
 
 def _by_itself(asker: Asker) -> By:
-    """An agent, or somebody who knocks in a chat."""
+    """An agent, the house by its own rules, or somebody who knocks in a chat."""
+    if channel_of(asker.principal) == HOUSE_CHANNEL:
+        return CORE
     return By(asker.principal, Via.AGENT if asker.is_agent else Via.CHAT)
 
 

@@ -195,7 +195,8 @@ def card_of(
         asker_name=asker_name,
         solo=live.policy.solo
         and not change.asker.is_agent
-        and not change.asker.is_at_the_door(spec),
+        and not change.asker.is_at_the_door(spec)
+        and not change.asker.is_house(spec),
         only_owner=spec.topic is Topic.POLICY and is_only_owner(live, loaded.asker_person),
         people=needed(live.policy, spec).people,
     )
