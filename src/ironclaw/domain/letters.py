@@ -21,3 +21,5 @@ class Letter(NamedTuple):
     destination: str
     """A name that the agent knows the place by."""
     text: str
+    files: tuple[str, ...] = ()
+    """Files that the box has sent, by the ids that it gave them."""

@@ -273,6 +273,17 @@ class Session(_Value, frozen=True):
     """Directory name under the workspaces directory; empty before the first claim."""
 
 
+class Upload(_Value, frozen=True):
+    """A file that came with what a channel heard. All of it is foreign."""
+
+    name: str
+    data: bytes
+
+    def __repr__(self) -> str:
+        """Its size, never what is in it."""
+        return f"Upload({len(self.data)} bytes)"
+
+
 class Event(_Value, frozen=True):
     """What a channel heard, before anything is decided. All of it is foreign."""
 
@@ -287,6 +298,7 @@ class Event(_Value, frozen=True):
     """The platform's id of this message: the same one is never accepted twice in a chat."""
     thread: str | None = None
     mentioned: bool = False
+    files: tuple[Upload, ...] = ()
 
 
 class MessageStatus(enum.StrEnum):

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.core.ids import ChatId, MessageId, SessionId
+from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
 from ironclaw.store.content import Content
+from ironclaw.store.file_rows import came_with, files_of, goes_with
 from ironclaw.store.message_rows import HOST, unseal_words
+from ironclaw_contract.entries import Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +67,7 @@ class LoggedEvent(NamedTuple):
     text: str
     at_ms: int
     code: str = ""
+    files: Files = ()
 
 
 class Counts(NamedTuple):
@@ -107,7 +110,7 @@ class ChatLog:
                 f"{_EVENTS} WHERE e.chat = ? AND e.id > ? ORDER BY e.id LIMIT ?",
                 (chat, after, limit),
             )
-            return self._some(rows)
+            return self._some(db, rows)
 
         return await self._store.read(work)
 
@@ -130,7 +133,7 @@ class ChatLog:
                 " LIMIT ?",
                 (session, limit),
             )
-            return self._some(rows)[::-1]
+            return self._some(db, rows)[::-1]
 
         return await self._store.read(work)
 
@@ -143,7 +146,7 @@ class ChatLog:
                 " ORDER BY e.at_ms DESC, e.chat DESC, e.id DESC LIMIT 1",
                 (session,),
             )
-            return self._some(rows)
+            return self._some(db, rows)
 
         found = await self._store.read(work)
         return found[0] if found else None
@@ -201,36 +204,39 @@ class ChatLog:
         )
         return [Refusal(*row) for row in rows]
 
-    def _some(self, rows: Iterable[_Row]) -> list[LoggedEvent]:
+    def _some(self, db: apsw.Connection, rows: Iterable[_Row]) -> list[LoggedEvent]:
         """Events until they are long enough together; at least one, if there is one."""
         found: list[LoggedEvent] = []
         room = PAGE_CHARS
         for row in rows:
-            event = self._event(row)
+            event = self._event(db, row)
             found.append(event)
             room -= len(event.text)
             if room <= 0:
                 break
         return found
 
-    def _event(self, row: _Row) -> LoggedEvent:
+    def _event(self, db: apsw.Connection, row: _Row) -> LoggedEvent:
         (
             chat, id_, kind, message, delivery, session, at_ms, thread, message_sealed,
             delivery_sealed, tries, agent, code, by_host,
         ) = row  # fmt: skip
         sender, text = HOST, ""
+        files: Files = ()
         try:
             if kind == "undelivered":
                 code = Code.DELIVERY_FAILED
                 text = f"A reply could not be delivered to this chat (tries: {tries})."
-            elif delivery_sealed is not None:
+            elif delivery is not None and delivery_sealed is not None:
                 place = f"delivery/{delivery}"
                 text = self._content.unseal(SessionId(session), place, delivery_sealed).decode()
                 sender = HOST if by_host else agent
+                files = goes_with(db, self._content, DeliveryId(delivery))
             else:
                 sender, text = unseal_words(
                     self._content, SessionId(session), MessageId(message), message_sealed
                 )
+                files = files_of(came_with(db, self._content, MessageId(message)))
         except HostError as error:
             if error.code is not Code.KEY_UNUSABLE:
                 raise
@@ -246,6 +252,7 @@ class ChatLog:
             text=text,
             at_ms=at_ms,
             code=code or "",
+            files=files,
         )
 
 

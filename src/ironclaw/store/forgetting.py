@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ironclaw.store.file_rows import remove_files
+
 if TYPE_CHECKING:
     import apsw
 
@@ -44,5 +46,6 @@ def forget(db: apsw.Connection, session: SessionId) -> bool:
         (session,),
     )
     db.execute("DELETE FROM summary WHERE session = ?", (session,))
+    remove_files(db, "session = ?", session)
     db.execute("DELETE FROM session_key WHERE session = ?", (session,))
     return True

@@ -19,6 +19,7 @@ from ironclaw.store import past
 from ironclaw.store.audit_rows import append
 from ironclaw.store.commanding import find, handle
 from ironclaw.store.content import Content
+from ironclaw.store.file_rows import SESSION_BYTES
 from ironclaw.store.informing import inform
 from ironclaw.store.message_rows import (
     MESSAGE,
@@ -33,10 +34,13 @@ from ironclaw.store.message_rows import (
     find_target,
     seal_words,
     touch,
+    with_files,
 )
 from ironclaw.store.outbound import Why, take_in
 from ironclaw.store.outbox import Outbox
+from ironclaw.store.outgoing import drop_unclaimed
 from ironclaw.store.session_rows import SESSION, as_session
+from ironclaw.store.uploads import FileStore
 from ironclaw.store.waiting import make_room
 
 if TYPE_CHECKING:
@@ -75,9 +79,12 @@ class Ledger(Outbox):
         clock: Clock,
         *,
         why: Why = lambda _session, _turn: "",
+        files_bytes: int = SESSION_BYTES,
     ) -> None:
         super().__init__(store, Content(keys), clock)
         self._why = why
+        self.files = FileStore(store, keys, clock, most_bytes=files_bytes)
+        """What came with messages, and what agents sent."""
 
     # --- in ---------------------------------------------------------------------------------------
 
@@ -101,6 +108,7 @@ class Ledger(Outbox):
 
         Raises:
             UserError: `CONFLICT`: the session was forgotten meanwhile; nothing of it was kept.
+                `TOO_LARGE`: it has no room for the files.
             PolicyError: `RATE_LIMITED`: too many wait already; nothing of it was kept.
             HostError: `DISK_FULL` and other store errors; nothing of it was kept then.
         """
@@ -117,14 +125,20 @@ class Ledger(Outbox):
             status=MessageStatus.PENDING if engage else MessageStatus.CONTEXT,
         )
 
-        def work(db: apsw.Connection) -> Accepted:
+        def find(db: apsw.Connection) -> Accepted | None:
             known = db.execute(
                 _KNOWN,
                 (session, chat, event.external_id),
             ).fetchone()
-            if known is not None:
-                *columns, number = known
-                return Accepted(as_message(self._content, tuple(columns)), number, new=False)
+            if known is None:
+                return None
+            *columns, number = known
+            kept = as_message(self._content, tuple(columns))
+            return Accepted(with_files(db, self._content, kept), number, new=False)
+
+        def work(db: apsw.Connection) -> Accepted:
+            if (known := find(db)) is not None:
+                return known
             sealed = seal_words(self._content, session, message.id, event.sender, event.text)
             make_room(db, session, engage=engage, size=len(sealed))
             number = add_message(db, message, external_id=event.external_id, sealed=sealed)
@@ -134,9 +148,19 @@ class Ledger(Outbox):
                     "INSERT INTO sticky VALUES (?, ?) ON CONFLICT DO NOTHING",
                     (sticky, event.thread or ""),
                 )
-            return Accepted(message, number, new=True)
+            kept = with_files(db, self._content, message) if event.files else message
+            return Accepted(kept, number, new=True)
 
-        return await self._store.write(work)
+        if not event.files:
+            return await self._store.write(work)
+        # Before its files are: a repeat must not cost as much as the first time.
+        if (before := await self._store.read(find)) is not None:
+            return before
+        async with self.files.keeping(session, message.id, event.files) as settle:
+            accepted = await self._store.write(work)
+            if accepted.new:
+                settle()
+        return accepted
 
     async def inform(self, session: SessionId, *, text: str, key: str) -> Accepted | None:
         """Say something into a conversation that starts no turn: see `store.informing`.
@@ -200,7 +224,8 @@ class Ledger(Outbox):
 
         def work(db: apsw.Connection) -> list[Message]:
             rows = db.execute(f"{MESSAGE} WHERE session = ? AND open = 1 ORDER BY n", (session,))
-            return [as_message(self._content, row) for row in rows]
+            found = [as_message(self._content, row) for row in rows]
+            return [with_files(db, self._content, message) for message in found]
 
         return await self._store.read(work)
 
@@ -221,6 +246,8 @@ class Ledger(Outbox):
             row = db.execute(f"{SESSION} WHERE id = ?", (session,)).fetchone()
             if row is None:
                 raise _no_session(session)
+            # What a former box sent and said nothing of: this one sends it again.
+            drop_unclaimed(db, session)
             return as_session(*row)
 
         return await self._store.write(work)
@@ -250,6 +277,7 @@ class Ledger(Outbox):
                 out=out,
                 now_ms=now,
                 why=self._why,
+                files_bytes=self.files.most_bytes,
             )
         )
 

@@ -12,8 +12,11 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
 from ironclaw.domain.model import Delivery, DeliveryStatus, Message, MessageStatus
+from ironclaw.store.file_rows import Kept, came_with, files_of, join
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import apsw
 
     from ironclaw.store.content import Content
@@ -75,6 +78,12 @@ def as_message(
         engage=bool(engage),
         status=MessageStatus(status),
     )
+
+
+def with_files(db: apsw.Connection, content: Content, message: Message) -> Message:
+    """The message with what came with it. Raises HostError."""
+    files = files_of(came_with(db, content, message.id))
+    return msgspec.structs.replace(message, files=files) if files else message
 
 
 def find_target(db: apsw.Connection, message: str) -> Target | None:
@@ -185,6 +194,7 @@ def add_delivery(
     text: str,
     code: Code | None = None,
     by_host: bool = False,
+    files: Sequence[Kept] = (),
     now_ms: int,
 ) -> Delivery:
     """Say something in the target's own chat and thread.
@@ -197,6 +207,7 @@ def add_delivery(
         text: Words for people.
         code: Which failure the host tells of; None when it tells of none.
         by_host: Whether the host says it in place of the agent; of a failure it always does.
+        files: What goes with it.
         now_ms: Milliseconds since the epoch.
     """
     id_ = delivery_id(target.session, key)
@@ -212,6 +223,7 @@ def add_delivery(
             now_ms, int(is_error), now_ms, number, code or "", int(by_host),
         ),
     )  # fmt: skip
+    join(db, id_, files)
     kind = "error" if is_error else "reply"
     add_event(db, number=number, kind=kind, target=target, delivery=id_, now_ms=now_ms)
     return Delivery(
@@ -230,6 +242,7 @@ def add_delivery(
         event=number,
         said_by=HOST if by_host else target.agent,
         code=code or "",
+        files=files_of(files),
     )
 
 

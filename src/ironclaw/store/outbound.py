@@ -19,6 +19,7 @@ from ironclaw.core.errors import PeerError, UserError
 from ironclaw.domain.model import MessageStatus, SessionState
 from ironclaw.domain.ports import Committed
 from ironclaw.store import task_outcomes
+from ironclaw.store.file_rows import SESSION_BYTES
 from ironclaw.store.message_rows import (
     Target,
     add_delivery,
@@ -26,14 +27,16 @@ from ironclaw.store.message_rows import (
     close_message,
     find_target,
 )
+from ironclaw.store.outgoing import claim, drop_unclaimed, take_part
 from ironclaw.store.summary_rows import keep_summary
+from ironclaw.store.tampering import tamper as _tamper
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
 from ironclaw_contract.limits import MAX_BODY_BYTES
-from ironclaw_contract.records import Step, Summary, Trouble, TurnEnd
+from ironclaw_contract.records import Part, Step, Summary, Trouble, TurnEnd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import apsw
 
@@ -86,6 +89,10 @@ WORDS: Final[dict[WireCode, str]] = {
 }
 """What a person is told when a turn failed: the host's own words, never the box's."""
 
+_LEFT_OUT: Final = (
+    "[A file could not be sent: this conversation has no more room for files. /new begins another.]"
+)
+
 
 def take_in(
     db: apsw.Connection,
@@ -96,6 +103,7 @@ def take_in(
     out: Outbound,
     now_ms: int,
     why: Why = lambda _session, _turn: "",
+    files_bytes: int = SESSION_BYTES,
 ) -> Committed:
     """Apply the records that are new. Raises PeerError (`TAMPER`, `QUARANTINED`)."""
     row = db.execute(
@@ -115,7 +123,7 @@ def take_in(
         )
     if out.first_seq > out_seq + 1:
         raise _tamper("gap", f"record {out.first_seq} after {out_seq}")
-    taking = _Taking(db, content, session, epoch, now_ms, why=why)
+    taking = _Taking(db, content, session, epoch, now_ms, why=why, files_bytes=files_bytes)
     for seq, body in enumerate(out.bodies, start=out.first_seq):
         if seq <= out_seq:
             continue
@@ -145,6 +153,7 @@ class _Taking:
         now_ms: int,
         *,
         why: Why,
+        files_bytes: int,
     ) -> None:
         self._db = db
         self._content = content
@@ -152,12 +161,22 @@ class _Taking:
         self._epoch = epoch
         self._now_ms = now_ms
         self._why = why
+        self._files_bytes = files_bytes
         self.deliveries: list[Delivery] = []
         self.answered: list[MessageId] = []
 
     def record(self, seq: int, body: OutboundBody) -> None:
         if isinstance(body, Step | TurnEnd):
             self.turn_record(seq, body)
+        elif isinstance(body, Part):
+            take_part(
+                self._db,
+                self._content,
+                session=self._session,
+                part=body,
+                most_bytes=self._files_bytes,
+                now_ms=self._now_ms,
+            )
         elif isinstance(body, Summary):
             self.summary(body)
         elif not isinstance(body, Trouble):
@@ -188,9 +207,10 @@ class _Taking:
         )
         for position, say in enumerate(body.says):
             answers = target if say.reply_to == target.id else self._own(say.reply_to, "reply")
-            if task_outcomes.is_silent(self._db, answers, say.text):
+            if not say.files and task_outcomes.is_silent(self._db, answers, say.text):
                 continue
-            self._say(f"{self._epoch}/{seq}/{position}", answers, say.text)
+            self._say(f"{self._epoch}/{seq}/{position}", answers, say.text, files=say.files)
+        drop_unclaimed(self._db, self._session)
         if isinstance(body, TurnEnd):
             self._end(seq, target, body)
 
@@ -212,10 +232,21 @@ class _Taking:
         )
         self.answered.append(target.id)
 
-    def _say(self, key: str, target: Target, text: str, *, code: Code | None = None) -> None:
+    def _say(
+        self,
+        key: str,
+        target: Target,
+        text: str,
+        *,
+        code: Code | None = None,
+        files: Sequence[str] = (),
+    ) -> None:
         clean = text.replace("\0", "")
+        claimed = claim(self._db, self._content, session=self._session, ids=files, target=target)
+        if claimed.left_out:
+            clean = f"{clean}\n\n{_LEFT_OUT}".strip()
         # No platform can show blank text; saying nothing is the agent's right.
-        if clean.strip():
+        if clean.strip() or claimed.files:
             self.deliveries.append(
                 add_delivery(
                     self._db,
@@ -224,6 +255,7 @@ class _Taking:
                     target=target,
                     text=clean,
                     code=code,
+                    files=claimed.files,
                     now_ms=self._now_ms,
                 )
             )
@@ -259,11 +291,3 @@ class _Taking:
         if row is not None:
             raise _tamper("turn", f"{target.id} begins while {row[0]} is open")
 
-
-def _tamper(reason: str, detail: str) -> PeerError:
-    return PeerError(
-        Code.TAMPER,
-        "The sandbox broke the rules of the queue.",
-        hint="The session is quarantined: look at its log, then start a new one.",
-        detail=f"{reason}: {detail}",
-    )

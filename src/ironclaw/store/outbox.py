@@ -9,6 +9,7 @@ from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Delivery, DeliveryStatus
 from ironclaw.store.audit_rows import append
+from ironclaw.store.file_rows import goes_with
 from ironclaw.store.message_rows import HOST, add_event, find_target, next_event
 from ironclaw.store.sending import is_sent, send
 
@@ -72,7 +73,7 @@ class Outbox:
                 (now_ms, limit),
             ):
                 try:
-                    found.append(self._delivery(row))
+                    found.append(self._delivery(db, row))
                 except HostError:
                     unreadable.append(DeliveryId(row[0]))
             return found
@@ -146,6 +147,7 @@ class Outbox:
 
     def _delivery(
         self,
+        db: apsw.Connection,
         row: tuple[
             str,
             str,
@@ -188,4 +190,5 @@ class Outbox:
             event=event,
             said_by=HOST if by_host else agent,
             code=code,
+            files=goes_with(db, self._content, DeliveryId(id_)),
         )

@@ -14,7 +14,7 @@ import msgspec
 from ironclaw.core.ids import MessageId, SessionId
 from ironclaw.domain.model import MessageStatus
 from ironclaw.domain.ports import Resume
-from ironclaw.store.message_rows import MESSAGE, as_message
+from ironclaw.store.message_rows import MESSAGE, as_message, with_files
 from ironclaw.store.summary_rows import summary_of
 from ironclaw_contract.entries import Called, Entry, Said
 
@@ -91,9 +91,15 @@ def _turn(
 ) -> list[Entry]:
     entries: list[Entry] = []
     for row in db.execute(f"{MESSAGE} WHERE turn = ? ORDER BY n", (turn,)):
-        said = as_message(content, row)
+        said = with_files(db, content, as_message(content, row))
         entries.append(
-            Said(message=said.id, sender=said.sender[:256], text=said.text, at_ms=said.at_ms)
+            Said(
+                message=said.id,
+                sender=said.sender[:256],
+                text=said.text,
+                at_ms=said.at_ms,
+                files=said.files,
+            )
         )
     if steps:
         for index, sealed in db.execute(

@@ -14,6 +14,7 @@ from ironclaw.core.ids import ChatId, new_id
 from ironclaw.domain.model import SessionState, UnknownSender
 from ironclaw.store.agent_rows import as_agent
 from ironclaw.store.message_rows import add_delivery, delivery_id, find_target
+from ironclaw.store.outgoing import claim
 
 if TYPE_CHECKING:
     import apsw
@@ -47,10 +48,12 @@ def send(db: apsw.Connection, content: Content, letter: Letter, *, now_ms: int) 
     Raises:
         PolicyError: `FORBIDDEN`: the agent may not send there now.
         UserError: `NOT_FOUND`: the turn is not one of that session.
+            `TOO_LARGE`: its session has no room for the files.
+        PeerError: `TAMPER`: a file that it names was not sent in that turn.
         HostError: `KEY_UNUSABLE`.
 
     Trust:
-        The turn and the name of the destination are a box's own words.
+        The turn, the files and the name of the destination are a box's own words.
     """
     if is_sent(db, letter):
         return None
@@ -65,12 +68,20 @@ def send(db: apsw.Connection, content: Content, letter: Letter, *, now_ms: int) 
     turn = find_target(db, letter.turn)
     if turn is None or turn.session != letter.session:
         raise UserError(Code.NOT_FOUND, "There is no such turn.", hint="Send it in a turn.")
+    claimed = claim(db, content, session=letter.session, ids=letter.files, target=turn)
+    if claimed.left_out:
+        raise UserError(
+            Code.TOO_LARGE,
+            "This conversation has no more room for files.",
+            hint="Your people can begin a new one with /new.",
+        )
     return add_delivery(
         db,
         content,
         key=_key(letter),
         target=turn._replace(chat=_chat(db, place), thread=None),
         text=letter.text,
+        files=claimed.files,
         now_ms=now_ms,
     )
 

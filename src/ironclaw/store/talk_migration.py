@@ -19,9 +19,10 @@ ALTER TABLE session ADD COLUMN taint TEXT NOT NULL DEFAULT '';
 _FILES: Final = """
 CREATE TABLE file (
   n INTEGER PRIMARY KEY AUTOINCREMENT,
-  id TEXT NOT NULL,
+  -- Of the host's making, also for one that goes out.
+  id TEXT NOT NULL UNIQUE,
   session TEXT NOT NULL REFERENCES session (id),
-  -- What it came with; of one that goes out: the message whose turn said it.
+  -- What it came with; of one that goes out: the message whose turn said it, empty until then.
   message TEXT NOT NULL,
   position INTEGER NOT NULL,
   is_out INTEGER NOT NULL,
@@ -29,11 +30,13 @@ CREATE TABLE file (
   sealed BLOB NOT NULL DEFAULT x'',
   size INTEGER NOT NULL DEFAULT 0,
   parts INTEGER NOT NULL DEFAULT 0,
-  is_whole INTEGER NOT NULL DEFAULT 0,
-  at_ms INTEGER NOT NULL,
-  UNIQUE (session, id)
+  -- 0: parts are to come; 1: whole; 2: there was no room for it.
+  state INTEGER NOT NULL DEFAULT 0,
+  at_ms INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX file_session ON file (session);
 CREATE INDEX file_message ON file (message, position);
+CREATE INDEX file_unsaid ON file (session) WHERE message = '';
 CREATE TABLE file_part (
   file INTEGER NOT NULL REFERENCES file (n),
   idx INTEGER NOT NULL,

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ironclaw.core.clock import Clock, SystemClock
 from ironclaw.core.ids import PrincipalId, SessionId, new_id
-from ironclaw.domain.model import Agent, Chat, Event, Partition, Role, SenderScope, UnknownSender
+from ironclaw.domain.model import (
+    Agent,
+    Chat,
+    Event,
+    Partition,
+    Role,
+    SenderScope,
+    UnknownSender,
+    Upload,
+)
 from ironclaw.domain.ports import Outbound
 from ironclaw.domain.routing import Accepted, Seat
 from ironclaw.keys.custodian import Custodian
@@ -75,6 +84,7 @@ class Conversation(NamedTuple):
         external_id: str | None = None,
         engage: bool = True,
         thread: str | None = None,
+        files: tuple[Upload, ...] = (),
     ) -> Accepted:
         """Accept one message."""
         event = Event(
@@ -85,6 +95,7 @@ class Conversation(NamedTuple):
             text=text,
             external_id=external_id or new_id("ext"),
             thread=thread,
+            files=files,
         )
         return await self.core.ledger.accept(
             event, session=self.session, chat=self.chat.id, engage=engage
