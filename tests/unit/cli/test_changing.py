@@ -270,7 +270,10 @@ def test_a_model_is_asked_for_with_what_stands_in_and_how_it_is_asked(
     assert spec["fallbacks"] == ["scripted/b"]
     assert spec["max_output_tokens"] == 900
     assert spec["default"] == ["temperature_hundredths"]
+    assert spec["thinking"] is None
     assert cli("agent", "model", "demo", "scripted/a", "--temperature", "warm")[0] == 3
+    cli("agent", "model", "demo", "scripted/b", "--thinking", "high")
+    assert _pending(cli)[-1]["row"]["change"]["spec"]["thinking"] == "high"
 
 
 def test_a_card_can_be_looked_at_without_asking(cli: Any, house: FakeHouse) -> None:

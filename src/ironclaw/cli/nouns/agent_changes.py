@@ -72,6 +72,10 @@ def agent_model(
     max_output: Annotated[
         str | None, typer.Option(help="Tokens of one answer; `default`: the agent's own.")
     ] = None,
+    thinking: Annotated[
+        str | None,
+        typer.Option(help="off, low, medium or high; `default`: the provider's own."),
+    ] = None,
     reason: Reason = "",
     despite: Despite = None,
     lasts: For = None,
@@ -87,7 +91,9 @@ def agent_model(
         "max_output_tokens": _number(max_output, "max-output", times=1),
     }
     spec |= {name: value for name, value in named.items() if isinstance(value, int)}
-    if default := [name for name, value in named.items() if value == "default"]:
+    if thinking not in {None, "default"}:
+        spec["thinking"] = thinking
+    if default := [n for n, v in (*named.items(), ("thinking", thinking)) if v == "default"]:
         spec["default"] = default
     ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 

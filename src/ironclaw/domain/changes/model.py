@@ -13,6 +13,7 @@ from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.changes.base import Bearing, Needs, PutAgent, Spec, Topic
 from ironclaw.domain.changes.checking import check_model, existing, living, nothing_to_do
+from ironclaw.domain.model import Thinking
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Agent
 
 ModelName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-Default = Literal["temperature_hundredths", "max_output_tokens"]
+Default = Literal["temperature_hundredths", "max_output_tokens", "thinking"]
 MAX_FALLBACKS: Final = 4
-_PARAMETERS: Final[tuple[Default, ...]] = ("temperature_hundredths", "max_output_tokens")
+_PARAMETERS: Final[tuple[Default, ...]] = (
+    "temperature_hundredths",
+    "max_output_tokens",
+    "thinking",
+)
 
 
 class SetModel(Spec, frozen=True, kw_only=True, tag="model"):
@@ -38,6 +43,7 @@ class SetModel(Spec, frozen=True, kw_only=True, tag="model"):
         "fallbacks": "asked when it cannot answer, in this order",
         "temperature_hundredths": "temperature, in hundredths",
         "max_output_tokens": "tokens of one answer",
+        "thinking": "how long it thinks before it answers",
         "default": "back to the provider's own",
     }
 
@@ -49,6 +55,8 @@ class SetModel(Spec, frozen=True, kw_only=True, tag="model"):
     """None: those there are stay."""
     temperature_hundredths: Annotated[int, msgspec.Meta(ge=0, le=200)] | None = None
     max_output_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    thinking: Thinking | None = None
+    """Where the model can think; what it thinks costs tokens beside those of the answer."""
     default: Annotated[tuple[Default, ...], msgspec.Meta(max_length=8)] = ()
     """Parameters that are to be the provider's own again; a parameter that is not named stays."""
 
@@ -119,6 +127,7 @@ class SetModel(Spec, frozen=True, kw_only=True, tag="model"):
             fallbacks=None if self.fallbacks is None else agent.fallbacks,
             temperature_hundredths=former.get("temperature_hundredths"),
             max_output_tokens=former.get("max_output_tokens"),
+            thinking=former.get("thinking"),
             default=tuple(name for name in touched if former[name] is None),
         )
 
@@ -140,4 +149,6 @@ class SetModel(Spec, frozen=True, kw_only=True, tag="model"):
 def _shown(value: Any) -> str | int | list[str] | None:
     if isinstance(value, tuple):
         return list(value)
+    if isinstance(value, Thinking):
+        return value.value
     return "the provider's own" if value is None else value
