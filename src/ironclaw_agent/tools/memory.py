@@ -25,6 +25,7 @@ from ironclaw_contract.memory_dir import (
     replace_topic,
 )
 from ironclaw_contract.memory_notes import MAX_NOTE_CHARS, Note, parse, render
+from ironclaw_contract.ranking import excerpt, query_words, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _READ_BYTES: Final = 32 * 1024
 _SEARCH_BYTES: Final = 8 * 1024 * 1024
 _HEAD_BYTES: Final = 2048
-_MAX_WORDS: Final = 16
 _MAX_FOUND: Final = 10
 _SNIPPET_CHARS: Final = 400
 _LINE_CHARS: Final = 100
@@ -126,18 +126,20 @@ def memory_list(_arguments: MemoryList, root: str) -> str:
 
 
 def memory_search(arguments: MemorySearch, root: str) -> str:
-    """The notes that hold the most of the words, best first."""
-    words = tuple(dict.fromkeys(arguments.query.casefold().split()))[:_MAX_WORDS]
+    """The notes that answer the words best, those that have all of them first."""
+    words = query_words(arguments.query)
     if not words:
         raise ToolError("give some words to look for")
     found: list[_Found] = []
     with _opened(root) as directory:
         for topic, text in _texts(directory):
-            for note in parse(text):
-                score = _score(topic, note.text.casefold(), words)
-                if score:
-                    found.append(_Found(score, topic, note))
-    found.sort(key=lambda each: (-each.score, each.topic))
+            found += [
+                _Found(number, topic, note)
+                for note in parse(text)
+                if (number := score(words, note.text, title=topic))
+            ]
+    # The newest first of those that are as good; people's own notes have no time.
+    found.sort(key=lambda each: (each.score, each.note.at), reverse=True)
     shown = "\n\n".join(_shown(each, words) for each in found[:_MAX_FOUND])
     if not shown:
         return "[nothing found]"
@@ -208,27 +210,11 @@ def _texts(directory: int) -> Iterator[tuple[str, str]]:
                 yield topic.name, content.data.decode("utf-8", "replace")
 
 
-def _score(topic: str, text: str, words: Sequence[str]) -> float:
-    """Each word counts once, a little more if it comes often, and more in the topic's name."""
-    score = 0.0
-    for word in words:
-        often = text.count(word)
-        if often:
-            score += 1 + min(often, 10) / 20
-        if word in topic:
-            score += 0.5
-    return score
-
-
 def _shown(found: _Found, words: Sequence[str]) -> str:
     note = found.note
-    folded = note.text.casefold()
-    places = [place for place in map(folded.find, words) if place >= 0]
-    begin = max(0, min(places, default=0) - _SNIPPET_CHARS // 4)
-    text = note.text[begin : begin + _SNIPPET_CHARS]
-    cut = "…" if len(note.text) > len(text) else ""
+    text = excerpt(words, note.text, chars=_SNIPPET_CHARS)
     by = f"session {note.session}, {note.sender}, {note.at}" if note.session else "written by hand"
-    return f"{found.topic} ({by}{', tainted' if note.tainted else ''}):\n{text}{cut}"
+    return f"{found.topic} ({by}{', tainted' if note.tainted else ''}):\n{text}"
 
 
 def _first_line(directory: int, name: str) -> str:
