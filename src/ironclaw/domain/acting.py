@@ -10,10 +10,12 @@ import contextlib
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.domain.audit import CORE, By
+from ironclaw.domain.audit import CORE, By, Via
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ironclaw.domain.model import Event
 
 _acting: Final[ContextVar[By]] = ContextVar("ironclaw_acting", default=CORE)
 
@@ -31,3 +33,9 @@ def act_as(who: By) -> Iterator[None]:
         yield
     finally:
         _acting.reset(before)
+
+
+def said_by(event: Event) -> By:
+    """Who said something: the edge may know more, a channel knows the sender."""
+    by = acting()
+    return By(f"{event.channel}:{event.handle}", Via.CHAT) if by == CORE else by

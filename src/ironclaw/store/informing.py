@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ironclaw.store.content import Content
 
 SENDER: Final = "IronClaw"
-_MARK: Final = "\n"
+MARK: Final = "\n"
 """Before the key, where a channel's own ids stand: the router refuses one that has it, so nobody
 outside can say first what the host is about to say."""
 _KNOWN: Final = (
@@ -59,7 +59,7 @@ def inform(
     Raises:
         HostError: `KEY_UNUSABLE`.
     """
-    external_id = _MARK + key
+    external_id = MARK + key
     known = db.execute(_KNOWN, (session, external_id)).fetchone()
     if known is not None:
         *columns, number = known

@@ -122,7 +122,12 @@ class SessionRows(Rows):
         """Sessions with messages to answer: whom to wake after a restart. Raises HostError."""
         rows = await self._store.read(
             lambda db: list(
-                db.execute("SELECT DISTINCT session FROM message WHERE open = 1 AND engage = 1")
+                db.execute(
+                    # One whose turn waits for people has nothing to do until they answer.
+                    "SELECT DISTINCT session FROM message m WHERE open = 1 AND engage = 1"
+                    " AND NOT EXISTS (SELECT 1 FROM question q WHERE q.session = m.session"
+                    " AND q.status = 'open')"
+                )
             )
         )
         return [SessionId(row[0]) for row in rows]
