@@ -79,6 +79,10 @@ class AuditEvent(enum.StrEnum):
 
 
 class Via(enum.StrEnum):
+    QUESTION_ASKED = "question.asked"
+    QUESTION_ANSWERED = "question.answered"
+    QUESTION_EXPIRED = "question.expired"
+    QUESTION_CANCELLED = "question.cancelled"
     """Through what somebody acted."""
 
     API = "api"
@@ -143,6 +147,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: Word | None = None
     """Kind of the change: the tag of its spec."""
     principal: Who | None = None
+    question: Id | None = None
+    """Id of a question that an agent asked."""
     """Whom it concerns; who did it is `actor`."""
     person: Who | None = None
     """The principal that stands for a person."""

@@ -22,6 +22,8 @@ class Kind(NamedTuple):
 
 _CHANGE: Final = "the change {change} ({kind})[ for the agent {agent}]"
 _GRANT: Final = "the grant {grant} of the change {change} ({kind})[ for the agent {agent}]"
+_QUESTION: Final = "{question} of the agent {agent} (session {session}, turn {message})"
+_ASKED: Final = ("question", "agent", "session", "message", "chat")
 
 KINDS: Final[dict[AuditEvent, Kind]] = {
     AuditEvent.DAEMON_STARTED: Kind(
@@ -296,6 +298,29 @@ def check(entry: AuditEntry) -> None:
             raise ValueError(f"{entry.event} has no field {name}")
         if not is_set and name in kind.must:
             raise ValueError(f"{entry.event} lacks the field {name}")
+    AuditEvent.QUESTION_ASKED: Kind(
+        "The turn of an agent asked its people something, and stands still until they answer. "
+        "`message` is the one that the turn began with.",
+        f"kept the question {_QUESTION}, in the chat {{chat}}",
+        must=_ASKED,
+    ),
+    AuditEvent.QUESTION_ANSWERED: Kind(
+        "Somebody answered a question of an agent, in the same transaction.",
+        f"answered the question {_QUESTION}, in the chat {{chat}}",
+        must=_ASKED,
+    ),
+    AuditEvent.QUESTION_EXPIRED: Kind(
+        "Nobody answered a question in time; the agent is told so.",
+        f"ended the question {_QUESTION}: nobody answered in time",
+        must=_ASKED,
+    ),
+    AuditEvent.QUESTION_CANCELLED: Kind(
+        "A question was closed without an answer (`reason`): its people wrote something else, or "
+        "began a new conversation, or the agent may not ask any more. The agent is told so. "
+        "Questions of a turn that was ended go with it, without a record.",
+        f"closed the question {_QUESTION}, without an answer ({{reason}})",
+        must=(*_ASKED, "reason"),
+    ),
 
 
 def in_words(record: AuditRecord) -> str:

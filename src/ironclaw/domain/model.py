@@ -310,12 +310,15 @@ class MessageStatus(enum.StrEnum):
     CONTEXT = "context"
     """Accumulated: never answered by itself."""
     HANDLED = "handled"
-    """A command: the host has answered it, and no agent ever sees it."""
+    """A command, which the host has answered and no agent ever sees; or an answer to a question of
+    an agent, which reaches its turn as such."""
 
 
 class Message(_Value, frozen=True):
     """One accepted message."""
 
+    question: QuestionId | None = None
+    """A button below this question was pressed: `text` is its option, and no message."""
     id: MessageId
     session: SessionId
     chat: ChatId
@@ -371,3 +374,5 @@ class Delivery(_Value, frozen=True):
     """It asks people something."""
     options: tuple[str, ...] = ()
     """What they may choose from, as buttons where the channel has such."""
+    free_text: bool = True
+    """Whether words of their own are an answer too."""

@@ -100,6 +100,10 @@ def compile_pattern(pattern: str) -> Pattern:
     """Compile an engage pattern.
 
     Raises:
+    turn: MessageId | None = None
+    """It was no message but an answer, to a question of the turn that this message began."""
+    has_closed: bool = False
+    """Questions of its session were closed for it: their turn goes on."""
         UserError: `INVALID`: too long, not RE2 syntax, or too big when compiled.
     """
     if not pattern or len(pattern) > MAX_PATTERN:

@@ -45,6 +45,10 @@ def forget(db: apsw.Connection, session: SessionId) -> bool:
         " WHERE session = ? AND status = 'due'",
         (session,),
     )
+    # What was sealed of a question is noise from now on, and nobody is asked it any more.
+    db.execute(
+        "UPDATE question SET status = 'cancelled' WHERE session = ? AND status = 'open'", (session,)
+    )
     db.execute("DELETE FROM summary WHERE session = ?", (session,))
     remove_files(db, "session = ?", session)
     db.execute("DELETE FROM session_key WHERE session = ?", (session,))

@@ -13,6 +13,7 @@ from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, MessageId, SessionId, WiringId, new_id
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Message, MessageStatus, Session
+from ironclaw.domain.acting import said_by
 from ironclaw.domain.ports import Committed, Outbound, Resume
 from ironclaw.domain.routing import Accepted
 from ironclaw.store import past
@@ -20,7 +21,8 @@ from ironclaw.store.audit_rows import append
 from ironclaw.store.commanding import find, handle
 from ironclaw.store.content import Content
 from ironclaw.store.file_rows import SESSION_BYTES
-from ironclaw.store.informing import inform
+from ironclaw.store.hearing import heard_by, with_answers
+from ironclaw.store.informing import MARK, inform
 from ironclaw.store.message_rows import (
     MESSAGE,
     WAITING,
@@ -42,6 +44,8 @@ from ironclaw.store.outgoing import drop_unclaimed
 from ironclaw.store.session_rows import SESSION, as_session
 from ironclaw.store.uploads import FileStore
 from ironclaw.store.waiting import make_room
+from ironclaw.store.question_book import QuestionBook, close_instead, hear_answer
+from ironclaw.store.question_rows import has_open, open_turns, turn_answered_by
 
 if TYPE_CHECKING:
     import apsw
@@ -69,7 +73,7 @@ _REASON_CHARS: Final = 500
 _RULE: Final = re.compile(r"[a-z][a-z_-]{0,31}")
 
 
-class Ledger(Outbox):
+class Ledger(QuestionBook, Outbox):
     """Implements `ports.Ledger`, and `accept` for the router."""
 
     def __init__(
@@ -146,10 +150,13 @@ class Ledger(Outbox):
             if sticky is not None:
                 db.execute(
                     "INSERT INTO sticky VALUES (?, ?) ON CONFLICT DO NOTHING",
+            answered, has_closed = self._about_questions(db, event, session, chat, engage=engage)
+            if answered is not None:
+                return answered
                     (sticky, event.thread or ""),
                 )
             kept = with_files(db, self._content, message) if event.files else message
-            return Accepted(kept, number, new=True)
+            return Accepted(kept, number, new=True, has_closed=has_closed)
 
         if not event.files:
             return await self._store.write(work)
@@ -175,6 +182,36 @@ class Ledger(Outbox):
     async def handled(self, heard: Heard) -> Handled | None:
         """What became of a command, when it was given before. Raises HostError."""
         return await self._store.read(lambda db: find(db, self._content, heard))
+
+    def _about_questions(
+        self,
+        db: apsw.Connection,
+        event: Event,
+        session: SessionId,
+        chat: ChatId,
+        *,
+        engage: bool,
+    ) -> tuple[Accepted | None, bool]:
+        """Take a message as an answer where one is waited for; else close what it passes over."""
+        if event.external_id.startswith(MARK) or not has_open(db, session):
+            # What the host has agents told is nobody's answer, and passes over nothing.
+            return None, False
+        now = self._clock.now_ms()
+        answered = hear_answer(
+            db,
+            self._content,
+            event,
+            session=session,
+            chat=chat,
+            is_meant=engage,
+            by=said_by(event),
+            now_ms=now,
+        )
+        if answered is not None or not engage:
+            return answered, False
+        return None, close_instead(
+            db, self._content, event, session=session, chat=chat, now_ms=now
+        )
 
     async def handle(
         self, heard: Heard, *, session: SessionId, effect: Effect, words: Words
@@ -225,7 +262,13 @@ class Ledger(Outbox):
         def work(db: apsw.Connection) -> list[Message]:
             rows = db.execute(f"{MESSAGE} WHERE session = ? AND open = 1 ORDER BY n", (session,))
             found = [as_message(self._content, row) for row in rows]
-            return [with_files(db, self._content, message) for message in found]
+            waits = open_turns(db, session) if found else frozenset()
+            return [
+                msgspec.structs.replace(
+                    with_files(db, self._content, message), waits=message.id in waits
+                )
+                for message in found
+            ]
 
         return await self._store.read(work)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from ironclaw.domain.questions import Choice
     from ironclaw.store.content import Content
 
 MESSAGE: Final = "SELECT id, session, chat, thread, sealed, at_ms, engage, status FROM message"
@@ -213,6 +214,7 @@ def add_delivery(
     id_ = delivery_id(target.session, key)
     number, channel, platform_id = next_event(db, target.chat)
     is_error = code is not None
+    choice: Choice | None = None,
     by_host = by_host or is_error
     db.execute(
         "INSERT INTO delivery (id, session, message, chat, thread, sealed, at_ms, is_error,"
@@ -224,8 +226,9 @@ def add_delivery(
         ),
     )  # fmt: skip
     join(db, id_, files)
-    kind = "error" if is_error else "reply"
+    kind = "error" if is_error else "reply" if choice is None else "question"
     add_event(db, number=number, kind=kind, target=target, delivery=id_, now_ms=now_ms)
+        choice: What people may answer, where it asks them something.
     return Delivery(
         id=id_,
         session=target.session,
@@ -257,5 +260,16 @@ def begin_turn(db: apsw.Connection, target: Target) -> None:
 
 
 def close_message(db: apsw.Connection, target: Target, status: MessageStatus) -> None:
-    """The message waits no longer."""
-    db.execute("UPDATE message SET status = ?, open = 0 WHERE n = ?", (status.value, target.n))
+    """The message waits no longer, and nobody is asked anything for it any more."""
+    db.execute(
+        "UPDATE question SET status = 'cancelled' WHERE turn = ? AND status = 'open'", (target.id,)
+    )
+    # Those that joined its turn wait no longer either.
+    db.execute(
+        "UPDATE message SET status = ?1, open = 0 WHERE n = ?2"
+        " OR (turn = ?3 AND heard IS NOT NULL AND engage = 1)",
+        (status.value, target.n, target.id),
+    )
+        question=None if choice is None else choice.id,
+        options=() if choice is None else choice.options,
+        free_text=choice is None or choice.free_text,

@@ -18,6 +18,8 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError
 from ironclaw.domain.model import MessageStatus, SessionState
 from ironclaw.domain.ports import Committed
+from ironclaw.domain.questions import TOOL as ASK_USER
+from ironclaw.domain.questions import misfit
 from ironclaw.store import task_outcomes
 from ironclaw.store.file_rows import SESSION_BYTES
 from ironclaw.store.message_rows import (
@@ -29,6 +31,8 @@ from ironclaw.store.message_rows import (
 )
 from ironclaw.store.outgoing import claim, drop_unclaimed, take_part
 from ironclaw.store.summary_rows import keep_summary
+from ironclaw.store.question_rows import ask as keep_question
+from ironclaw.store.question_rows import check_answers, has_open, is_asked
 from ironclaw.store.tampering import tamper as _tamper
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
@@ -216,6 +220,42 @@ class _Taking:
 
     def summary(self, body: Summary) -> None:
         if wrong := keep_summary(self._db, self._content, self._session, body, now_ms=self._now_ms):
+        else:
+            self._asks(seq, target, body)
+
+    def _check(self, target: Target, body: Step | TurnEnd) -> None:
+        """Whether this record may come next of its turn."""
+        if not target.engage or target.status != MessageStatus.PENDING:
+            raise _tamper("turn", f"{body.turn} is not waiting for an answer")
+        if body.index != target.next_index:
+            raise _tamper("index", f"step {body.index} where {target.next_index} comes next")
+        # What one message may make of the ledger and of its chat has an end.
+        if body.index > 0 and body.index > (most := self._of_agent().max_steps):
+            raise _tamper("steps", f"step {body.index} of a turn of {most}")
+        if has_open(self._db, self._session, target.id):
+            raise _tamper("asks", f"{target.id} goes on before people have answered")
+        if wrong := check_answers(self._db, self._content, target.id, body.entries):
+            raise _tamper("answer", f"nobody answered {wrong} of {target.id} so")
+
+    def _asks(self, seq: int, target: Target, body: Step) -> None:
+        """Questions to people, each of a call of the tool that this very record has."""
+        may_ask = bool(body.asks) and ASK_USER in self._of_agent().tools
+        for position, ask in enumerate(body.asks):
+            if problem := misfit(ask, body.entries):
+                raise _tamper("asks", f"{ask.call} of {target.id} {problem}")
+            if is_asked(self._db, target.id, ask.call):
+                raise _tamper("asks", f"{ask.call} of {target.id} was asked before")
+            told = keep_question(
+                self._db,
+                self._content,
+                ask,
+                key=f"{self._epoch}/{seq}/asks/{position}",
+                target=target,
+                may_ask=may_ask,
+                now_ms=self._now_ms,
+            )
+            if told is not None:
+                self.deliveries.append(told)
             raise _tamper("summary", wrong)
 
     def _end(self, seq: int, target: Target, body: TurnEnd) -> None:

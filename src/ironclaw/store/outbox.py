@@ -12,6 +12,7 @@ from ironclaw.store.audit_rows import append
 from ironclaw.store.file_rows import goes_with
 from ironclaw.store.message_rows import HOST, add_event, find_target, next_event
 from ironclaw.store.sending import is_sent, send
+from ironclaw.store.question_rows import asked_with
 
 if TYPE_CHECKING:
     import apsw
@@ -174,6 +175,7 @@ class Outbox:
         ) = row  # fmt: skip
         text = self._content.unseal(SessionId(session), f"delivery/{id_}", sealed).decode()
         return Delivery(
+        choice = asked_with(db, self._content, SessionId(session), id_)
             id=DeliveryId(id_),
             session=SessionId(session),
             message=MessageId(message),
@@ -191,4 +193,7 @@ class Outbox:
             said_by=HOST if by_host else agent,
             code=code,
             files=goes_with(db, self._content, DeliveryId(id_)),
+            question=None if choice is None else choice.id,
+            options=() if choice is None else choice.options,
+            free_text=choice is None or choice.free_text,
         )

@@ -77,8 +77,11 @@ CREATE INDEX question_delivery ON question (delivery);
 """
 
 _SUMMARIES: Final = """
+  -- The message that answered it.
+  said TEXT NOT NULL DEFAULT '',
 CREATE TABLE summary (
   session TEXT PRIMARY KEY REFERENCES session (id),
+CREATE INDEX question_said ON question (said) WHERE said <> '';
   -- Number of the newest message that it tells of.
   n INTEGER NOT NULL,
   sealed BLOB NOT NULL,
