@@ -76,13 +76,13 @@ class AuditEvent(enum.StrEnum):
     MEMORY_EDITED = "memory.edited"
     MEMORY_PURGED = "memory.purged"
     DELIVERY_DEAD = "delivery.dead"
-
-
-class Via(enum.StrEnum):
     QUESTION_ASKED = "question.asked"
     QUESTION_ANSWERED = "question.answered"
     QUESTION_EXPIRED = "question.expired"
     QUESTION_CANCELLED = "question.cancelled"
+
+
+class Via(enum.StrEnum):
     """Through what somebody acted."""
 
     API = "api"
@@ -144,11 +144,11 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Id of a grant."""
     task: Id | None = None
     """Id of a task."""
+    question: Id | None = None
+    """Id of a question that an agent asked."""
     kind: Word | None = None
     """Kind of the change: the tag of its spec."""
     principal: Who | None = None
-    question: Id | None = None
-    """Id of a question that an agent asked."""
     """Whom it concerns; who did it is `actor`."""
     person: Who | None = None
     """The principal that stands for a person."""

@@ -298,6 +298,8 @@ class Event(_Value, frozen=True):
     """The platform's id of this message: the same one is never accepted twice in a chat."""
     thread: str | None = None
     mentioned: bool = False
+    question: QuestionId | None = None
+    """A button below this question was pressed: `text` is its option, and no message."""
     files: tuple[Upload, ...] = ()
 
 
@@ -317,8 +319,6 @@ class MessageStatus(enum.StrEnum):
 class Message(_Value, frozen=True):
     """One accepted message."""
 
-    question: QuestionId | None = None
-    """A button below this question was pressed: `text` is its option, and no message."""
     id: MessageId
     session: SessionId
     chat: ChatId

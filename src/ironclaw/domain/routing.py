@@ -85,6 +85,10 @@ class Accepted(NamedTuple):
     """Id of its `ChatEvent`."""
     new: bool
     """False: the same message of the platform was accepted before."""
+    turn: MessageId | None = None
+    """It was no message but an answer, to a question of the turn that this message began."""
+    has_closed: bool = False
+    """Questions of its session were closed for it: their turn goes on."""
 
 
 class Pattern(Protocol):
@@ -100,10 +104,6 @@ def compile_pattern(pattern: str) -> Pattern:
     """Compile an engage pattern.
 
     Raises:
-    turn: MessageId | None = None
-    """It was no message but an answer, to a question of the turn that this message began."""
-    has_closed: bool = False
-    """Questions of its session were closed for it: their turn goes on."""
         UserError: `INVALID`: too long, not RE2 syntax, or too big when compiled.
     """
     if not pattern or len(pattern) > MAX_PATTERN:

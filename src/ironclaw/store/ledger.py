@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, MessageId, SessionId, WiringId, new_id
+from ironclaw.domain.acting import said_by
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Message, MessageStatus, Session
-from ironclaw.domain.acting import said_by
 from ironclaw.domain.ports import Committed, Outbound, Resume
 from ironclaw.domain.routing import Accepted
 from ironclaw.store import past
@@ -41,11 +41,11 @@ from ironclaw.store.message_rows import (
 from ironclaw.store.outbound import Why, take_in
 from ironclaw.store.outbox import Outbox
 from ironclaw.store.outgoing import drop_unclaimed
+from ironclaw.store.question_book import QuestionBook, close_instead, hear_answer
+from ironclaw.store.question_rows import has_open, open_turns, turn_answered_by
 from ironclaw.store.session_rows import SESSION, as_session
 from ironclaw.store.uploads import FileStore
 from ironclaw.store.waiting import make_room
-from ironclaw.store.question_book import QuestionBook, close_instead, hear_answer
-from ironclaw.store.question_rows import has_open, open_turns, turn_answered_by
 
 if TYPE_CHECKING:
     import apsw
@@ -143,6 +143,9 @@ class Ledger(QuestionBook, Outbox):
         def work(db: apsw.Connection) -> Accepted:
             if (known := find(db)) is not None:
                 return known
+            answered, has_closed = self._about_questions(db, event, session, chat, engage=engage)
+            if answered is not None:
+                return answered
             sealed = seal_words(self._content, session, message.id, event.sender, event.text)
             make_room(db, session, engage=engage, size=len(sealed))
             number = add_message(db, message, external_id=event.external_id, sealed=sealed)
@@ -150,9 +153,6 @@ class Ledger(QuestionBook, Outbox):
             if sticky is not None:
                 db.execute(
                     "INSERT INTO sticky VALUES (?, ?) ON CONFLICT DO NOTHING",
-            answered, has_closed = self._about_questions(db, event, session, chat, engage=engage)
-            if answered is not None:
-                return answered
                     (sticky, event.thread or ""),
                 )
             kept = with_files(db, self._content, message) if event.files else message

@@ -195,6 +195,7 @@ def add_delivery(
     text: str,
     code: Code | None = None,
     by_host: bool = False,
+    choice: Choice | None = None,
     files: Sequence[Kept] = (),
     now_ms: int,
 ) -> Delivery:
@@ -208,13 +209,13 @@ def add_delivery(
         text: Words for people.
         code: Which failure the host tells of; None when it tells of none.
         by_host: Whether the host says it in place of the agent; of a failure it always does.
+        choice: What people may answer, where it asks them something.
         files: What goes with it.
         now_ms: Milliseconds since the epoch.
     """
     id_ = delivery_id(target.session, key)
     number, channel, platform_id = next_event(db, target.chat)
     is_error = code is not None
-    choice: Choice | None = None,
     by_host = by_host or is_error
     db.execute(
         "INSERT INTO delivery (id, session, message, chat, thread, sealed, at_ms, is_error,"
@@ -228,7 +229,6 @@ def add_delivery(
     join(db, id_, files)
     kind = "error" if is_error else "reply" if choice is None else "question"
     add_event(db, number=number, kind=kind, target=target, delivery=id_, now_ms=now_ms)
-        choice: What people may answer, where it asks them something.
     return Delivery(
         id=id_,
         session=target.session,
@@ -245,6 +245,9 @@ def add_delivery(
         event=number,
         said_by=HOST if by_host else target.agent,
         code=code or "",
+        question=None if choice is None else choice.id,
+        options=() if choice is None else choice.options,
+        free_text=choice is None or choice.free_text,
         files=files_of(files),
     )
 
@@ -270,6 +273,3 @@ def close_message(db: apsw.Connection, target: Target, status: MessageStatus) ->
         " OR (turn = ?3 AND heard IS NOT NULL AND engage = 1)",
         (status.value, target.n, target.id),
     )
-        question=None if choice is None else choice.id,
-        options=() if choice is None else choice.options,
-        free_text=choice is None or choice.free_text,

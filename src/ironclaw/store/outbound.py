@@ -139,7 +139,7 @@ def take_in(
     return Committed(tuple(taking.deliveries), tuple(taking.answered))
 
 
-class _Steps(msgspec.Struct):
+class _Agent(msgspec.Struct):
     """What matters here of an agent."""
 
     max_steps: int
@@ -306,14 +306,14 @@ class _Taking:
             raise _tamper(what, f"{message} is not a message of this session")
         return target
 
-    def _max_steps(self) -> int:
+    def _of_agent(self) -> _Agent:
         ((body,),) = list(
             self._db.execute(
                 "SELECT a.body FROM session s JOIN agent a ON a.id = s.agent WHERE s.id = ?",
                 (self._session,),
             )
         )
-        return msgspec.msgpack.decode(body, type=_Steps).max_steps
+        return msgspec.msgpack.decode(body, type=_Agent)
 
     def _check_size(self, target: Target) -> None:
         """An open turn is told to a fresh box as one record: it must fit."""

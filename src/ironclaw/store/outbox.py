@@ -11,8 +11,8 @@ from ironclaw.domain.model import Delivery, DeliveryStatus
 from ironclaw.store.audit_rows import append
 from ironclaw.store.file_rows import goes_with
 from ironclaw.store.message_rows import HOST, add_event, find_target, next_event
-from ironclaw.store.sending import is_sent, send
 from ironclaw.store.question_rows import asked_with
+from ironclaw.store.sending import is_sent, send
 
 if TYPE_CHECKING:
     import apsw
@@ -174,8 +174,8 @@ class Outbox:
             tries, next_ms, error, event, agent, code, by_host,
         ) = row  # fmt: skip
         text = self._content.unseal(SessionId(session), f"delivery/{id_}", sealed).decode()
-        return Delivery(
         choice = asked_with(db, self._content, SessionId(session), id_)
+        return Delivery(
             id=DeliveryId(id_),
             session=SessionId(session),
             message=MessageId(message),

@@ -69,19 +69,19 @@ CREATE TABLE question (
   answer BLOB,
   answered_by TEXT NOT NULL DEFAULT '',
   answered_ms INTEGER,
+  -- The message that answered it.
+  said TEXT NOT NULL DEFAULT '',
   UNIQUE (turn, call)
 ) STRICT;
+CREATE INDEX question_said ON question (said) WHERE said <> '';
 CREATE INDEX question_open ON question (session, n) WHERE status = 'open';
 CREATE INDEX question_expires ON question (expires_ms) WHERE status = 'open';
 CREATE INDEX question_delivery ON question (delivery);
 """
 
 _SUMMARIES: Final = """
-  -- The message that answered it.
-  said TEXT NOT NULL DEFAULT '',
 CREATE TABLE summary (
   session TEXT PRIMARY KEY REFERENCES session (id),
-CREATE INDEX question_said ON question (said) WHERE said <> '';
   -- Number of the newest message that it tells of.
   n INTEGER NOT NULL,
   sealed BLOB NOT NULL,
