@@ -147,6 +147,24 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
         must=("task", "agent", "name"),
         may=("change",),
     ),
+    AuditEvent.TASK_CHANGED: Kind(
+        "A task was changed, paused or resumed by a change (`kind`).",
+        "changed the task {name} ({task}) of the agent {agent}: {kind}[ by the change {change}]",
+        must=("task", "agent", "name", "kind"),
+        may=("change",),
+    ),
+    AuditEvent.TASK_PAUSED: Kind(
+        "A task was paused because its turns had failed so many times, one after the other.",
+        "paused the task {name} ({task}) of the agent {agent}: it had failed {count} times in a "
+        "row",
+        must=("task", "agent", "name", "count"),
+    ),
+    AuditEvent.TASK_RUN: Kind(
+        "Somebody, or its own agent, has a task told now, beside its times.",
+        "had the agent {agent} told of the task {name} ({task}) now[ by the message {message}]",
+        must=("task", "agent", "name"),
+        may=("message", "session"),
+    ),
     AuditEvent.POLICY_CHANGED: Kind(
         "Who decides on changes was changed.",
         "changed the policy of the gateway[ by the change {change}]",
@@ -280,24 +298,6 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
         "gave up the delivery {delivery} of a reply to {message} after {count} tries",
         must=("delivery", "message", "session", "chat", "count"),
     ),
-}
-"""Every event: when it is recorded, how it reads, and which fields it has."""
-
-
-def check(entry: AuditEntry) -> None:
-    """Check that an entry has the fields of its event and no other.
-
-    Raises:
-        ValueError: It does not: a mistake of ours. The patterns of fields are checked with the
-            record as a whole.
-    """
-    kind = KINDS[entry.event]
-    for name in FIELDS:
-        is_set = getattr(entry, name) not in {None, "", ()}
-        if is_set and name not in kind.must and name not in kind.may:
-            raise ValueError(f"{entry.event} has no field {name}")
-        if not is_set and name in kind.must:
-            raise ValueError(f"{entry.event} lacks the field {name}")
     AuditEvent.QUESTION_ASKED: Kind(
         "The turn of an agent asked its people something, and stands still until they answer. "
         "`message` is the one that the turn began with.",
@@ -321,6 +321,24 @@ def check(entry: AuditEntry) -> None:
         f"closed the question {_QUESTION}, without an answer ({{reason}})",
         must=(*_ASKED, "reason"),
     ),
+}
+"""Every event: when it is recorded, how it reads, and which fields it has."""
+
+
+def check(entry: AuditEntry) -> None:
+    """Check that an entry has the fields of its event and no other.
+
+    Raises:
+        ValueError: It does not: a mistake of ours. The patterns of fields are checked with the
+            record as a whole.
+    """
+    kind = KINDS[entry.event]
+    for name in FIELDS:
+        is_set = getattr(entry, name) not in {None, "", ()}
+        if is_set and name not in kind.must and name not in kind.may:
+            raise ValueError(f"{entry.event} has no field {name}")
+        if not is_set and name in kind.must:
+            raise ValueError(f"{entry.event} lacks the field {name}")
 
 
 def in_words(record: AuditRecord) -> str:
