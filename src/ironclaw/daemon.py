@@ -65,6 +65,7 @@ from ironclaw.services.refusals import AuditedRefusals
 from ironclaw.services.router import Router
 from ironclaw.services.sessions import Sessions
 from ironclaw.services.slots import Slots
+from ironclaw.skills.shelf import Shelf
 from ironclaw.store.audit_head import HeadFile
 from ironclaw.store.audit_rows import TABLE, AuditRows
 from ironclaw.store.chatlog import ChatLog
@@ -145,6 +146,11 @@ async def open_core(
         audit = await _open_audit(store, ring, clock, settings)
         # Before whatever may still record something as it ends, so that it is signed after that.
         stack.push_async_callback(audit.end)
+        shelf = Shelf(
+            settings.skills_dir,
+            trusted=settings.skills.trusted_keys,
+            by_digest=settings.skills.by_digest,
+        )
         isolator = await open_isolator(
             state_dir=state,
             runtime_dir=runtime,
@@ -152,6 +158,7 @@ async def open_core(
             runsc=settings.sandbox.runsc,
             platform=settings.sandbox.platform,
             made_by=isolator_class,
+            shelf=shelf,
         )
         rootfs = await current_rootfs(settings.image_dir)
         airlocks = await stack.enter_async_context(AirlockStarter())
@@ -235,7 +242,7 @@ async def open_core(
             hub=hub,
             delivery=delivery,
             audit=audit,
-            looks=HostLooks(settings, providers.names, tuple(by_name), clock),
+            looks=HostLooks(settings, providers.names, tuple(by_name), clock, shelf),
             clock=clock,
             tasks=tasks,
             tools=tools,
@@ -265,6 +272,7 @@ async def open_core(
             memories=Memories(
                 isolator=isolator, airlocks=airlocks, record=audit.append, agent=registry.agent
             ),
+            kept_skills=shelf.kept,
         )
         core = Core(
             house=house,

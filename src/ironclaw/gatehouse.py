@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.core.tasks import Tasks
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.services.auditing import Auditing
     from ironclaw.services.commands import LateCommands
     from ironclaw.services.delivery import DeliveryService
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ironclaw.services.parts import HostTools
     from ironclaw.services.router import Router
     from ironclaw.services.sessions import Sessions
+    from ironclaw.skills.shelf import Shelf
     from ironclaw.store.ledger import Ledger
     from ironclaw.store.registry import Registry
     from ironclaw.store.task_rows import TaskRows
@@ -118,6 +120,7 @@ def open_gatehouse(
             usages=books.usages,
             clock=clock,
         )
+            skills=looks.skills,
     )
     guests.real = GuestBook(gateway, clock)
     commands.real = Commands(
@@ -146,6 +149,7 @@ class HostLooks:
         channels: Names of the channels.
         clock: What time it is.
     """
+        shelf: The skills.
 
     def __init__(
         self,
@@ -154,7 +158,9 @@ class HostLooks:
         channels: tuple[str, ...],
         clock: Clock,
     ) -> None:
+        shelf: Shelf,
         own = (settings.state_dir, settings.runtime_dir, settings.image_dir)
+        self._shelf = shelf
         self._house = House(
             now_ms=0,
             models=models,
@@ -170,6 +176,10 @@ class HostLooks:
         return self._house._replace(now_ms=self._clock.now_ms())
 
     async def directory(self, path: str) -> HostDir | None:
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported."""
+        return await asyncio.to_thread(self._shelf.kept)
+
         """What is at a path of the host; None for one that can be shared with nobody.
 
         Elsewhere nothing is looked at: how long that takes would tell an agent what there is.

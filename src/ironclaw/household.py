@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.routing import Place
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
@@ -91,6 +92,7 @@ class Household:
         memories: Memories,
     ) -> None:
         self._registry = registry
+        kept_skills: Callable[[], tuple[KeptSkill, ...]],
         self._ledger = ledger
         self._log_of_chats = log_of_chats
         self._router = router
@@ -105,6 +107,7 @@ class Household:
         self._wiring = asyncio.Lock()
 
     # --- talking ----------------------------------------------------------------------------------
+        self._kept_skills = kept_skills
 
     async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take in one event from a channel; durable on return."""
@@ -296,6 +299,10 @@ class Household:
         waiting = Waiting(0, 0)
         try:
             counts = await self._log_of_chats.counts()
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported."""
+        return await asyncio.to_thread(self._kept_skills)
+
             waiting = await self._gateway.waiting_changes()
         except IronClawError as error:
             degraded.append(f"store: {error.message}")

@@ -11,6 +11,7 @@ from ironclaw import gatehouse
 from ironclaw.config.settings import GatewaySettings, Settings
 from ironclaw.core.clock import ManualClock
 from ironclaw.gatehouse import HostLooks
+from ironclaw.skills.shelf import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,8 @@ def given(tmp_path: Path) -> Path:
 def looks(given: Path) -> HostLooks:
     gateway = structs.replace(GatewaySettings(), mount_roots=(given,))
     settings = structs.replace(Settings(), gateway=gateway)
-    return HostLooks(settings, ("scripted",), ("api",), ManualClock())
+    shelf = Shelf(settings.skills_dir, trusted=(), by_digest=False)
+    return HostLooks(settings, ("scripted",), ("api",), ManualClock(), shelf)
 
 
 async def test_what_may_be_shared_is_looked_at(looks: HostLooks, given: Path) -> None:

@@ -105,6 +105,8 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
             gateway=gateway,
             tasks=TaskRows(core.store),
             memories=memories(Shelf(), record=trail.append, agent=registry.agent),
+            schedules=Schedules(book=TaskRows(core.store), teller=router, clock=core.clock),
+            kept_skills=tuple,
         )
         tokens = await TokenRows.open(core.store, core.clock)
         numbers = itertools.count()

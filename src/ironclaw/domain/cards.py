@@ -52,7 +52,7 @@ _PLACES: Final = frozenset(
 _UNSET: Final = "not set"
 _NOTHING: Final[tuple[str | list[str] | None, ...]] = (None, "", [])
 """Values of a state that say that there is nothing."""
-_PROSE: Final = frozenset({"persona", "prompt", "pattern"})
+_PROSE: Final = frozenset({"persona", "prompt", "pattern", "instructions"})
 """Fields of specs that are texts in somebody's words; all others are exact names."""
 _PROSE_LABELS: Final = _PROSE | {
     spec.labels[key] for spec in SPECS.values() for key in _PROSE & spec.labels.keys()

@@ -20,6 +20,8 @@ from ironclaw.domain.changes import (
     persona,
     policies,
     sessions,
+    skills,
+    task_edits,
     tasks,
     tools,
     wiring,
@@ -117,6 +119,10 @@ def _of_agent(spec: Spec) -> str:  # noqa: C901, PLR0911, PLR0912 - a row each
             return f"show the directory {_word(spec.path)} to it, as {_word(spec.name)}"
         case mounts.RemoveMount():
             return f"show the directory {_word(spec.name)} to it no longer"
+        case skills.AddSkill():
+            return f"use the skill {_word(spec.name)}"
+        case skills.RemoveSkill():
+            return f"use the skill {_word(spec.name)} no longer"
         case limits.SetLimits():
             return _few(_limits(spec))
         case tasks.AddTask():

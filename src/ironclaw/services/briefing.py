@@ -53,6 +53,8 @@ def setup_record(agent: Agent, limits: SessionLimits) -> records.Setup:
 
 def message_record(message: Message) -> records.Message:
     """The record that carries one accepted message."""
+        steers=limits.steers,
+        skills=tuple(records.Skill(one.name, one.description) for one in agent.skills),
     return records.Message(
         message=message.id,
         sender=message.sender[:256],

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ironclaw.domain.model import Event
     from ironclaw.domain.rights import Actor
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.memory import Memories
@@ -255,3 +256,7 @@ class House(Protocol):
     async def health(self) -> Health:
         """State of the whole. Never raises."""
         ...
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported, by name."""
+        ...
+

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.domain.changes.base import House
     from ironclaw.domain.rights import Actor
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
 
@@ -107,6 +108,7 @@ class FakeHouse:
         self.kept = MemoryChanges(clock)
         self.setting = self.kept.setting
         self.reach = MemoryReach()
+        self.looks = _Looks(clock)
         self.shelf = Shelf()
         self.memories = memories(self.shelf, record=self.trail.append, agent=self.agent)
         self.gateway: Gateway = GatewayService(
@@ -114,7 +116,7 @@ class FakeHouse:
                 store=self.kept,
                 reach=self.reach,
                 tell=MemoryTell(),
-                looks=_Looks(clock),
+                looks=self.looks,
                 names=self,
                 record=self.trail.append,
                 clock=clock,
@@ -398,6 +400,11 @@ class FakeHouse:
                 kind="openai-compatible",
                 key="not needed",
                 context_tokens=4096,
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported."""
+        self._check()
+        return self.looks.kept_skills
+
                 models={"tiny": 8192},
             ),
             ProviderView(name="away", kind="openai", key="missing", problem="it has none"),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.change import Row
     from ironclaw.domain.changes.base import Op
     from ironclaw.domain.model import Agent
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.testing.fake_setting import Setting
 
 MODELS = ("scripted", "other")
@@ -71,6 +72,7 @@ class MemoryLooks:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.directories: dict[str, HostDir] = {}
+        self.kept_skills: tuple[KeptSkill, ...] = ()
 
     def house(self) -> House:
         """The house now."""
@@ -82,6 +84,10 @@ class MemoryLooks:
             mount_roots=("/srv",),
             own_dirs=("/var/lib/ironclaw",),
         )
+
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported."""
+        return self.kept_skills
 
     async def directory(self, path: str) -> HostDir | None:
         """What is at a path."""

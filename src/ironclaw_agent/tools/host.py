@@ -154,8 +154,13 @@ _CHANGES: Final = (
     "destination.remove: `name`\n"
     "- mount.add: `name`, `path` of a directory that you may then read below /shared; "
     "mount.remove: `name`\n"
-    "- task.add: `name`, `channel`, `platform_id`, `prompt`, and either `cron` with `zone` or "
-    "`at_ms`: have yourself asked at a time; task.remove: `name`\n"
+    "- skill.add: `name` of a skill that your people have imported, which you may then read below "
+    "/shared/skills; skill.remove: `name`\n"
+    "- task.add: `name`, `channel`, `platform_id`, `prompt`, and one of `cron` with `zone`, "
+    "`every_s`, `at_ms`: have yourself asked at a time; if you like, `misfire` (`once`: a missed "
+    "time is told late, `skip`: left out), `late_s`, `quiet` (an answer of exactly NOTHING TO "
+    "REPORT is not delivered); task.update: `name`, and what of these is to change; task.pause, "
+    "task.resume: `name`; task.remove: `name`, and its `task` id if only that very one is meant\n"
     "- agent.create: `name`, `persona`, `model`, `tools`, `pool_size` of another agent"
 )
 

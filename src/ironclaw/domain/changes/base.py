@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from ironclaw.domain.policy import Policy
     from ironclaw.domain.rights import Right
+    from ironclaw.domain.skills import KeptSkill
 
 State = dict[str, "str | int | list[str] | None"]
 """The part of the live state that a change is about: names as people read them, plain values."""
@@ -61,6 +62,7 @@ class Topic(enum.StrEnum):
     ACCESS = "access"
     DESTINATIONS = "destinations"
     MOUNTS = "mounts"
+    SKILLS = "skills"
     LIMITS = "limits"
     TASKS = "tasks"
     AGENTS = "agents"
@@ -125,6 +127,8 @@ class House(NamedTuple):
     """Directories below which shared mounts may be; empty: none may."""
     own_dirs: tuple[str, ...]
     """Directories of the house itself: nothing of them is ever mounted."""
+    skills: tuple[KeptSkill, ...] = ()
+    """Those that were imported; looked up only for what is about skills."""
 
 
 class Live(NamedTuple):

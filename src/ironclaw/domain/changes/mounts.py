@@ -14,6 +14,7 @@ from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.changes.base import NAME_RULE, Bearing, Needs, PutAgent, Spec, Topic
 from ironclaw.domain.changes.checking import check_word, existing, living, nothing_to_do
+from ironclaw.domain.changes.skills import POINT as SKILLS
 from ironclaw.domain.model import Role, SharedMount
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ class AddMount(Spec, frozen=True, kw_only=True, tag="mount.add"):
         _check_path(self.path)
         _check_place(PurePosixPath(self.path), live.house)
         agent = living(live)
+        if self.name == SKILLS:
+            raise UserError(
+                Code.INVALID,
+                f"/shared/{SKILLS} is where an agent's skills are.",
+                hint="Choose another name.",
+            )
         if (known := _named(live, self.name)) is not None:
             if known.path == self.path:
                 raise nothing_to_do("The agent sees that directory, by that name, already.")

@@ -19,6 +19,8 @@ from ironclaw.domain.changes.mounts import AddMount, RemoveMount
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
 from ironclaw.domain.changes.sessions import ForgetSession
+from ironclaw.domain.changes.skills import AddSkill, RemoveSkill
+from ironclaw.domain.changes.task_edits import PauseTask, ResumeTask, UpdateTask
 from ironclaw.domain.changes.tasks import AddTask, RemoveTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.changes.wiring import AddWiring, RemoveWiring
@@ -41,6 +43,8 @@ AnySpec = (
     | RemoveDestination
     | AddMount
     | RemoveMount
+    | AddSkill
+    | RemoveSkill
     | SetLimits
     | AddTask
     | RemoveTask

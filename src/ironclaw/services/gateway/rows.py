@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.gateway import Loaded, Write
     from ironclaw.domain.model import Standing
     from ironclaw.domain.policy import Policy
+    from ironclaw.domain.skills import KeptSkill
 
 
 class Written(NamedTuple):
@@ -231,6 +232,10 @@ class Looks(Protocol):
 
     def house(self) -> House:
         """What does not change while the core runs, and the time."""
+        ...
+
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported."""
         ...
 
     async def directory(self, path: str) -> HostDir | None:

@@ -80,7 +80,13 @@ class Views:
         """Look at what a spec needs to be told of the house."""
         path = spec.needs().path
         directory = None if path is None else await self._looks.directory(path)
-        return Around(self._looks.house(), directory)
+        return Around(await self.house(spec.topic), directory)
+
+    async def house(self, topic: Topic | None) -> House:
+        """The house, with what a change of that topic has to be told of it."""
+        house = self._looks.house()
+        # They are looked up on the disk.
+        return house._replace(skills=await self._looks.skills()) if topic is Topic.SKILLS else house
 
     async def look(self, spec: Spec, *, asker: PrincipalId, actor: Actor | None) -> Loaded:
         """What a step for that spec would be told now."""
@@ -150,7 +156,8 @@ class Views:
         )
         if grant.ended_ms is not None:
             return view
-        given = await self._store.look_at_grant(grant.id, house=self._looks.house())
+        house = await self.house(grant.topic)
+        given = await self._store.look_at_grant(grant.id, house=house)
         return msgspec.structs.replace(
             view, is_left=is_left(given), way_back=await self._way_back(given)
         )

@@ -16,6 +16,7 @@ from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import ChangeId
 from ironclaw.domain.change import MAX_REASON_CHARS, Status
 from ironclaw.domain.changes.mounts import AddMount
+from ironclaw.domain.changes.skills import AddSkill
 from ironclaw.domain.changes.table import SPECS, AnySpec
 from ironclaw.services.host_tools.tool import Arguments, NotDoneError, malformed, read
 
@@ -25,13 +26,19 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Agent
     from ironclaw.services.gateway.port import ChangeView
     from ironclaw.services.host_tools.pace import Pace
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.services.host_tools.tool import Call
 
 ONE_ASKED_CHARS: Final = 4096
 """Characters of a request that counts as one; a longer one counts as several, for it is kept."""
+if TYPE_CHECKING:
+    Skills = Callable[[], Awaitable[Sequence[KeptSkill]]]
+    """Looks at those that were imported, the newest of a name first."""
+
 _Fields = dict[str, msgspec.Raw]
 KINDS: Final = tuple(sorted(tag for tag, spec in SPECS.items() if spec.by_agents))
 """Tags of what an agent may ask for."""
+_ADD_SKILL: Final = str(AddSkill.__struct_config__.tag)
 
 
 class Request(Arguments, frozen=True, kw_only=True):
@@ -71,14 +78,16 @@ class Asking:
         pace: How often an agent may ask: every request is shown to people, and kept.
     """
 
-    def __init__(self, gateway: Asks, pace: Pace) -> None:
+        skills: What was imported: an agent names a skill, and people approve a digest.
+    def __init__(self, gateway: Asks, pace: Pace, skills: Skills) -> None:
+        self._skills = skills
         self._gateway = gateway
         self._pace = pace
 
     async def request(self, call: Call) -> str:
         """Ask for a change."""
         asked = read(call.arguments, Request)
-        spec = _spec(call.agent, asked.change)
+        spec = _spec(call.agent, asked.change, await self._skills())
         self._pace.take(call.agent.id, cost=1 + len(call.arguments) // ONE_ASKED_CHARS)
         try:
             view = await self._gateway.submit(
@@ -101,7 +110,7 @@ class Asking:
         return f"withdrawn: {change} is taken back, nobody is asked any more"
 
 
-def _spec(agent: Agent, raw: msgspec.Raw) -> AnySpec:
+def _spec(agent: Agent, raw: msgspec.Raw, skills: Sequence[KeptSkill]) -> AnySpec:
     """The spec that is asked for, about the agent that asks.
 
     Raises:
@@ -128,6 +137,8 @@ def _spec(agent: Agent, raw: msgspec.Raw) -> AnySpec:
         fields["agent"] = msgspec.Raw(msgspec.json.encode(agent.id))
     try:
         spec = msgspec.json.decode(msgspec.json.encode(fields), type=AnySpec)
+    if kind == _ADD_SKILL and "digest" not in fields:
+        fields["digest"] = _digest(fields, skills)
     except (ValueError, RecursionError) as error:
         raise malformed(error) from error
     return cast("AnySpec", spec)
@@ -135,6 +146,18 @@ def _spec(agent: Agent, raw: msgspec.Raw) -> AnySpec:
 
 def _names(agent: Agent, raw: msgspec.Raw) -> bool:
     """Whether it is a name of the agent itself."""
+def _digest(fields: _Fields, skills: Sequence[KeptSkill]) -> msgspec.Raw:
+    """Which skill is meant by its name: the one that was imported last. Raises NotDoneError."""
+    named = fields.get("name", msgspec.Raw(b'""'))
+    # The newest of a name comes first.
+    for skill in skills:
+        if bytes(named) == msgspec.json.encode(skill.name):
+            return msgspec.Raw(msgspec.json.encode(skill.digest))
+    raise NotDoneError(
+        "not_found: your people have imported no skill of that name. Ask them for it in words"
+    )
+
+
     try:
         return msgspec.json.decode(raw, type=str) in {agent.id, agent.name}
     except (ValueError, RecursionError):

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.domain.model import Agent
-    from ironclaw.services.host_tools.asking import Asks
+    from ironclaw.domain.skills import KeptSkill
+    from ironclaw.services.host_tools.asking import Asks, Skills
     from ironclaw.services.host_tools.sending import Hands, Letters
     from ironclaw.services.host_tools.standing import Requests, Tasks, Usages
     from ironclaw.services.host_tools.tool import Tool
@@ -38,7 +39,7 @@ USED_PER_MINUTE: Final = 240
 """Uses of all tools together: each looks into the store, which everybody shares."""
 REMEMBERED: Final = 2048
 """Uses whose answers are given again when they are put again."""
-_LOOKS: Final = frozenset({"my_rights"})
+_LOOKS: Final = frozenset({"my_rights", "tasks"})
 """Tools that change nothing, and always say what is so now."""
 _WHOSE: Final = re.compile(r"\b(?:agt|ses|slt|cht|tok)_[a-z0-9]+")
 
@@ -57,6 +58,10 @@ class Agents(Protocol):
 class Parts(NamedTuple):
     """What the tools work with."""
 
+async def _no_skills() -> tuple[KeptSkill, ...]:
+    return ()
+
+
     agents: Agents
     gateway: Asks
     requests: Requests
@@ -69,9 +74,15 @@ class Parts(NamedTuple):
 
 class HostToolService:
     """Implements `services.parts.HostTools`."""
+    skills: Skills = _no_skills
+    """Those that were imported."""
 
     def __init__(self, parts: Parts) -> None:
-        asking = Asking(parts.gateway, Pace(most=ASKED_PER_HOUR, window_s=3600, clock=parts.clock))
+        asking = Asking(
+            parts.gateway,
+            Pace(most=ASKED_PER_HOUR, window_s=3600, clock=parts.clock),
+            parts.skills,
+        )
         sending = Sending(
             parts.letters,
             parts.hands,

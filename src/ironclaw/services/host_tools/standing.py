@@ -74,6 +74,8 @@ class Rights(_Shown, frozen=True):
     destinations: tuple[str, ...]
     """Names for `send_message`."""
     mounts: tuple[str, ...]
+    skills: tuple[str, ...]
+    """Names: `/shared/skills/<name>`."""
     """Directories in the sandbox."""
     tasks: tuple[ShownTask, ...]
     limits: ShownLimits
@@ -132,7 +134,8 @@ class Standing:
             tools=agent.tools,
             destinations=tuple(one.name for one in agent.destinations[:MAX_LISTED]),
             mounts=tuple(f"/shared/{one.name}" for one in agent.mounts[:MAX_LISTED]),
-            tasks=tuple(map(_task, tasks[:MAX_LISTED])),
+            skills=tuple(one.name for one in agent.skills),
+            tasks=tuple(map(shown_task, tasks[:MAX_LISTED])),
             limits=await self._limits(call),
             requests=await self._asked(agent.id),
         )

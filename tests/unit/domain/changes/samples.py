@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tests.unit.domain.changes.world import (
     ANN,
+    BIRDS,
     BOB,
     CAL,
     NOW_MS,
@@ -17,6 +18,7 @@ from tests.unit.domain.changes.world import (
     linked,
     public,
 )
+    skilled,
 
 from ironclaw.core.ids import WiringId
 from ironclaw.domain.changes.access import (
@@ -36,6 +38,8 @@ from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
 from ironclaw.domain.changes.sessions import ForgetSession
 from ironclaw.domain.changes.tasks import AddTask, RemoveTask
+from ironclaw.domain.changes.skills import AddSkill, RemoveSkill
+from ironclaw.domain.changes.task_edits import PauseTask, ResumeTask, UpdateTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.changes.wiring import AddWiring, RemoveWiring
 from ironclaw.domain.model import Role, UnknownSender
@@ -104,6 +108,8 @@ SAMPLES = (
     Sample(RemoveMount(agent=BOB, name="notes"), NARROWS),
     Sample(SetLimits(agent=BOB, memory_bytes=512 * _MIB, cpu_millis=500), WIDENS),
     Sample(SetLimits(agent=BOB, pids=32, calls_per_day=10), NARROWS),
+    Sample(AddSkill(agent=BOB, name="birds", digest=BIRDS.digest), WIDENS),
+    Sample(RemoveSkill(agent=BOB, name="birds"), NARROWS, skilled),
     Sample(SetLimits(agent=BOB, disk_bytes=64 * _MIB), WIDENS),
     Sample(
         AddTask(

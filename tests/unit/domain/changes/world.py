@@ -37,12 +37,14 @@ from ironclaw.domain.model import (
     Session,
     SessionState,
     SharedMount,
+    Skill,
     Standing,
     Task,
     UnknownSender,
     Wiring,
 )
 from ironclaw.domain.policy import DEFAULT, Policy
+from ironclaw.domain.skills import KeptSkill, read
 
 NOW_MS = 1_800_000_000_000
 BOB, OLD = AgentId("agt_bob"), AgentId("agt_old")
@@ -51,6 +53,29 @@ DESK, ANN, CAL = PrincipalId("api:desk"), PrincipalId("api:ann"), PrincipalId("t
 OWNER_TOO = PrincipalId("api:second")
 CHANGE = ChangeId("chg_one")
 SESSION = SessionId("ses_one")
+SKILL_TEXT = """---
+name: birds
+description: Tell birds apart by their song.
+allowed-tools: read_file Bash(ls:*)
+---
+Listen first.
+"""
+BIRDS = KeptSkill(
+    folder=read({"SKILL.md": SKILL_TEXT.encode(), "songs/robin.txt": b"tic"}),
+    signer="A" * 43 + "=",
+    is_trusted=True,
+    kept_ms=NOW_MS,
+)
+OLD_BIRDS = KeptSkill(
+    folder=read({"SKILL.md": SKILL_TEXT.replace("song", "colour").encode()}),
+    is_trusted=True,
+    kept_ms=NOW_MS - 1,
+)
+STRANGE = KeptSkill(
+    folder=read({"SKILL.md": SKILL_TEXT.replace("birds", "fish").encode()}),
+    is_trusted=False,
+    kept_ms=NOW_MS,
+)
 HOUSE = House(
     now_ms=NOW_MS,
     models=("scripted",),
@@ -58,6 +83,7 @@ HOUSE = House(
     channels=("api", "web", "telegram", "mail"),
     mount_roots=("/srv/given",),
     own_dirs=("/srv/given/house", "/var/lib/ironclaw"),
+    skills=(BIRDS, OLD_BIRDS, STRANGE),
 )
 
 
@@ -222,4 +248,13 @@ def public() -> World:
     world.chats[place] = msgspec.structs.replace(
         world.chats[place], unknown_sender=UnknownSender.PUBLIC
     )
+    return world
+
+
+def skilled(kept: KeptSkill = OLD_BIRDS) -> World:
+    """Bob has a skill."""
+    world = World()
+    folder = kept.folder
+    skill = Skill(name=folder.name, digest=folder.digest, description=folder.description)
+    world.change(skills=(skill,))
     return world
