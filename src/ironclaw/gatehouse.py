@@ -41,13 +41,14 @@ if TYPE_CHECKING:
     from ironclaw.services.guests import LateGuests
     from ironclaw.services.hub import Hub
     from ironclaw.services.parts import HostTools
+    from ironclaw.services.raising import Raising
     from ironclaw.services.router import Router
     from ironclaw.services.sessions import Sessions
+    from ironclaw.services.usage import UsageDesk
     from ironclaw.skills.shelf import Shelf
     from ironclaw.store.ledger import Ledger
     from ironclaw.store.registry import Registry
     from ironclaw.store.task_rows import TaskRows
-    from ironclaw.store.usage_rows import UsageRows
     from ironclaw_contract.rpc import Use, Used
 
 _OTHERS_READ: Final = stat.S_IROTH | stat.S_IXOTH
@@ -77,7 +78,7 @@ class Books(NamedTuple):
     registry: Registry
     ledger: Ledger
     tasks: TaskRows
-    usages: UsageRows
+    usages: UsageDesk
 
 
 def open_gatehouse(
@@ -94,9 +95,10 @@ def open_gatehouse(
     tools: LateTools,
     commands: LateCommands,
     guests: LateGuests,
+    raising: Raising,
 ) -> Gatehouse:
     """Put it together over what is open already. `resume` and `run` are the caller's to start."""
-    schedules = Schedules(book=books.tasks, teller=router, clock=clock)
+    schedules = Schedules(book=books.tasks, teller=router, clock=clock, record=audit.append)
     gateway = GatewayService(
         GatewayParts(
             store=books.registry,
@@ -116,13 +118,15 @@ def open_gatehouse(
             requests=books.registry,
             letters=books.ledger,
             hands=delivery,
+            runs=schedules,
             tasks=books.tasks,
             usages=books.usages,
             clock=clock,
-        )
             skills=looks.skills,
+        )
     )
     guests.real = GuestBook(gateway, clock)
+    raising.gateway = gateway
     commands.real = Commands(
         CommandParts(
             ledger=books.ledger,
@@ -134,7 +138,6 @@ def open_gatehouse(
             record=audit.append,
             announce=delivery,
             hub=hub,
-            clock=clock,
         )
     )
     return Gatehouse(gateway, schedules)
@@ -148,8 +151,8 @@ class HostLooks:
         models: Names of the providers.
         channels: Names of the channels.
         clock: What time it is.
-    """
         shelf: The skills.
+    """
 
     def __init__(
         self,
@@ -157,10 +160,10 @@ class HostLooks:
         models: tuple[str, ...],
         channels: tuple[str, ...],
         clock: Clock,
-    ) -> None:
         shelf: Shelf,
-        own = (settings.state_dir, settings.runtime_dir, settings.image_dir)
+    ) -> None:
         self._shelf = shelf
+        own = (settings.state_dir, settings.runtime_dir, settings.image_dir)
         self._house = House(
             now_ms=0,
             models=models,
@@ -175,11 +178,11 @@ class HostLooks:
         """What does not change while the core runs, and the time."""
         return self._house._replace(now_ms=self._clock.now_ms())
 
-    async def directory(self, path: str) -> HostDir | None:
     async def skills(self) -> tuple[KeptSkill, ...]:
         """Skills that were imported."""
         return await asyncio.to_thread(self._shelf.kept)
 
+    async def directory(self, path: str) -> HostDir | None:
         """What is at a path of the host; None for one that can be shared with nobody.
 
         Elsewhere nothing is looked at: how long that takes would tell an agent what there is.

@@ -20,6 +20,7 @@ from ironclaw.core.log import get_logger
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Engage, Partition, SenderScope
+from ironclaw.domain.schedules import FAILURES
 from ironclaw.services.gateway.rows import Waiting
 from ironclaw.services.house import (
     ChatEvent,
@@ -39,17 +40,18 @@ if TYPE_CHECKING:
     from ironclaw.domain.ports import Rootfs
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.routing import Place
-    from ironclaw.domain.statement import SignedReceipt
     from ironclaw.domain.skills import KeptSkill
+    from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
     from ironclaw.services.memory import Memories
     from ironclaw.services.router import Router
-    from ironclaw.services.schedules import TaskBook
+    from ironclaw.services.schedules import Schedules, TaskBook
     from ironclaw.services.sessions import Sessions
     from ironclaw.services.slots import Slots
     from ironclaw.services.trail import Trail
+    from ironclaw.services.usage import UsageDesk
     from ironclaw.store.chatlog import ChatLog
     from ironclaw.store.ledger import Ledger
     from ironclaw.store.registry import Registry
@@ -89,10 +91,12 @@ class Household:
         machine: Machine,
         gateway: Gateway,
         tasks: TaskBook,
+        schedules: Schedules,
         memories: Memories,
+        usage: UsageDesk,
+        kept_skills: Callable[[], tuple[KeptSkill, ...]],
     ) -> None:
         self._registry = registry
-        kept_skills: Callable[[], tuple[KeptSkill, ...]],
         self._ledger = ledger
         self._log_of_chats = log_of_chats
         self._router = router
@@ -103,11 +107,13 @@ class Household:
         self._machine = machine
         self._gateway = gateway
         self._tasks = tasks
+        self._schedules = schedules
         self._memories = memories
+        self._usage = usage
+        self._kept_skills = kept_skills
         self._wiring = asyncio.Lock()
 
     # --- talking ----------------------------------------------------------------------------------
-        self._kept_skills = kept_skills
 
     async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take in one event from a channel; durable on return."""
@@ -223,9 +229,35 @@ class Household:
         """What agents do at times of their own."""
         names = {one.id: one.name for one in await self._registry.agents()}
         return [
-            TaskView(task=kept.task, agent_name=names[kept.task.agent], next_ms=kept.next_ms)
+            TaskView(
+                task=kept.task,
+                agent_name=names[kept.task.agent],
+                next_ms=kept.next_ms,
+                ran_ms=kept.ran_ms,
+                last=kept.last,
+                failures=kept.failures,
+            )
             for kept in await self._tasks.tasks(agent=agent)
             if kept.task.agent in names
+        ]
+
+    async def run_task(self, agent: AgentId, name: str) -> Routed:
+        """Have a task told now, beside its times; durable on return."""
+        found = await self._registry.agent(agent)
+        if found.archived:
+            raise UserError(
+                Code.CONFLICT,
+                f"The agent {found.name} has ended.",
+                hint=f"Ask for it to be brought back first: `ironclaw agent restore {found.id}`.",
+            )
+        return await self._schedules.run_now(agent, name, by=acting())
+
+    async def _failing_tasks(self) -> list[str]:
+        return [
+            f"task {view.task.name} of agent {view.agent_name} is paused: it failed "
+            f"{view.failures} times in a row"
+            for view in await self.tasks(None)
+            if view.task.paused and view.failures >= FAILURES
         ]
 
     @property
@@ -270,10 +302,19 @@ class Household:
         await self._audit.append(entry, by=acting())
         await self._sessions.stop(session)
 
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported."""
+        return await asyncio.to_thread(self._kept_skills)
+
     @property
     def memories(self) -> Memories:
         """What agents have noted."""
         return self._memories
+
+    @property
+    def usage(self) -> UsageDesk:
+        """What agents have used of their models."""
+        return self._usage
 
     # --- audit and health -------------------------------------------------------------------------
 
@@ -299,11 +340,8 @@ class Household:
         waiting = Waiting(0, 0)
         try:
             counts = await self._log_of_chats.counts()
-    async def skills(self) -> tuple[KeptSkill, ...]:
-        """Skills that were imported."""
-        return await asyncio.to_thread(self._kept_skills)
-
             waiting = await self._gateway.waiting_changes()
+            degraded += await self._failing_tasks()
         except IronClawError as error:
             degraded.append(f"store: {error.message}")
         else:

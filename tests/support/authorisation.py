@@ -41,8 +41,10 @@ GET /v1/agents/{agent}/memory/{topic}          !      .    -++++ .....   -+++++ 
 PUT /v1/agents/{agent}/memory/{topic}          !      .    --+-+ .....   --+-++ ++---
 DELETE /v1/agents/{agent}/memory/{topic}       !      .    --+-+ .....   --+-++ ++---
 POST /v1/agents/{agent}/memory/purge           !      .    --+-+ .....   --+-++ ++---
+GET /v1/usage                                  !      -    -++++ -....   -+++++ +++-+
 GET /v1/wirings                                !      -    -++++ ~       -+++++ +++-+
 GET /v1/tasks                                  !      -    -++++ -....   -+++++ +++-+
+POST /v1/agents/{agent}/tasks/{name}/run       !      .    --+-+ .....   --+-++ ++---
 GET /v1/me                                     !      +    +++++ ~       ++++++ +++++
 GET /v1/standings                              !      -    -++++ ~       -+++++ +++-+
 GET /v1/principals                             !      -    ----- ~       -+++++ +++-+

@@ -9,6 +9,7 @@ from tests.support.asgi import Answer, ask
 from ironclaw.core.ids import PrincipalId, new_id
 from ironclaw.domain.change import Asker, Seen
 from ironclaw.domain.changes.persona import SetPersona
+from ironclaw.domain.changes.tasks import AddTask
 from ironclaw.domain.model import Event, Role
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.rights import Actor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tests.support.authorisation import Caller
 
     from ironclaw.core.ids import ChatId, SessionId
+    from ironclaw.domain.changes.base import Spec
     from ironclaw.domain.model import Agent
     from ironclaw.domain.tokens import TokenStore
     from ironclaw.services.gateway.port import ChangeView
@@ -30,6 +32,7 @@ ASKER: Final = PrincipalId("api:asker")
 OWNER: Final = PrincipalId("api:root")
 _FILTERED: Final = {
     "GET /v1/tasks",
+    "GET /v1/usage",
     "GET /v1/changes",
     "GET /v1/grants",
     "GET /v1/sessions",
@@ -108,6 +111,8 @@ class World(NamedTuple):
         if "{topic}" in path:
             await self.house.memories.edit(agent.name, "birds", b"Ada is a heron.")
             found["topic"] = "birds"
+        if "/tasks/{name}/" in path:
+            found["name"] = await self._task(agent)
         if "{chat}" in path or "{session}" in path:
             talk = await self.talk(agent, ASKER)
             await self.prove(talk.session)
@@ -122,6 +127,20 @@ class World(NamedTuple):
             minted = await self.tokens.mint(name=self.new_name(), scopes=[Scope.READ], ttl_s=None)
             found["token"] = minted.token.id
         return found
+
+    async def _task(self, agent: Agent) -> str:
+        """The name of a task that the agent was given just now."""
+        chat = await self.house.chat_for(agent.name, "main", principal=ASKER)
+        spec = AddTask(
+            agent=agent.id,
+            name=self.new_name(),
+            channel=chat.channel,
+            platform_id=chat.platform_id,
+            prompt="Say hello.",
+            cron="0 7 * * *",
+        )
+        await self._approve(await self._asked(spec))
+        return spec.name
 
     async def _body(self, endpoint: str, path: str, agent: Agent) -> Any:
         if endpoint == "POST /v1/changes/{change}/decision":
@@ -166,18 +185,20 @@ class World(NamedTuple):
 
     async def pending(self, agent: Agent) -> ChangeView:
         """A change that waits for somebody; each is of another asker, of whom few may wait."""
+        return await self._asked(SetPersona(agent=agent.id, persona=self.new_name()))
+
+    async def _asked(self, spec: Spec) -> ChangeView:
         asker = PrincipalId(f"api:{self.new_name()}")
         await self.give(asker, Role.OPERATOR, None)
         return await self.house.gateway.submit(
-            SetPersona(agent=agent.id, persona=self.new_name()),
-            asker=Asker(principal=asker),
-            actor=_actor(asker),
-            reason="",
+            spec, asker=Asker(principal=asker), actor=_actor(asker), reason=""
         )
 
     async def approved(self, agent: Agent) -> ChangeView:
         """A change that was approved."""
-        view = await self.pending(agent)
+        return await self._approve(await self.pending(agent))
+
+    async def _approve(self, view: ChangeView) -> ChangeView:
         card = view.card
         return await self.house.gateway.decide(
             view.row.change.id,

@@ -18,6 +18,9 @@ from ironclaw.services.gateway.service import GatewayService, Parts
 from ironclaw.services.guests import GuestBook, LateGuests
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
+from ironclaw.services.usage import UsageDesk
+from ironclaw.store.spent_rows import SpentRows
+from ironclaw.services.schedules import Schedules
 from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.token_rows import TokenRows
 from ironclaw.testing.fake_trail import FakeTrail
@@ -104,9 +107,15 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
             ),
             gateway=gateway,
             tasks=TaskRows(core.store),
-            memories=memories(Shelf(), record=trail.append, agent=registry.agent),
             schedules=Schedules(book=TaskRows(core.store), teller=router, clock=core.clock),
             kept_skills=tuple,
+            memories=memories(Shelf(), record=trail.append, agent=registry.agent),
+            usage=UsageDesk(
+                book=SpentRows(core.store, core.custodian, core.clock),
+                agents=registry,
+                clock=core.clock,
+                currency="USD",
+            ),
         )
         tokens = await TokenRows.open(core.store, core.clock)
         numbers = itertools.count()

@@ -60,7 +60,7 @@ class Mortal:
 
         return call
 
-    async def tell(self, event: Event, agent: AgentId) -> Routed:
+    async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
         """As the router; a careless one gives an id that nobody has seen."""
         if not self._careful:
             event = msgspec.structs.replace(event, external_id=new_id("ext"))

@@ -213,6 +213,14 @@ class TaskList(_Out, frozen=True):
     tasks: list[TaskView]
 
 
+class TaskStarted(_Out, frozen=True):
+    """A task that was told beside its times."""
+
+    message: str
+    """What its agent was told by."""
+    session: str
+
+
 class ProviderList(_Out, frozen=True):
     """The model providers of the house."""
 

@@ -1,4 +1,4 @@
-"""Agents, wirings, tasks: looked at. What alters them is a change (`api.changes`)."""
+"""Agents, wirings, tasks: looked at, and tasks done now. What alters them is a change."""
 
 from __future__ import annotations
 
@@ -68,6 +68,15 @@ async def list_tasks(call: Call) -> Response:
     return encode(bodies.TaskList(tasks=tasks))
 
 
+async def run_task(call: Call) -> Response:
+    """Have a task told now."""
+    agent = await call.parts.house.agent(call.path("agent"))
+    routed = await call.parts.house.run_task(agent.id, call.path("name"))
+    return encode(
+        bodies.TaskStarted(message=routed.message or "", session=routed.session or ""), status=202
+    )
+
+
 ENDPOINTS = (
     Endpoint(
         "GET",
@@ -106,5 +115,15 @@ ENDPOINTS = (
         list_tasks,
         reply=bodies.TaskList,
         query=(Query("agent", "Only tasks of this agent (name or id)."),),
+    ),
+    Endpoint(
+        "POST",
+        "/v1/agents/{agent}/tasks/{name}/run",
+        Right.OPERATE,
+        "agent",
+        "Have a task done now, beside its times",
+        run_task,
+        reply=bodies.TaskStarted,
+        status=202,
     ),
 )

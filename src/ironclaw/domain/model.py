@@ -215,6 +215,15 @@ class Standing(_Value, frozen=True):
     agent: AgentId | None = None
 
 
+class Misfire(enum.StrEnum):
+    """What becomes of a time of a task that nobody was there to tell."""
+
+    ONCE = "once"
+    """It is told late, once for all that was missed."""
+    SKIP = "skip"
+    """It is left out: such a task makes sense at its time or not at all."""
+
+
 class Task(_Value, frozen=True):
     """Something an agent is told to do at a time, whose answer goes to one of its chats."""
 
@@ -227,11 +236,20 @@ class Task(_Value, frozen=True):
     """The chat that the agent is told in and answers to; it is wired to the agent."""
     prompt: str
     cron: str | None = None
-    """Five fields; None for one that happens once."""
+    """Five fields. Of `cron`, `every_s` and `at_ms` a task has exactly one."""
     zone: str = "UTC"
     """IANA time zone of `cron`."""
+    every_s: int | None = None
+    """Seconds from one time to the next, counted from when it was approved or changed."""
     at_ms: int | None = None
     """When, for one that happens once."""
+    misfire: Misfire = Misfire.ONCE
+    late_s: int = 86_400
+    """How late a missed time may still be told, with `Misfire.ONCE`."""
+    quiet: bool = False
+    """An answer that only says that there is nothing to report is not delivered."""
+    paused: bool = False
+    """It is not told, and what it misses is not made up for."""
 
 
 class Usage(_Value, frozen=True):

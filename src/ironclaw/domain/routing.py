@@ -22,7 +22,7 @@ from ironclaw.domain.model import Engage, Ignored, Partition
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ironclaw.core.ids import AgentId, ChatId
+    from ironclaw.core.ids import AgentId, ChatId, MessageId
     from ironclaw.domain.access import Access
     from ironclaw.domain.model import Chat, Event, Message, Standing, Wiring
 
@@ -75,6 +75,21 @@ class Place(NamedTuple):
     chat: Chat
     wirings: tuple[Wiring, ...]
     """Only those to agents that are not archived."""
+
+
+class Came(NamedTuple):
+    """How a message has come that the host gives to an agent, or passes on from another one."""
+
+    hops: int = 0
+    """Agents that it has come through."""
+    taint: str = ""
+    """Why a turn over it is not to be trusted; empty when nothing says so."""
+    shown_as: int | None = None
+    """Number of the event that shows it in its chat already."""
+
+
+DIRECTLY: Final = Came()
+"""A person said it where it is taken in."""
 
 
 class Accepted(NamedTuple):

@@ -2,7 +2,8 @@
 
 Five fields as Debian's cron reads them. Where clocks go forward, a time of day that is left out is
 due at the first moment after the gap; where they go back, a time of day that comes twice is due
-once, the first time. Expressions that mean every so many minutes or hours go by real time.
+once, the first time. Expressions that mean every so many minutes or hours go by real time, and so
+does a task that is told every so many seconds.
 
 Source:
     Debian cron(8), "Notes" on daylight saving time. Zone data are those of the system (`tzdata`).
@@ -18,6 +19,8 @@ from cronsim import CronSim, CronSimError
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.core.ids import TaskId
+from ironclaw.domain.model import Misfire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,9 +28,14 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import MessageId
     from ironclaw.domain.model import Task
 
-LATE_MS: Final = 24 * 60 * 60 * 1000
-"""How late, in milliseconds, a missed time may still be made up for."""
+GRACE_MS: Final = 10 * 60 * 1000
+"""How late a time may be told that is skipped when it is missed: the host sleeps and is busy."""
+FAILURES: Final = 5
+"""Turns of a task that fail in a row before it is paused."""
+NOTHING: Final = "NOTHING TO REPORT"
+"""The whole of an answer that a quiet task does not deliver."""
 MAX_CRON_CHARS: Final = 200
+_HOUR_MS: Final = 60 * 60 * 1000
 _FIELDS: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -58,6 +66,11 @@ class KeptTask(NamedTuple):
     """When it is due next; None: never again, or nobody knows yet."""
     ran_ms: int | None
     """When it was told last."""
+    last: str = ""
+    """What came of its newest time: the status of its message, or why it was not told; empty
+    before the first."""
+    failures: int = 0
+    """Of its turns, one after the other, up to now."""
 
 
 class Run(NamedTuple):
@@ -68,6 +81,27 @@ class Run(NamedTuple):
     """What its agent was told by; None when it was not told."""
     why_not: str = ""
     """`archived`, `not_wired` or `too_late`; empty when it was told."""
+
+
+TASK_MARK: Final = "\ntask:"
+"""How the ids of messages begin that tell tasks. No channel and no client can send a newline."""
+
+
+def told_as(task: TaskId, which: str) -> str:
+    """The id of the message that tells a task.
+
+    Args:
+        task: Which one.
+        which: Which of its times; the same one is told once.
+    """
+    return f"{TASK_MARK}{task}:{which}"
+
+
+def task_of(external_id: str) -> TaskId | None:
+    """The task that a message of that id tells; None for any other."""
+    if not external_id.startswith(TASK_MARK):
+        return None
+    return TaskId(external_id.removeprefix(TASK_MARK).partition(":")[0])
 
 
 def check_cron(cron: str, zone: str, now_ms: int) -> None:
@@ -93,16 +127,14 @@ def next_time(task: Task, *, after_ms: int) -> int | None:
 
     Args:
         task: Which one.
-        after_ms: Only times later than this.
+        after_ms: Only times later than this; a task of every so many seconds counts from here.
 
     Raises:
         UserError: `INVALID`: its cron or its zone is of no use here.
     """
-    if task.cron is not None:
-        return next(_times(task.cron, task.zone, after_ms), None)
-    if task.at_ms is not None and task.at_ms > after_ms:
-        return task.at_ms
-    return None
+    if task.at_ms is not None:
+        return task.at_ms if task.at_ms > after_ms else None
+    return next(_coming(task, after_ms), None)
 
 
 def first_time(task: Task, *, now_ms: int) -> int | None:
@@ -113,13 +145,13 @@ def first_time(task: Task, *, now_ms: int) -> int | None:
     Raises:
         UserError: `INVALID`: its cron or its zone is of no use here.
     """
-    return task.at_ms if task.cron is None else next_time(task, after_ms=now_ms)
+    return task.at_ms if task.at_ms is not None else next_time(task, after_ms=now_ms)
 
 
 def plan(task: Task, *, due_ms: int, now_ms: int) -> Plan:
     """What becomes of a task whose time has come, however long ago.
 
-    What was missed is made up for once, for the latest time of it, unless that is `LATE_MS` ago.
+    What was missed is made up for once, for the latest time of it, unless that is too long ago.
 
     Args:
         task: Which one.
@@ -129,14 +161,35 @@ def plan(task: Task, *, due_ms: int, now_ms: int) -> Plan:
     Raises:
         UserError: `INVALID`: its cron or its zone is of no use here.
     """
-    if task.cron is None:
-        return Plan(due_ms if now_ms - due_ms < LATE_MS else None, None)
-    fire_ms = due_ms if now_ms - due_ms < LATE_MS else None
-    for at_ms in _times(task.cron, task.zone, max(due_ms, now_ms - LATE_MS)):
-        if at_ms > now_ms:
-            return Plan(fire_ms, at_ms)
-        fire_ms = at_ms
-    return Plan(fire_ms, None)
+    late_ms = GRACE_MS if task.misfire is Misfire.SKIP else task.late_s * 1000
+    fire_ms = due_ms if now_ms - due_ms < late_ms else None
+    if task.at_ms is not None:
+        return Plan(fire_ms, None)
+    next_ms = None
+    # What comes every minute is looked at for an hour, not for a month.
+    for span_ms in (_HOUR_MS, 24 * _HOUR_MS, late_ms):
+        is_missed = False
+        next_ms = None
+        for at_ms in _coming(task, due_ms, over_ms=now_ms - min(span_ms, late_ms)):
+            if at_ms > now_ms:
+                next_ms = at_ms
+                break
+            fire_ms, is_missed = at_ms, True
+        if is_missed:
+            break
+    return Plan(fire_ms, next_ms)
+
+
+def _coming(task: Task, after_ms: int, *, over_ms: int = 0) -> Iterator[int]:
+    """Times of a task after one of them, and over `over_ms`, in order. Raises UserError."""
+    if task.cron is not None:
+        yield from _times(task.cron, task.zone, max(after_ms, over_ms))
+    elif task.every_s is not None:
+        step_ms = task.every_s * 1000
+        at_ms = after_ms + max(0, over_ms - after_ms) // step_ms * step_ms
+        while True:
+            at_ms += step_ms
+            yield at_ms
 
 
 def _times(cron: str, zone: str, after_ms: int) -> Iterator[int]:

@@ -129,6 +129,12 @@ def _of_agent(spec: Spec) -> str:  # noqa: C901, PLR0911, PLR0912 - a row each
             return f"do the task {_word(spec.name)} in {_chat(spec.channel, spec.platform_id)}"
         case tasks.RemoveTask():
             return f"do the task {_word(spec.name)} no longer"
+        case task_edits.UpdateTask():
+            return f"do the task {_word(spec.name)} otherwise"
+        case task_edits.PauseTask():
+            return f"do the task {_word(spec.name)} not for now"
+        case task_edits.ResumeTask():
+            return f"go on with the task {_word(spec.name)}"
         case sessions.ForgetSession():
             return f"forget the conversation {_word(spec.session)} for good"
     return ""

@@ -28,15 +28,19 @@ TOOLS: Final = {
     "my_rights": "Tell what this agent may do and use now, and which of its requests are open.",
     "read_file": "Read a text file of the workspace or below /shared, up to 32 KiB at a time.",
     "request_change": "Ask the people of this agent for a change of what it is or may do.",
+    "run_task": "Have one of this agent's tasks told now, beside its times.",
     "search_files": "Search the files of the workspace or below /shared for a text, line by line.",
     "send_message": "Send a message to one of the destinations of this agent.",
+    "tasks": "List what this agent does at times of its own, and what came of it last.",
     "todo": "Keep the list of what is to be done in long work, in /workspace/.todo.md.",
     "withdraw_change": "Take back a request of this agent that nobody has decided on.",
     "write_file": "Write a text file of the workspace: replace it, or append to it.",
 }
 """Every tool's name, and what it does."""
 
-HOST_TOOLS: Final = frozenset({"my_rights", "request_change", "send_message", "withdraw_change"})
+HOST_TOOLS: Final = frozenset(
+    {"my_rights", "request_change", "run_task", "send_message", "tasks", "withdraw_change"}
+)
 """Those that the host carries out: a box that has one of them is offered `tools.sock`."""
 
 

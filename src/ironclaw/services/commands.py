@@ -27,14 +27,14 @@ from ironclaw.domain.commands import Effect, Word
 from ironclaw.services.house import ChatEvent, Routed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import AgentId, ChatId, SessionId
+    from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.commands import Command, Handled, Heard, Outcome, Words
-    from ironclaw.domain.model import Agent, Usage
+    from ironclaw.domain.model import Agent
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.schedules import KeptTask
+    from ironclaw.domain.spending import Spent
     from ironclaw.services.gateway.port import ChangeView, Gateway
     from ironclaw.services.hub import Hub
     from ironclaw.services.parts import Announce
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 HANDLED: Final = "handled"
 """The router's word for a command."""
-DAY_MS: Final = 24 * 60 * 60 * 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _REASON: Final = "Asked for with /model in a chat."
 
@@ -81,10 +80,12 @@ class Directory(Protocol):
 
 
 class Usages(Protocol):
-    """What agents have used: `ironclaw.store.usage_rows.UsageRows`."""
+    """How budgets stand: `ironclaw.services.usage.UsageDesk`."""
 
-    async def usage(self, agent: AgentId, day: int) -> Usage:
-        """What one agent has used in a UTC day. Raises HostError."""
+    currency: str
+
+    async def standing(self, agent: Agent, session: SessionId) -> Sequence[Spent]:
+        """How each budget of an agent stands in a conversation. Raises HostError."""
         ...
 
 
@@ -108,7 +109,6 @@ class Parts(NamedTuple):
     record: Record
     announce: Announce
     hub: Hub
-    clock: Clock
 
 
 class Given(NamedTuple):
@@ -227,9 +227,10 @@ class Commands:
                 session=session,
                 box=parts.sessions.box_state(session),
                 waiting=await parts.ledger.waits(session),
-                used=await parts.usages.usage(agent.id, parts.clock.now_ms() // DAY_MS),
+                budgets=await parts.usages.standing(agent, session),
                 changes=[view.row.change.id for view in waiting],
                 tasks=[_task(kept) for kept in tasks],
+                currency=parts.usages.currency,
             )
         )
 
@@ -283,6 +284,8 @@ def _just(text: str) -> Words:
 
 
 def _task(kept: KeptTask) -> str:
+    if kept.task.paused:
+        return f"{kept.task.name} (paused)"
     if kept.next_ms is None:
         return kept.task.name
     when = _EPOCH + timedelta(milliseconds=kept.next_ms)

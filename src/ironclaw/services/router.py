@@ -24,7 +24,7 @@ from ironclaw.domain.access import AccessReason
 from ironclaw.domain.commands import Heard, parse
 from ironclaw.domain.model import Engage
 from ironclaw.domain.rights import Actor
-from ironclaw.domain.routing import Action, decide, may_talk, seat_of
+from ironclaw.domain.routing import DIRECTLY, Action, Came, decide, may_talk, seat_of
 from ironclaw.services.commands import Given
 from ironclaw.services.house import ChatEvent, Routed
 from ironclaw_contract.limits import MAX_TEXT_BYTES
@@ -76,6 +76,7 @@ class Intake(Protocol):
         chat: ChatId,
         engage: bool,
         sticky: WiringId | None = None,
+        came: Came = DIRECTLY,
     ) -> Accepted:
         """Take a message in, once."""
         ...
@@ -217,13 +218,14 @@ class Router:
             event=accepted.event,
         )
 
-    async def tell(self, event: Event, agent: AgentId) -> Routed:
+    async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
         """Have an agent act in one of its chats, in the host's name; durable on return, once.
 
         Args:
             event: The core's own. Its external id begins with a newline, which nobody outside can
                 send, so nobody can say first what the host is about to say.
             agent: Who is told. Rules of engagement are for people and do not matter here.
+            hops: Agents that what makes the host tell it has come through.
 
         Returns:
             With no session, and the reason `not_wired`, when the chat does not lead to that agent.
@@ -239,9 +241,40 @@ class Router:
             await self._refuse(event, "not_wired")
             return Routed(agent, None, None, False, False, "not_wired")
         session = await self._session(seat_of(wiring, event))
-        accepted = await self._take(event, session, place.chat.id, engage=True, sticky=None)
+        came = Came(hops=hops)
+        accepted = await self._take(
+            event, session, place.chat.id, engage=True, sticky=None, came=came
+        )
         message = accepted.message
         return Routed(agent, message.session, message.id, True, not accepted.new, "engaged")
+
+    async def pass_on(self, event: Event, *, seat: Seat, chat: ChatId, came: Came) -> Accepted:
+        """Give an agent what another one says to it, in a conversation of their own; once.
+
+        Args:
+            event: The core's own but for its text; its external id begins with a newline.
+            seat: Whose conversation; begun where there is none.
+            chat: That of the pair.
+            came: How far it has come, and as what it is shown already.
+
+        Raises:
+            PolicyError: `RATE_LIMITED`; nothing of it was kept.
+            HostError: The store failed; the same may be given again.
+        """
+        session = await self._session(seat)
+        return await self._take(event, session, chat, engage=True, sticky=None, came=came)
+
+    async def bring_back(
+        self, event: Event, *, session: SessionId, chat: ChatId, came: Came
+    ) -> Accepted:
+        """Give an agent what another one answers, in the conversation that it asked from; once.
+
+        Raises:
+            UserError: `CONFLICT`: that conversation was forgotten.
+            PolicyError: `RATE_LIMITED`; nothing of it was kept.
+            HostError: The store failed; the same may be given again.
+        """
+        return await self._take(event, session, chat, engage=True, sticky=None, came=came)
 
     async def _take(
         self,
@@ -251,12 +284,13 @@ class Router:
         *,
         engage: bool,
         sticky: WiringId | None,
+        came: Came = DIRECTLY,
     ) -> Accepted:
         accepted = await self._intake.accept(
-            event, session=session, chat=chat, engage=engage, sticky=sticky
+            event, session=session, chat=chat, engage=engage, sticky=sticky, came=came
         )
         message = accepted.message
-        if accepted.new:
+        if accepted.new and came.shown_as is None:
             self._hub.publish(
                 ChatEvent(
                     id=accepted.event,

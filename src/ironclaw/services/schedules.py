@@ -5,12 +5,14 @@ look: new tasks get a time -> due ones: plan (fire, or too late) -> the router's
 A time is told under an id made of task and time, which the ledger takes once. So a core that ends
 between telling and settling tells nothing twice, and nothing is settled that was not told.
 
-* What became due while nobody looked is told once, late, for its latest time; what is a day late
-  is left out.
+* What became due while nobody looked is told once, late, for its latest time, or left out, as the
+  task says (`misfire`, `late_s`).
 * A task that happens once stays, with no next time, until it is removed: it was approved, and
   people can see that it ran.
 * While its agent is archived a task is not told, and is not made up for later.
 * While its chat does not lead to the agent it is not told either; the refusal is recorded.
+* A paused task is not told. Anybody who may can have a task told now, beside its times, unless its
+  agent is at it already.
 """
 
 from __future__ import annotations
@@ -19,16 +21,20 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, UserError
+from ironclaw.core.ids import new_id
 from ironclaw.core.log import get_logger
+from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent
 from ironclaw.domain.model import Event
-from ironclaw.domain.schedules import Run, first_time, plan
+from ironclaw.domain.schedules import NOTHING, Run, first_time, plan, told_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import AgentId, TaskId
+    from ironclaw.core.ids import AgentId, MessageId, SessionId, TaskId
+    from ironclaw.domain.audit import By
     from ironclaw.domain.model import Task
     from ironclaw.domain.schedules import DueTask, KeptTask
     from ironclaw.services.house import Routed
@@ -70,13 +76,33 @@ class TaskBook(Protocol):
         """What became of a task that was due."""
         ...
 
+    async def ran(self, task: TaskId, message: MessageId, *, at_ms: int) -> None:
+        """It was told beside its times."""
+        ...
+
+    async def is_under_way(self, task: TaskId) -> bool:
+        """Whether the agent has not done yet what the task told it."""
+        ...
+
 
 class Teller(Protocol):
     """Who tells agents: `ironclaw.services.router.Router`."""
 
-    async def tell(self, event: Event, agent: AgentId) -> Routed:
+    async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
         """Have an agent act in one of its chats, once; durable on return."""
         ...
+
+
+class Record(Protocol):
+    """Adds to the audit: `services.auditing.Auditing.append`."""
+
+    async def __call__(self, entry: AuditEntry, by: By) -> None:
+        """Durable on return. Raises HostError."""
+        ...
+
+
+async def _unrecorded(entry: AuditEntry, by: By) -> None:
+    """For tests of what is told alone."""
 
 
 class Schedules:
@@ -86,12 +112,16 @@ class Schedules:
         book: Where tasks are kept.
         teller: Who tells the agents.
         clock: What time it is.
+        record: Keeps who had a task told beside its times.
     """
 
-    def __init__(self, *, book: TaskBook, teller: Teller, clock: Clock) -> None:
+    def __init__(
+        self, *, book: TaskBook, teller: Teller, clock: Clock, record: Record = _unrecorded
+    ) -> None:
         self._book = book
         self._teller = teller
         self._clock = clock
+        self._record = record
         self._bell = asyncio.Event()
         self._telling = asyncio.Lock()
         self._put_off: dict[TaskId, int] = {}
@@ -104,6 +134,65 @@ class Schedules:
         """
         async with self._telling:
             self._bell.set()
+
+    async def run_now(
+        self,
+        agent: AgentId,
+        name: str,
+        *,
+        by: By = CORE,
+        session: SessionId | None = None,
+        key: str = "",
+        hops: int = 0,
+    ) -> Routed:
+        """Have a task told now, whether it is paused or over; durable on return.
+
+        Args:
+            agent: Whose task it is; it is not archived.
+            name: Which one.
+            by: Who has it told.
+            session: The conversation that it is told from, for an agent's own wish.
+            key: What it is: the same wish of somebody is one. Empty: a new one.
+            hops: Agents that the wish has come through.
+
+        Raises:
+            UserError: `NOT_FOUND`; `CONFLICT`: the agent is at it already, or is not in its chat.
+            PolicyError: `RATE_LIMITED`: too much waits for the agent.
+            HostError: The store failed.
+        """
+        async with self._telling:
+            kept = await self._book.tasks(agent=agent)
+            task = next((one.task for one in kept if one.task.name == name), None)
+            if task is None:
+                raise UserError(
+                    Code.NOT_FOUND,
+                    f"The agent has no task {name[:64]!r}.",
+                    hint="`ironclaw task list` shows those there are.",
+                )
+            if await self._book.is_under_way(task.id):
+                raise UserError(
+                    Code.CONFLICT,
+                    f"The agent is at the task {task.name} already.",
+                    hint="Wait for its answer.",
+                )
+            entry = AuditEntry(
+                event=AuditEvent.TASK_RUN,
+                task=task.id,
+                agent=agent,
+                name=task.name,
+                session=session,
+            )
+            await self._record(entry, by)
+            event = _event(task, f"now/{key or new_id('run')}")
+            routed = await self._teller.tell(event, agent, hops=hops)
+            if routed.message is None:
+                raise UserError(
+                    Code.CONFLICT,
+                    "The chat of the task does not lead to the agent.",
+                    hint="Wire it again (`ironclaw wiring create`), or give the task another chat.",
+                )
+            await self._book.ran(task.id, routed.message, at_ms=self._clock.now_ms())
+            return routed
 
     async def run(self) -> None:
         """Tell tasks until cancelled. A failing store is waited for."""
@@ -155,7 +244,7 @@ class Schedules:
             return Run(due.due_ms, None, "too_late")
         if due.is_archived:
             return Run(fire_ms, None, "archived")
-        routed = await self._teller.tell(_event(due.task, fire_ms), due.task.agent)
+        routed = await self._teller.tell(_event(due.task, str(fire_ms)), due.task.agent)
         return Run(fire_ms, routed.message, "" if routed.message is not None else routed.reason)
 
     async def _plan_new(self, now: int) -> None:
@@ -169,13 +258,23 @@ class Schedules:
                 await self._book.plan(task.id, next_ms=next_ms)
 
 
-def _event(task: Task, fire_ms: int) -> Event:
+def _event(task: Task, which: str) -> Event:
+    """A task as its agent hears it.
+
+    Args:
+        task: What it is told, by whom.
+        which: Which of its times.
+    """
+    quiet = (
+        f"\n\n(If there is nothing to report, answer with exactly {NOTHING}: then nobody is "
+        "disturbed.)"
+    )
     return Event(
         channel=task.channel,
         platform_id=task.platform_id,
         handle=f"task:{task.id}",
         sender=task.name,
-        text=task.prompt,
+        text=task.prompt + (quiet if task.quiet else ""),
         # No channel and no client can send this id: see `Router.tell`.
-        external_id=f"\ntask:{task.id}:{fire_ms}",
+        external_id=told_as(task.id, which),
     )

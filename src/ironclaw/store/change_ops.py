@@ -34,6 +34,7 @@ from ironclaw.domain.model import UnknownSender
 from ironclaw.store import person_links
 from ironclaw.store.audit_rows import append
 from ironclaw.store.forgetting import forget
+from ironclaw.store.task_rows import change_task
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId, ChatId
@@ -286,10 +287,21 @@ def _put_person(db: apsw.Connection, op: PutPerson, cause: Cause) -> bool:
 
 def _put_task(db: apsw.Connection, task: Task, cause: Cause) -> bool:
     # When it is due is the scheduler's to say.
+    if db.execute("SELECT 1 FROM task WHERE id = ?", (task.id,)).fetchone():
+        if not change_task(db, task):
+            return False
+        entry = AuditEntry(
+            event=AuditEvent.TASK_CHANGED,
+            task=task.id,
+            agent=task.agent,
+            name=task.name,
+            kind=cause.kind or "task",
+        )
+        cause.tell(db, entry)
+        return True
     try:
         db.execute(
-            "INSERT INTO task (id, agent, name, body) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (id) DO NOTHING",
+            "INSERT INTO task (id, agent, name, body) VALUES (?, ?, ?, ?)",
             (task.id, task.agent, task.name, msgspec.msgpack.encode(task)),
         )
     except apsw.ConstraintError as error:
@@ -298,8 +310,6 @@ def _put_task(db: apsw.Connection, task: Task, cause: Cause) -> bool:
             f"The agent has a task named {task.name} already, or is not there.",
             hint="Choose another name: `ironclaw task list` shows those taken.",
         ) from error
-    if not db.changes():
-        return False
     cause.tell(
         db,
         AuditEntry(event=AuditEvent.TASK_MADE, task=task.id, agent=task.agent, name=task.name),

@@ -111,6 +111,8 @@ def add_message(
     external_id: str,
     sealed: bytes,
     is_open: bool = True,
+    taint: str = "",
+    shown_as: int | None = None,
 ) -> int:
     """Keep a message and show it in its chat; returns the number of its event.
 
@@ -120,22 +122,39 @@ def add_message(
         external_id: The platform's id of it.
         sealed: Its words, by `seal_words`.
         is_open: Whether it waits for the agent.
+        taint: Why a turn over it is not to be trusted; empty when nothing says so.
+        shown_as: Number of the event that shows it already.
     """
-    number, _, _ = next_event(db, message.chat)
+    number = next_event(db, message.chat)[0] if shown_as is None else shown_as
     db.execute(
         "INSERT INTO message (event, id, session, chat, thread, external_id, sealed,"
-        " at_ms, engage, status, open) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " at_ms, engage, status, open, hops, taint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             number, message.id, message.session, message.chat, message.thread, external_id, sealed,
-            message.at_ms, int(message.engage), message.status.value, int(is_open),
+            message.at_ms, int(message.engage), message.status.value, int(is_open), message.hops,
+            taint,
         ),
     )  # fmt: skip
+    if shown_as is not None:
+        return number
     target = Target(
         message.id, db.last_insert_rowid(), message.session, message.chat, message.thread,
         message.status.value, 0, message.engage, agent="",  # a person speaks
     )  # fmt: skip
     add_event(db, number=number, kind="message", target=target, delivery=None, now_ms=message.at_ms)
     return number
+
+
+def hops_of(db: apsw.Connection, session: SessionId, turn: str) -> int:
+    """Agents that what a turn of a session works on, or what waits there, has come through."""
+    ((hops,),) = list(
+        db.execute(
+            "SELECT ifnull(max(hops), 0) FROM message"
+            " WHERE session = ?1 AND (turn = ?2 OR id = ?2 OR open = 1)",
+            (session, turn),
+        )
+    )
+    return int(hops)
 
 
 def touch(db: apsw.Connection, session: SessionId, *, now_ms: int) -> None:

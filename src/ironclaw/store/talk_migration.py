@@ -108,7 +108,9 @@ CREATE INDEX spent_session ON spent (session);
 """
 
 _TASKS: Final = """
+-- Of its turns, one after the other, up to now.
 ALTER TABLE task ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE task ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
 """
 
 TALK: Final = _MESSAGES + _FILES + _QUESTIONS + _SUMMARIES + _SPENDING + _TASKS

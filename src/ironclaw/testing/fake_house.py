@@ -35,8 +35,10 @@ from ironclaw.services.house import (
 )
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.fakes_gateway import MemoryChanges
+from ironclaw.services.usage import UsageDesk
 from ironclaw.testing.fakes_memory import Shelf, memories
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
+from ironclaw.testing.fakes_usage import FakeBook
 from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
@@ -111,6 +113,9 @@ class FakeHouse:
         self.looks = _Looks(clock)
         self.shelf = Shelf()
         self.memories = memories(self.shelf, record=self.trail.append, agent=self.agent)
+        self.usage = UsageDesk(
+            book=FakeBook(self.setting.agents), agents=self, clock=clock, currency="USD"
+        )
         self.gateway: Gateway = GatewayService(
             Parts(
                 store=self.kept,
@@ -346,6 +351,16 @@ class FakeHouse:
             if agent in {None, task.agent}
         ]
 
+    async def run_task(self, agent: AgentId, name: str) -> Routed:
+        """Tell it, to nobody."""
+        self._check()
+        if not any((one.agent, one.name) == (agent, name) for one in self.setting.tasks.values()):
+            raise UserError(
+                Code.NOT_FOUND, "The agent has no such task.", hint="`ironclaw task list`."
+            )
+        session, message = SessionId(new_id("ses")), MessageId(new_id("msg"))
+        return Routed(agent, session, message, True, False, "engaged")
+
     async def sessions(self, *, agent: str | None) -> list[SessionView]:
         """Sessions."""
         self._check()
@@ -390,6 +405,11 @@ class FakeHouse:
         await self.session(session)
         self.stopped.append(session)
 
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported."""
+        self._check()
+        return self.looks.kept_skills
+
     async def providers(self) -> tuple[ProviderView, ...]:
         """One with all there is to show, and one without its key."""
         self._check()
@@ -400,11 +420,6 @@ class FakeHouse:
                 kind="openai-compatible",
                 key="not needed",
                 context_tokens=4096,
-    async def skills(self) -> tuple[KeptSkill, ...]:
-        """Skills that were imported."""
-        self._check()
-        return self.looks.kept_skills
-
                 models={"tiny": 8192},
             ),
             ProviderView(name="away", kind="openai", key="missing", problem="it has none"),

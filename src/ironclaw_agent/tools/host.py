@@ -187,6 +187,14 @@ SPECS: Final = (
         '"required":["change","reason"],"additionalProperties":false}',
     ),
     ToolSpec(
+        name="run_task",
+        description="Have one of this agent's tasks told now, beside its times. It comes to you "
+        "after this turn, in the chat that it has; the tool tasks lists them.",
+        parameters='{"type":"object","properties":{'
+        '"name":{"type":"string","description":"Name of the task."}},'
+        '"required":["name"],"additionalProperties":false}',
+    ),
+    ToolSpec(
         name="send_message",
         description="Send a message to one of the destinations of this agent. Your answer to the "
         "chat you are in needs no tool; my_rights lists the destinations.",
@@ -194,6 +202,11 @@ SPECS: Final = (
         '"destination":{"type":"string","description":"Name of the destination."},'
         '"text":{"type":"string","minLength":1,"maxLength":16000,"description":"What to say."}},'
         '"required":["destination","text"],"additionalProperties":false}',
+    ),
+    ToolSpec(
+        name="tasks",
+        description="List what this agent does at times of its own, and what came of it last.",
+        parameters='{"type":"object","properties":{},"additionalProperties":false}',
     ),
     ToolSpec(
         name="withdraw_change",

@@ -67,6 +67,10 @@ VERBS: Final = {
     "agent destination": _verb("agent destination {agent} it --channel a --chat b", *_ASK),
     "task add": _verb("task add {agent} it do --channel a --chat b --at 2099-01-01T00:00", *_ASK),
     "task remove": _verb("task remove {agent} it", *_ASK),
+    "task update": _verb("task update {agent} it --quiet", *_ASK),
+    "task pause": _verb("task pause {agent} it", *_ASK),
+    "task resume": _verb("task resume {agent} it", *_ASK),
+    "task run": _verb("task run {agent} it", "POST /v1/agents/{agent}/tasks/{name}/run"),
     "task list": _verb("task list --agent {agent}", "GET /v1/tasks"),
     "change list": _verb("change list --agent {agent}", "GET /v1/changes"),
     "change show": _verb("change show {change}", "GET /v1/changes/{change}"),
@@ -85,6 +89,7 @@ VERBS: Final = {
     "grant list": _verb("grant list --agent {agent}", "GET /v1/grants"),
     "policy show": _verb("policy show", "GET /v1/policy"),
     "model list": _verb("model list", "GET /v1/providers"),
+    "usage": _verb("usage --agent {agent}", "GET /v1/usage"),
     "principal list": _verb("principal list", "GET /v1/principals"),
     "me": _verb("me", "GET /v1/me"),
     "wiring list": _verb("wiring list", "GET /v1/wirings"),
@@ -298,7 +303,8 @@ def test_a_verb_does_for_everybody_what_the_matrix_says(
 
 def _is_about_itself(name: str, status: int) -> bool:
     """Whether a refusal is about what was asked for, and not about who asks."""
-    missing = {"agent unshare", "agent destination", "task add", "task remove", "role take", "why"}
+    missing = {"agent unshare", "agent destination", "task add", "role take", "why"}
+    missing |= {f"task {verb}" for verb in ("remove", "update", "pause", "resume", "run")}
     return name == "agent share" or (status == EXITS[NOT_FOUND] and name in missing)
 
 

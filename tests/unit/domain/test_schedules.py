@@ -13,12 +13,13 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, TaskId
 from ironclaw.domain.model import Task
-from ironclaw.domain.schedules import LATE_MS, Plan, check_cron, next_time, plan
+from ironclaw.domain.schedules import Plan, check_cron, next_time, plan
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 NEW_YEAR = 1_767_225_600_000  # 2026-01-01T00:00Z
 VIENNA = "Europe/Vienna"
+LATE_MS = 86_400_000
 
 
 def task(cron: str | None = None, zone: str = "UTC", at_ms: int | None = None) -> Task:

@@ -323,7 +323,7 @@ class Gate:
         self.entered = asyncio.Event()
         self.open = asyncio.Event()
 
-    async def tell(self, event: Event, agent: AgentId) -> Routed:
+    async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
         self.entered.set()
         await self.open.wait()
         return await self.real.tell(event, agent)
@@ -353,7 +353,7 @@ class Refusing:
         self.real = real
         self.refuses: str | None = "bad"
 
-    async def tell(self, event: Event, agent: AgentId) -> Routed:
+    async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
         if event.sender == self.refuses:
             raise PolicyError(Code.RATE_LIMITED, "Too many.", hint="Wait.")
         return await self.real.tell(event, agent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -16,6 +16,7 @@ from ironclaw.cli.nouns.places import ChannelOption, ChatOption, place
 from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.domain.model import Misfire
 from ironclaw.domain.principals import API_CHANNEL
 
 task_app = typer.Typer(
@@ -24,6 +25,15 @@ task_app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
 )
+CronOption = Annotated[str | None, typer.Option(help="Five fields: `30 8 * * mon-fri`.")]
+AtOption = Annotated[str | None, typer.Option(help="Once: 2027-01-31T08:30.")]
+EveryOption = Annotated[
+    int | None, typer.Option(metavar="SECONDS", help="Again and again: at least 60.")
+]
+LateOption = Annotated[
+    int | None,
+    typer.Option(metavar="SECONDS", help="How late a missed time may be told; a day at first."),
+]
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
 
 
@@ -41,15 +51,16 @@ def task_list(
         render.data(found)
         return
     render.table(
-        ("TASK", "AGENT", "CHANNEL", "CHAT", "WHEN", "NEXT"),
+        ("TASK", "AGENT", "CHANNEL", "CHAT", "WHEN", "NEXT", "LAST"),
         [
             (
                 one["task"]["name"],
                 one["agent_name"],
                 one["task"]["channel"],
                 one["task"]["platform_id"],
-                f"{one['task']['cron']} {one['task']['zone']}" if one["task"]["cron"] else "once",
-                when(one["next_ms"]),
+                _when(one["task"]),
+                "paused" if one["task"]["paused"] else when(one["next_ms"]),
+                one["last"],
             )
             for one in found["tasks"]
         ],
@@ -64,9 +75,17 @@ def task_add(
     *,
     channel: ChannelOption = API_CHANNEL,
     chat: ChatOption = None,
-    cron: Annotated[str | None, typer.Option(help="Five fields: `30 8 * * mon-fri`.")] = None,
-    at: Annotated[str | None, typer.Option(help="Once: 2027-01-31T08:30.")] = None,
+    cron: CronOption = None,
+    at: AtOption = None,
+    every: EveryOption = None,
     zone: Annotated[str, typer.Option(help="Time zone, for example Europe/Berlin.")] = "UTC",
+    misfire: Annotated[
+        Misfire, typer.Option(help="A time that was missed: told late, once, or left out.")
+    ] = Misfire.ONCE,
+    late: LateOption = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Deliver nothing when there is nothing to report.")
+    ] = False,
     reason: Reason = "",
     despite: Despite = None,
     lasts: For = None,
@@ -81,9 +100,103 @@ def task_add(
         "prompt": prompt,
         "cron": cron,
         "zone": zone,
+        "every_s": every,
         "at_ms": None if at is None else _at_ms(at, zone),
+        "misfire": misfire,
+        "quiet": quiet,
     } | place(agent, channel, chat)
+    if late is not None:
+        spec |= {"late_s": late}
     ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
+
+
+@task_app.command("update")
+def task_update(
+    agent: AgentArgument,
+    name: TaskArgument,
+    *,
+    prompt: Annotated[str | None, typer.Option(help="What the agent is told.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Channel of another chat.")] = None,
+    chat: Annotated[str | None, typer.Option(help="That chat's id there.")] = None,
+    cron: CronOption = None,
+    at: AtOption = None,
+    every: EveryOption = None,
+    zone: Annotated[
+        str | None, typer.Option(help="Time zone of `--cron` and `--at`; UTC for `--at`.")
+    ] = None,
+    misfire: Annotated[
+        Misfire | None, typer.Option(help="A time that was missed: told late, once, or left out.")
+    ] = None,
+    late: LateOption = None,
+    quiet: Annotated[
+        bool | None,
+        typer.Option("--quiet/--loud", help="Deliver nothing when there is nothing to report."),
+    ] = None,
+    reason: Reason = "",
+    despite: Despite = None,
+    lasts: For = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Change a task: what is named, and nothing else."""
+    named = {
+        "prompt": prompt,
+        "channel": channel,
+        "platform_id": chat,
+        "cron": cron,
+        "every_s": every,
+        "at_ms": None if at is None else _at_ms(at, zone or "UTC"),
+        "zone": zone,
+        "misfire": misfire,
+        "late_s": late,
+        "quiet": quiet,
+    }
+    spec: dict[str, str | int] = {"kind": "task.update", "agent": agent, "name": name}
+    spec |= {key: value for key, value in named.items() if value is not None}
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
+
+
+@task_app.command("pause")
+def task_pause(
+    agent: AgentArgument,
+    name: TaskArgument,
+    *,
+    reason: Reason = "",
+    despite: Despite = None,
+    lasts: For = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Have a task rest; what it misses is not made up for."""
+    spec = {"kind": "task.pause", "agent": agent, "name": name}
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
+
+
+@task_app.command("resume")
+def task_resume(
+    agent: AgentArgument,
+    name: TaskArgument,
+    *,
+    reason: Reason = "",
+    despite: Despite = None,
+    lasts: For = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Have a paused task go on from its next time."""
+    spec = {"kind": "task.resume", "agent": agent, "name": name}
+    ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
+
+
+@task_app.command("run")
+def task_run(agent: AgentArgument, name: TaskArgument, *, as_json: Json = False) -> None:
+    """Have a task done now, beside its times; its answer goes where it always goes."""
+    with daemon() as client:
+        told = client.call("POST", "v1", "agents", agent, "tasks", name, "run")
+    if as_json:
+        render.data(told)
+        return
+    render.line(f"{agent} has been told: {name} ({told['message']}).")
 
 
 @task_app.command("remove")
@@ -99,6 +212,12 @@ def task_remove(
     """Take a task from an agent."""
     spec = {"kind": "task.remove", "agent": agent, "name": name}
     ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
+
+
+def _when(task: dict[str, Any]) -> str:
+    if task["cron"]:
+        return f"{task['cron']} {task['zone']}"
+    return f"every {task['every_s']} s" if task["every_s"] else "once"
 
 
 def _at_ms(text: str, zone: str) -> int:

@@ -48,6 +48,9 @@ AnySpec = (
     | SetLimits
     | AddTask
     | RemoveTask
+    | UpdateTask
+    | PauseTask
+    | ResumeTask
     | CreateAgent
     | ArchiveAgent
     | RestoreAgent

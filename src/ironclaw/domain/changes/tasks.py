@@ -23,7 +23,7 @@ from ironclaw.domain.changes.base import (
     derived_id,
 )
 from ironclaw.domain.changes.checking import check_chat, check_prose, living, nothing_to_do
-from ironclaw.domain.model import Task
+from ironclaw.domain.model import Misfire, Task
 from ironclaw.domain.schedules import check_cron
 
 if TYPE_CHECKING:
@@ -32,6 +32,29 @@ if TYPE_CHECKING:
 
 MAX_TASKS: Final = 64
 """Of one agent."""
+LEAST_EVERY_S: Final = 60
+MOST_LATE_S: Final = 31 * 86_400
+EverySeconds = Annotated[int, msgspec.Meta(ge=LEAST_EVERY_S, le=366 * 86_400)]
+LateSeconds = Annotated[int, msgspec.Meta(ge=60, le=MOST_LATE_S)]
+AtMs = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Prompt = Annotated[str, msgspec.Meta(min_length=1, max_length=8000)]
+ZoneName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Cron = Annotated[str, msgspec.Meta(max_length=200)]
+Place = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+LABELS: Final = {
+    "agent": "agent",
+    "name": "name",
+    "channel": "channel",
+    "platform_id": "chat that gets the answer",
+    "prompt": "what it is told",
+    "cron": "when, again and again",
+    "zone": "time zone",
+    "every_s": "seconds from one time to the next",
+    "at_ms": "when, once",
+    "misfire": "a time that was missed",
+    "late_s": "seconds after which it is too late",
+    "quiet": "delivers nothing when there is nothing to report",
+}
 _AHEAD_MS: Final = 10 * 366 * 86_400 * 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -43,25 +66,20 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
     title: ClassVar = "Have an agent do something at a time"
     by_agents: ClassVar = True
     always_human: ClassVar = False
-    labels: ClassVar = {
-        "agent": "agent",
-        "name": "name",
-        "channel": "channel",
-        "platform_id": "chat that gets the answer",
-        "prompt": "what it is told",
-        "cron": "when, again and again",
-        "zone": "time zone",
-        "at_ms": "when, once",
-    }
+    labels: ClassVar = LABELS
 
     agent: AgentId
     name: Annotated[str, msgspec.Meta(pattern=NAME_RULE)]
-    channel: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-    platform_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
-    prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=8000)]
-    cron: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-    zone: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "UTC"
-    at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    channel: Place
+    platform_id: Place
+    prompt: Prompt
+    cron: Cron | None = None
+    zone: ZoneName = "UTC"
+    every_s: EverySeconds | None = None
+    at_ms: AtMs | None = None
+    misfire: Misfire = Misfire.ONCE
+    late_s: LateSeconds = 86_400
+    quiet: bool = False
 
     @property
     def agent_id(self) -> AgentId:
@@ -77,7 +95,7 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
     def check(self, live: Live) -> None:
         check_prose(self.prompt, what="prompt")
         check_chat(self.agent, self.channel, self.platform_id, live.house)
-        self._check_time(live.house.now_ms)
+        check_time(self._task(TaskId("")), live.house.now_ms)
         living(live)
         if live.task is not None:
             raise UserError(
@@ -91,19 +109,13 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
                 f"An agent has at most {MAX_TASKS} tasks.",
                 hint="Take one away first.",
             )
-        if not any(one.agent == self.agent for one in live.wirings):
-            raise UserError(
-                Code.CONFLICT,
-                "That chat does not reach the agent.",
-                hint="Say something in it first (`ironclaw chat`), or ask for the wiring: "
-                "`ironclaw wiring create`.",
-            )
+        check_reaches(self.agent, live)
 
     def before(self, live: Live) -> State:
-        return _state(live.task)
+        return state_of(live.task)
 
     def after(self, live: Live) -> State:
-        return _state(self._task(TaskId("")))
+        return state_of(self._task(TaskId("")))
 
     def bearing(self, live: Live) -> Bearing:
         return Bearing.WIDENS
@@ -115,23 +127,14 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
         return (PutTask(self._task(TaskId(derived_id("tsk", change)))),)
 
     def inverse(self, live: Live, change: ChangeId) -> RemoveTask:
-        return RemoveTask(agent=self.agent, name=self.name)
+        task = TaskId(derived_id("tsk", change))
+        return RemoveTask(agent=self.agent, name=self.name, task=task)
 
-    def _check_time(self, now_ms: int) -> None:
-        if (self.cron is None) == (self.at_ms is None):
-            raise UserError(
-                Code.INVALID,
-                "A task has either a `cron`, or one time `at_ms`.",
-                hint="Five fields, for example `0 7 * * 1-5`; or milliseconds since 1970.",
-            )
-        if self.cron is not None:
-            check_cron(self.cron, self.zone, now_ms)
-        elif self.at_ms is not None and not now_ms < self.at_ms <= now_ms + _AHEAD_MS:
-            raise UserError(
-                Code.INVALID,
-                "The time of the task is over, or more than ten years ahead.",
-                hint="`at_ms` is in milliseconds since 1970, UTC.",
-            )
+    def way_back(self, live: Live, inverse: Spec) -> Spec | None:
+        # What it gave is the task: it ends with the grant, paused or updated meanwhile or not.
+        if not isinstance(inverse, RemoveTask) or inverse.task is None:
+            return super().way_back(live, inverse)
+        return inverse if live.task is not None and live.task.id == inverse.task else None
 
     def _task(self, task: TaskId) -> Task:
         return Task(
@@ -143,7 +146,11 @@ class AddTask(Spec, frozen=True, kw_only=True, tag="task.add"):
             prompt=self.prompt,
             cron=self.cron,
             zone=self.zone,
+            every_s=self.every_s,
             at_ms=self.at_ms,
+            misfire=self.misfire,
+            late_s=self.late_s,
+            quiet=self.quiet,
         )
 
 
@@ -157,10 +164,13 @@ class RemoveTask(Spec, frozen=True, kw_only=True, tag="task.remove"):
     labels: ClassVar = {
         "agent": "agent",
         "name": "name",
+        "task": "only that very task",
     }
 
     agent: AgentId
     name: Annotated[str, msgspec.Meta(pattern=NAME_RULE)]
+    task: Annotated[TaskId, msgspec.Meta(pattern=r"\Atsk_[a-z0-9]{1,60}\Z")] | None = None
+    """None: whichever has that name."""
 
     @property
     def agent_id(self) -> AgentId:
@@ -171,14 +181,14 @@ class RemoveTask(Spec, frozen=True, kw_only=True, tag="task.remove"):
 
     def check(self, live: Live) -> None:
         living(live)
-        if live.task is None:
+        if self._meant(live) is None:
             raise nothing_to_do(f"The agent has no task {self.name}.")
 
     def before(self, live: Live) -> State:
-        return _state(live.task)
+        return state_of(self._meant(live))
 
     def after(self, live: Live) -> State:
-        return _state(None)
+        return state_of(None)
 
     def bearing(self, live: Live) -> Bearing:
         return Bearing.NARROWS
@@ -187,10 +197,11 @@ class RemoveTask(Spec, frozen=True, kw_only=True, tag="task.remove"):
         return frozenset({f"task.remove:{self.agent}:{self.name}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        return () if live.task is None else (DropTask(live.task.id, self.agent),)
+        task = self._meant(live)
+        return () if task is None else (DropTask(task.id, self.agent),)
 
     def inverse(self, live: Live, change: ChangeId) -> AddTask | None:
-        task = live.task
+        task = self._meant(live)
         if task is None:
             return None
         return AddTask(
@@ -201,7 +212,43 @@ class RemoveTask(Spec, frozen=True, kw_only=True, tag="task.remove"):
             prompt=task.prompt,
             cron=task.cron,
             zone=task.zone,
+            every_s=task.every_s,
             at_ms=task.at_ms,
+            misfire=task.misfire,
+            late_s=task.late_s,
+            quiet=task.quiet,
+        )
+
+    def _meant(self, live: Live) -> Task | None:
+        return live.task if live.task is not None and self.task in {None, live.task.id} else None
+
+
+def check_time(task: Task, now_ms: int) -> None:
+    """Refuse a task that says in no way, or in several, when it is due. Raises UserError."""
+    if [task.cron, task.every_s, task.at_ms].count(None) != 2:  # noqa: PLR2004 - all but one
+        raise UserError(
+            Code.INVALID,
+            "A task has either a `cron`, or `every_s`, or one time `at_ms`.",
+            hint="Five fields, for example `0 7 * * 1-5`; seconds; milliseconds since 1970.",
+        )
+    if task.cron is not None:
+        check_cron(task.cron, task.zone, now_ms)
+    elif task.at_ms is not None and not now_ms < task.at_ms <= now_ms + _AHEAD_MS:
+        raise UserError(
+            Code.INVALID,
+            "The time of the task is over, or more than ten years ahead.",
+            hint="`at_ms` is in milliseconds since 1970, UTC.",
+        )
+
+
+def check_reaches(agent: AgentId, live: Live) -> None:
+    """Refuse a chat that does not lead to the agent. Raises UserError (`CONFLICT`)."""
+    if not any(one.agent == agent for one in live.wirings):
+        raise UserError(
+            Code.CONFLICT,
+            "That chat does not reach the agent.",
+            hint="Say something in it first (`ironclaw chat`), or ask for the wiring: "
+            "`ironclaw wiring create`.",
         )
 
 
@@ -212,21 +259,33 @@ _NAMES: Final = (
     "prompt",
     "again and again",
     "time zone",
+    "seconds from one time to the next",
     "once",
+    "a time that was missed",
+    "too late after seconds",
+    "with nothing to report",
+    "it",
 )
 
 
-def _state(task: Task | None) -> State:
+def state_of(task: Task | None) -> State:
+    """A task as cards compare it."""
     if task is None:
         return dict.fromkeys(_NAMES)
+    skips = task.misfire is Misfire.SKIP
     values = (
         task.name,
         task.channel,
         task.platform_id,
         task.prompt,
         task.cron,
-        task.zone,
+        None if task.cron is None else task.zone,
+        task.every_s,
         None if task.at_ms is None else _moment(task.at_ms),
+        "is left out" if skips else "is told late, once",
+        None if skips else task.late_s,
+        "delivers nothing" if task.quiet else "says so",
+        "is paused" if task.paused else "runs",
     )
     return dict(zip(_NAMES, values, strict=True))
 

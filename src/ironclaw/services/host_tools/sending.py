@@ -17,6 +17,7 @@ from ironclaw.services.host_tools.tool import Arguments, NotDoneError, read
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Delivery
     from ironclaw.services.host_tools.pace import Pace
     from ironclaw.services.host_tools.tool import Call
@@ -34,6 +35,10 @@ class Letters(Protocol):
 
     async def is_sent(self, letter: Letter) -> bool:
         """Whether it is kept already."""
+        ...
+
+    async def hops(self, session: SessionId, turn: str) -> int:
+        """Agents that what a turn works on has come through."""
         ...
 
     async def send(self, letter: Letter) -> Delivery | None:

@@ -16,9 +16,10 @@ from tests.unit.domain.changes.world import (
     SESSION,
     World,
     linked,
+    paused,
     public,
-)
     skilled,
+)
 
 from ironclaw.core.ids import WiringId
 from ironclaw.domain.changes.access import (
@@ -37,12 +38,12 @@ from ironclaw.domain.changes.mounts import AddMount, RemoveMount
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
 from ironclaw.domain.changes.sessions import ForgetSession
-from ironclaw.domain.changes.tasks import AddTask, RemoveTask
 from ironclaw.domain.changes.skills import AddSkill, RemoveSkill
 from ironclaw.domain.changes.task_edits import PauseTask, ResumeTask, UpdateTask
+from ironclaw.domain.changes.tasks import AddTask, RemoveTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.changes.wiring import AddWiring, RemoveWiring
-from ironclaw.domain.model import Role, UnknownSender
+from ironclaw.domain.model import Misfire, Role, Thinking, UnknownSender
 from ironclaw.domain.policy import Policy
 
 if TYPE_CHECKING:
@@ -106,10 +107,10 @@ SAMPLES = (
     Sample(RemoveDestination(agent=BOB, name="team"), NARROWS),
     Sample(AddMount(agent=BOB, name="papers", path="/srv/given/papers"), WIDENS),
     Sample(RemoveMount(agent=BOB, name="notes"), NARROWS),
-    Sample(SetLimits(agent=BOB, memory_bytes=512 * _MIB, cpu_millis=500), WIDENS),
-    Sample(SetLimits(agent=BOB, pids=32, calls_per_day=10), NARROWS),
     Sample(AddSkill(agent=BOB, name="birds", digest=BIRDS.digest), WIDENS),
     Sample(RemoveSkill(agent=BOB, name="birds"), NARROWS, skilled),
+    Sample(SetLimits(agent=BOB, memory_bytes=512 * _MIB, cpu_millis=500), WIDENS),
+    Sample(SetLimits(agent=BOB, pids=32, calls_per_day=10), NARROWS),
     Sample(SetLimits(agent=BOB, disk_bytes=64 * _MIB), WIDENS),
     Sample(
         AddTask(
@@ -134,7 +135,30 @@ SAMPLES = (
         ),
         WIDENS,
     ),
+    Sample(
+        AddTask(
+            agent=BOB,
+            name="often",
+            channel=ROOM[0],
+            platform_id=ROOM[1],
+            prompt="Look whether all is well.",
+            every_s=900,
+            misfire=Misfire.SKIP,
+            quiet=True,
+        ),
+        WIDENS,
+    ),
     Sample(RemoveTask(agent=BOB, name="daily"), NARROWS),
+    Sample(UpdateTask(agent=BOB, name="daily", prompt="Say good evening."), ALTERS),
+    Sample(UpdateTask(agent=BOB, name="daily", every_s=3600, quiet=True), ALTERS),
+    Sample(
+        UpdateTask(
+            agent=BOB, name="daily", channel=ROOM[0], platform_id=ROOM[1], zone="Asia/Tokyo"
+        ),
+        ALTERS,
+    ),
+    Sample(PauseTask(agent=BOB, name="daily"), NARROWS),
+    Sample(ResumeTask(agent=BOB, name="daily"), WIDENS, paused),
     Sample(CreateAgent(name="eve", persona="You read.", tools=("clock",)), WIDENS),
     Sample(ArchiveAgent(agent=BOB), NARROWS),
     Sample(RestoreAgent(agent=OLD), WIDENS),

@@ -168,6 +168,7 @@ def test_what_was_given_can_be_taken_without_giving(sample: Sample) -> None:
         "persona": Bearing.ALTERS,
         "model": Bearing.ALTERS,
         "policy": Bearing.ALTERS,
+        "task.update": Bearing.ALTERS,
     }.get(
         str(sample.spec.__struct_config__.tag),
         # What the house itself allows is not known to a spec.

@@ -241,6 +241,14 @@ def linked() -> World:
     return world
 
 
+def paused() -> World:
+    """One whose task rests."""
+    world = World()
+    ((id_, task),) = world.tasks.items()
+    world.tasks[id_] = msgspec.structs.replace(task, paused=True)
+    return world
+
+
 def public() -> World:
     """One whose lone chat lets everybody in."""
     world = World()

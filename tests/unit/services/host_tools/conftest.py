@@ -14,7 +14,11 @@ from ironclaw.core.ids import ChangeId
 from ironclaw.domain.change import Asker, Change, Row, Status, hash_of
 from ironclaw.domain.model import Agent, Delivery, Destination
 from ironclaw.domain.tools import HOST_TOOLS
+from ironclaw.services.commands import LateCommands
 from ironclaw.services.host_tools.service import HostToolService, Parts
+from ironclaw.services.hub import Hub
+from ironclaw.services.router import Router
+from ironclaw.services.schedules import Schedules
 from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.usage_rows import UsageRows
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store
@@ -143,6 +147,20 @@ class Desk(NamedTuple):
         return self._replace(tools=_service(self.core, self.clock, self.gateway, self.hands))
 
 
+def schedules_of(core: CoreStore, clock: ManualClock) -> Schedules:
+    """Who tells tasks, of a core whose sessions are never woken."""
+    router = Router(
+        directory=core.registry,
+        intake=core.ledger,
+        refusals=core.chatlog,
+        keys=core.custodian,
+        hub=Hub(core.chatlog),
+        wake=lambda *_: None,
+        commands=LateCommands(),
+    )
+    return Schedules(book=TaskRows(core.store), teller=router, clock=clock)
+
+
 def _service(
     core: CoreStore, clock: ManualClock, gateway: Gateway, hands: Hands
 ) -> HostToolService:
@@ -154,6 +172,7 @@ def _service(
             letters=core.ledger,
             hands=hands,
             tasks=TaskRows(core.store),
+            runs=schedules_of(core, clock),
             usages=UsageRows(core.store),
             clock=clock,
         )

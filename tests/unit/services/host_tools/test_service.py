@@ -27,6 +27,8 @@ ARGUMENTS = {
     "request_change": {"change": {"kind": "persona", "persona": "x"}, "reason": "r"},
     "withdraw_change": {"change": "chg_0"},
     "my_rights": {},
+    "run_task": {"name": "daily"},
+    "tasks": {},
     "send_message": {"destination": "ops", "text": "hi"},
 }
 
@@ -102,6 +104,7 @@ def _failing_house() -> HostToolService:
             letters=nothing,  # type: ignore[arg-type]
             hands=nothing,  # type: ignore[arg-type]
             tasks=nothing,  # type: ignore[arg-type]
+            runs=nothing,  # type: ignore[arg-type]
             usages=nothing,  # type: ignore[arg-type]
             clock=ManualClock(),
         )

@@ -9,6 +9,7 @@ import msgspec
 from ironclaw.core.ids import TaskId
 from ironclaw.domain.change import Status
 from ironclaw.domain.model import SharedMount, Task
+from ironclaw.domain.tools import HOST_TOOLS
 from ironclaw.services.host_tools.standing import Rights
 from ironclaw.store.task_rows import put_task
 from ironclaw.store.usage_rows import UsageRows
@@ -28,7 +29,7 @@ async def test_it_tells_what_the_agent_has(desk: Desk):
     await desk.become(mounts=(mount,), turn_s=60)
     told = await rights(desk)
     assert told.name == "helper"
-    assert told.tools == ("my_rights", "request_change", "send_message", "withdraw_change")
+    assert told.tools == tuple(sorted(HOST_TOOLS))
     assert told.destinations == ("ops",)
     assert told.mounts == ("/shared/books",)
     assert (told.limits.turn_s, told.limits.calls_per_day) == (60, None)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import pytest
-from tests.unit.services.host_tools.conftest import Hands
+from tests.unit.services.host_tools.conftest import Hands, schedules_of
 
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.ids import ChangeId, PrincipalId
@@ -118,6 +118,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
                 letters=core.ledger,
                 hands=hands,
                 tasks=TaskRows(core.store),
+                runs=schedules_of(core, clock),
                 usages=UsageRows(core.store),
                 clock=clock,
             )
