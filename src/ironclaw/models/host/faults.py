@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import httpx
@@ -32,6 +33,14 @@ _DETAIL_CHARS: Final = 1000
 _FORBIDDEN: Final = 403
 _TIMEOUT: Final = 408
 _TOO_EARLY: Final = frozenset({409, 425})
+_REFUSED: Final = frozenset({400, 413, 422})
+_TOO_LONG: Final = re.compile(
+    r"exceed_context_size"
+    r"|maximum (?:context|input|prompt|model) length"
+    r"|(?:exceeds?|(?:great|long|larg)er than) (?:the )?(?:(?:available|maximum|model'?s) )?"
+    r"context (?:size|length|window)",
+    re.IGNORECASE,
+)
 _TRANSPORT: Final = (
     ModelConnectionError,
     httpx.TransportError,
@@ -65,6 +74,8 @@ def _judge(  # noqa: C901, PLR0911 - a table
     status = error.status_code if isinstance(error, ModelHTTPError) else None
     match error:
         case ModelContextWindowExceededError():
+            return WireCode.CONTEXT_TOO_LONG, f"The conversation is too long for {model}.", False
+        case ModelHTTPError() if _is_too_long(error):
             return WireCode.CONTEXT_TOO_LONG, f"The conversation is too long for {model}.", False
         case ContentFilterError():
             return WireCode.MODEL_REFUSED, filtered(who), False
@@ -105,6 +116,16 @@ def _judge(  # noqa: C901, PLR0911 - a table
         return WireCode.MODEL_REFUSED, f"{who} cannot be used as it is configured.", False
     said = f" (HTTP {status})" if status is not None else ""
     return WireCode.MODEL_UNAVAILABLE, f"{who} has trouble of its own{said}.", True
+
+
+def _is_too_long(error: ModelHTTPError) -> bool:
+    """Whether a server of one's own refuses a conversation for its length.
+
+    The library knows what the great providers write. These are llama.cpp, vLLM, LM Studio, Ollama.
+    """
+    if error.status_code not in _REFUSED:
+        return False
+    return _TOO_LONG.search(str(error.body)[: 4 * _DETAIL_CHARS]) is not None
 
 
 def filtered(who: str) -> str:
