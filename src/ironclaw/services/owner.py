@@ -18,6 +18,7 @@ from ironclaw.core.log import get_logger
 from ironclaw.domain.lifecycle import MAX_DELAY_S, Park, Rest, Retry, after_end
 from ironclaw.domain.model import SessionState
 from ironclaw.services.ends import End, note_failures
+from ironclaw.services.inbox import is_work
 from ironclaw.services.life import Life
 
 if TYPE_CHECKING:
@@ -116,6 +117,11 @@ class Owner:
         self.woken = True
         if self._life is not None:
             self._life.wake(message)
+
+    def resize(self) -> None:
+        """Models read more, or less, than before."""
+        if self._life is not None:
+            self._life.resize()
 
     async def refresh(self, agent: Agent) -> None:
         """An agent has changed: tell the box, or replace one that would be launched otherwise now.
@@ -329,10 +335,17 @@ class Owner:
         return End("gone", error.message, progressed=False, code=error.code)
 
     async def _has_pending(self) -> bool:
-        return any(message.engage for message in await self._parts.ledger.backlog(self._id))
+        return is_work(await self._parts.ledger.backlog(self._id))
 
     async def _tell(self, end: End) -> None:
         """Tell people how a box ended: whoever waits, else whoever spoke to it last."""
+        if end.message is not None:
+            failed = await self._parts.ledger.fail_message(
+                end.message, text=end.words, code=end.code
+            )
+            note_failures(failed.deliveries)
+            self._parts.announce.due()
+            return
         if await self._has_pending():
             await self._fail(end.words, end.code)
             return
