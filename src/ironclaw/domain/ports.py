@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ironclaw_contract.records import InboundBody, OutboundBody
+from ironclaw_contract.records import Answer, InboundBody, OutboundBody
 from ironclaw_contract.rpc import Facts, Hello, ModelAsk, ModelTell, Use
 
 if TYPE_CHECKING:
@@ -382,6 +382,10 @@ class Ledger(Protocol):
 
     async def backlog(self, session: SessionId) -> list[Message]:
         """Messages the agent has not dealt with, oldest first, accumulated context included."""
+        ...
+
+    async def answers(self, session: SessionId) -> list[Answer]:
+        """What came of the questions that its turn under way asked people, in order."""
         ...
 
     async def begin_epoch(self, session: SessionId, *, workspace: str) -> Session:

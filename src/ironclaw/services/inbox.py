@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import MessageId, SessionId
     from ironclaw.domain.model import Message
     from ironclaw.domain.ports import Ledger
+    from ironclaw_contract.records import Answer
+
+
+def waiting_turns(messages: Iterable[Message]) -> frozenset[MessageId]:
+    """Turns that stand still until people have answered them."""
+    return frozenset(message.id for message in messages if message.waits)
+
+
+def is_work(backlog: Sequence[Message]) -> bool:
+    """Whether a box has anything to do: one whose turn waits for people has not."""
+    return not waiting_turns(backlog) and any(message.engage for message in backlog)
 
 
 class Inbox:
@@ -27,6 +38,13 @@ class Inbox:
         self._sent: dict[MessageId, Message] = {}
         self._answered: set[MessageId] = set()
         """Of this life: what is read of the ledger may be older than an answer."""
+        self._joined: dict[MessageId, tuple[MessageId, ...]] = {}
+        """By turn: what joined it."""
+        self._waits: frozenset[MessageId] = frozenset()
+        """Turns that wait for people."""
+        self._answers: list[Answer] = []
+        self._told: set[tuple[str, str]] = set()
+        """Questions whose answers are with the box."""
         self._fresh: list[Message] = []
         self._behind = False
         """The ledger has more than `_fresh`, or something that comes before it."""
@@ -35,8 +53,24 @@ class Inbox:
 
     @property
     def is_owed(self) -> bool:
-        """Whether messages that want an answer are with the box."""
-        return any(message.engage for message in self._sent.values())
+        """Whether messages that want an answer are with the box, and nobody has to answer first."""
+        return not self._waits and any(message.engage for message in self._sent.values())
+
+    @property
+    def turn(self) -> MessageId | None:
+        """The turn that the box works on: a box takes the oldest message that wants an answer."""
+        return next((message.id for message in self._sent.values() if message.engage), None)
+
+    def join(self, turn: MessageId, heard: Iterable[MessageId]) -> None:
+        """These joined that turn, and are answered with it."""
+        wanted = (self._sent.get(message) for message in heard)
+        more = tuple(message.id for message in wanted if message is not None and message.engage)
+        if more:
+            self._joined[turn] = (*self.joined(turn), *more)
+
+    def joined(self, turn: MessageId) -> tuple[MessageId, ...]:
+        """What joined a turn, as far as it was with this box."""
+        return self._joined.get(turn, ())
 
     def sent(self, message: MessageId) -> Message | None:
         """The message of that id that is with the box, if it is."""
@@ -69,22 +103,34 @@ class Inbox:
         self._behind = False
         self._fresh.clear()
         self.work.clear()
-        return self._unsent(await self._ledger.backlog(self._session))
+        messages = await self._ledger.backlog(self._session)
+        self._answers = await self._ledger.answers(self._session)
+        self._waits = waiting_turns(messages)
+        return self._unsent(messages)
 
-    def mark(self, messages: list[Message]) -> None:
+    @property
+    def answers(self) -> list[Answer]:
+        """What people answered and the box has not, as of the last read of the ledger."""
+        return [one for one in self._answers if (one.turn, one.call) not in self._told]
+
+    def mark(self, messages: list[Message], answers: Iterable[Answer] = ()) -> None:
         """These are with the box from now on."""
         self._sent.update((message.id, message) for message in messages)
+        self._told.update((one.turn, one.call) for one in answers)
 
     def settle(self, answered: Iterable[MessageId]) -> Iterator[Message]:
         """These are answered; yields those that were with the box."""
         for name in answered:
             self._answered.add(name)
+            self._joined.pop(name, None)
+            self._waits -= {name}
             if (message := self._sent.pop(name, None)) is not None:
                 yield message
 
     def lose(self) -> None:
         """Nobody can say what is with the box."""
         self._sent.clear()
+        self._told.clear()
 
     def _unsent(self, messages: list[Message]) -> list[Message]:
         return [

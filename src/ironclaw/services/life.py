@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ironclaw.services.ends import Reason
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.slots import Slot
+    from ironclaw_contract.records import Answer, InboundBody
 
 RECONNECT_S: Final = 15.0
 """How long a box may be without a bell before it counts as gone."""
@@ -221,8 +222,9 @@ class Life:
             self._session.id, limit_bytes=self._parts.limits.context_bytes
         )
         messages = await self._inbox.backlog()
-        await self._setups.brief(past, messages)
-        self._mark(messages)
+        answers = self._inbox.answers
+        await self._setups.brief(past, [*answers, *self._records(messages)])
+        self._mark(messages, answers)
         self._now_fed()
 
     async def _feed(self) -> None:
@@ -230,17 +232,26 @@ class Life:
             await self._inbox.work.wait()
             await self._fed.wait()
             link = self._slot.link
+            was_busy = self.busy
             messages = await self._inbox.take()
+            answers = self._inbox.answers
             if link is not self._slot.link or not self._fed.is_set():
                 # The airlock died meanwhile: look again once its successor has been told.
                 self.wake(None)
-            elif messages:
+            elif messages or answers:
                 # Marked first: the answer may be back before `_publish` returns.
-                self._mark(messages)
-                await publish(link, [message_record(message) for message in messages])
+                self._mark(messages, answers)
+                await publish(link, [*answers, *self._records(messages)])
+            elif was_busy != self.busy:
+                # Its turn waits for people from now on, or no longer.
+                self._rest()
 
-    def _mark(self, messages: list[Message]) -> None:
-        self._inbox.mark(messages)
+    def _records(self, messages: list[Message]) -> list[InboundBody]:
+        key = self._parts.custodian.key(self._session.id)
+        return [message_record(message, place=place_of(message, key)) for message in messages]
+
+    def _mark(self, messages: list[Message], answers: list[Answer]) -> None:
+        self._inbox.mark(messages, answers)
         self._rest()
 
     def _now_fed(self) -> None:
@@ -315,6 +326,12 @@ class Life:
         self._progressed |= any(not isinstance(body, Trouble) for body in out.bodies)
         self._parts.announce.committed(committed.deliveries)
         note_failures(committed.deliveries)
+        if any(isinstance(body, Step) and body.asks for body in out.bodies):
+            # The ledger says what became of the questions: they may be closed already.
+            self.wake(None)
+        for body in out.bodies:
+            if isinstance(body, Step | TurnEnd) and body.heard:
+                self._inbox.join(MessageId(body.turn), map(MessageId, body.heard))
         for message in self._inbox.settle(committed.answered):
             taken_ms = self._parts.clock.now_ms() - message.at_ms
             self._parts.meters.round_trip(max(0, taken_ms) / 1000)

@@ -33,6 +33,8 @@ class Setups:
     def __init__(self, slot: Slot, agent: Agent, limits: SessionLimits) -> None:
         self._slot = slot
         self._limits = limits
+        self._rooms = rooms
+        self._told_limits: SessionLimits | None = None
         # One at a time: the last record that the box reads is the newest.
         self._telling = asyncio.Lock()
         self._is_offered = False
@@ -41,7 +43,19 @@ class Setups:
         self.told: Agent | None = None
         """As the box knows it; None when nobody can say what it was told."""
 
-    async def brief(self, past: Resume, messages: Sequence[Message]) -> None:
+    @property
+    def limits(self) -> SessionLimits:
+        """What holds of the box now: no more of a conversation than the agent's models read."""
+        if self._rooms is None:
+            return self._limits
+        return self._limits._replace(context_bytes=self._rooms.context_bytes(self.agent))
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the box was told of a room that is another one now."""
+        return self._told_limits is not None and self._told_limits != self.limits
+
+    async def brief(self, past: Resume, messages: Sequence[InboundBody]) -> None:
         """Publish all that a fresh box is told, in the order in which it must read it."""
         async with self._telling:
             agent, link = self.agent, self._slot.link
@@ -53,8 +67,8 @@ class Setups:
     async def tell(self) -> None:
         """Tell a box that was briefed who the agent is now, unless it knows."""
         async with self._telling:
-            agent, link = self.agent, self._slot.link
-            if self.told != agent:
+            agent, link, limits = self.agent, self._slot.link, self.limits
+            if self.told != agent or self._told_limits != limits:
                 await self._offer(agent)
                 await link.publish([setup_record(agent, self._limits)])
                 self._note(agent, link)
@@ -65,7 +79,7 @@ class Setups:
 
     def _note(self, agent: Agent, link: object) -> None:
         if link is self._slot.link:
-            self.told = agent
+            self.told, self._told_limits = agent, limits
 
     async def _offer(self, agent: Agent) -> None:
         link, offered = self._slot.link, holds_host_tool(agent)
