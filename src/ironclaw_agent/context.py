@@ -60,8 +60,8 @@ _LEFT_OUT: Final = "[This result was left out to make room. Call the tool again 
 
 _ENTRY_SPARE: Final = 320
 """Bytes of an entry beside its texts: tags, field names, ids, lengths. An upper bound."""
-_FILE_BYTES: Final = 900
-"""The same of a file that came with a message."""
+_FILE_BYTES: Final = 1400
+"""The same of a file that came with a message, with the line in which the model is told of it."""
 
 
 def system_text(setup: Setup) -> str:

@@ -276,5 +276,9 @@ class Intake:
 
 def _said(message: Message) -> Said:
     return Said(
-        message=message.message, sender=message.sender, text=message.text, at_ms=message.at_ms
+        message=message.message,
+        sender=message.sender,
+        text=message.text,
+        at_ms=message.at_ms,
+        files=message.files,
     )

@@ -18,7 +18,7 @@ from ironclaw_agent.segments import Segments, rehearse
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, pack
 from ironclaw_contract.limits import CONTRACT_VERSION
-from ironclaw_contract.records import ContractError, Trouble
+from ironclaw_contract.records import ContractError, Part, Trouble
 from ironclaw_contract.rpc import Bell, Cancel, Failed, Generate, Hello
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 RESCAN_S: Final = 30.0
 """Between two looks at the queue that nobody rang for: a lost ring may cost no more than this."""
 _FULL_S: Final = 0.05
+_ROOM_S: Final = 5.0
+"""How long a part of a file may wait for room in `/queue/out`."""
 _QUIET_S: Final = 0.05
 """After a hello that nobody has answered yet: a ring right behind it would be taken for a part of
 it by an airlock that reads both at once."""
@@ -55,7 +57,8 @@ class Link:
         self._model = Pipe(places.model)
         self._frames = FrameReader()
         self._segments: Segments | None = None
-        self._loop = Loop(toolbox.specs, recall=toolbox.recall)
+        self._loop = Loop(toolbox.specs, recall=toolbox.recall, describe=toolbox.describe)
+        toolbox.publish = self._send_part
         self._rescan_at = 0.0
         self._quiet_until = 0.0
         self._owes_ring = False
@@ -210,7 +213,10 @@ class Link:
         joins = self._loop.steers
         while self._segments is not None and (bodies := self._segments.take()):
             for body in bodies:
-                self._loop.take(body)
+                if isinstance(body, Part):
+                    self._toolbox.take_part(body)
+                else:
+                    self._loop.take(body)
             if not self._loop.is_told_of_open_turn:
                 self._carry_out(self._loop.settle())
             if self._loop.waits_for_model and not joins:
@@ -243,12 +249,28 @@ class Link:
                     heard=command.heard,
                 )
                 self._look_around()
-                todo += self._loop.returned(results)
+                todo += self._loop.returned(results, self._toolbox.take_says())
             elif isinstance(command, Cancel):
                 if self._model.is_open:
                     self._model.send(pack(command))
             else:
                 todo += self._ask(command)
+
+    def _send_part(self, part: Part) -> bool:
+        """Publish a part of a file now; a tool waits for it, so the queue may not be full long."""
+        segments = self._segments
+        if segments is None:
+            return False
+        until = time.monotonic() + _ROOM_S
+        if segments.put(part):
+            self._ring()
+        while segments.has_unpublished:
+            if time.monotonic() > until:
+                return False
+            time.sleep(_FULL_S)
+            if segments.flush():
+                self._ring()
+        return True
 
     # --- the model ------------------------------------------------------------------------------
 

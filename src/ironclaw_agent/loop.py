@@ -21,7 +21,7 @@ from ironclaw_agent.context import has_memory, recalled, total, window
 from ironclaw_agent.intake import Intake
 from ironclaw_agent.thinking import with_meaning, without
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Answered, Called, Returned
+from ironclaw_contract.entries import Answered, Called, Returned, Said
 from ironclaw_contract.limits import MAX_BODY_BYTES, MAX_TEXT_BYTES
 from ironclaw_contract.records import OutboundBody, Say, Step, Summary, TurnEnd
 from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate, Generated, ModelTell
@@ -38,6 +38,8 @@ _BODY_SPARE: Final = 4096
 _ASK_SPARE: Final = 4096
 """Bytes of a question beside its text: its options above all. An upper bound."""
 _MAX_SAYS: Final = 16
+_SAY_SPARE: Final = 1024
+"""Bytes of words for people beside their text: the ids of files above all. An upper bound."""
 _MOST_HEARD: Final = 64
 """Messages that one record tells of."""
 _LEAST_ROOM: Final = 1024
@@ -119,11 +121,19 @@ class Loop:
     Args:
         specs: Every tool the program has, by name. Only those the setup names are offered or run.
         recall: Tells of the agent's memory when a turn begins, if the agent may use it.
+        describe: Tells of the files that came with a message, for the model.
     """
 
-    def __init__(self, specs: Mapping[str, ToolSpec], *, recall: Callable[[], str] = str) -> None:
+    def __init__(
+        self,
+        specs: Mapping[str, ToolSpec],
+        *,
+        recall: Callable[[], str] = str,
+        describe: Callable[[Said], Said] = lambda said: said,
+    ) -> None:
         self._intake = Intake(specs)
         self._recall = recall
+        self._describe = describe
         self._turn: _Turn | None = None
         self._calls = 0
         self._ended = 0
@@ -240,11 +250,14 @@ class Loop:
                 call=turn.call,
                 turn=turn.id,
                 system=self._intake.system + turn.memory,
-                entries=entries,
+                entries=tuple(map(self._shown, entries)),
                 tools=self._intake.tools,
                 max_output_tokens=min(max(setup.max_output_tokens, 1), 1_000_000),
             )
         ]
+
+    def _shown(self, entry: Entry) -> Entry:
+        return self._describe(entry) if isinstance(entry, Said) and entry.files else entry
 
     def _join(self, turn: _Turn) -> bool:
         """Let what waits in the turn's own place join it; says whether anything did.
@@ -290,8 +303,13 @@ class Loop:
             return []
         return self._fail(turn, code)
 
-    def returned(self, results: Sequence[Returned]) -> list[Command]:
-        """Take the results of the last `Run`; publish the step, then ask the model again."""
+    def returned(self, results: Sequence[Returned], says: Sequence[Say] = ()) -> list[Command]:
+        """Take the results of the last `Run`; publish the step, then ask the model again.
+
+        Args:
+            results: One for each call.
+            says: What the tools have for people, at once.
+        """
         turn = self._turn
         if turn is None:
             return []
@@ -299,11 +317,19 @@ class Loop:
         turn.warned = {}
         step, turn.draft, turn.asks, turn.carried = (*turn.carried, *new), (), (), ()
         # The whole turn fits one record, so the host can tell it to a fresh box as one.
-        if total(turn.entries) + total(new) + _BODY_SPARE > MAX_BODY_BYTES:
+        said = sum(_SAY_SPARE + len(say.text.encode()) for say in says)
+        if total(turn.entries) + total(new) + said + _BODY_SPARE > MAX_BODY_BYTES:
             return self._fail(turn, WireCode.TOO_LARGE)
         heard, turn.heard = turn.heard, ()
         published = Publish(
-            Step(turn=turn.id, index=turn.index, entries=step, heard=heard, asks=asks)
+            Step(
+                turn=turn.id,
+                index=turn.index,
+                entries=step,
+                says=tuple(says)[:_MAX_SAYS],
+                heard=heard,
+                asks=asks,
+            )
         )
         turn.index += 1
         turn.entries.extend(new)

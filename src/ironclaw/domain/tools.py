@@ -30,6 +30,8 @@ TOOLS: Final = {
     "request_change": "Ask the people of this agent for a change of what it is or may do.",
     "run_task": "Have one of this agent's tasks told now, beside its times.",
     "search_files": "Search the files of the workspace or below /shared for a text, line by line.",
+    "send_file": "Send a file of the workspace, at most 16 MiB, to the chat you are in, or to one "
+    "of the destinations of this agent.",
     "send_message": "Send a message to one of the destinations of this agent.",
     "tasks": "List what this agent does at times of its own, and what came of it last.",
     "todo": "Keep the list of what is to be done in long work, in /workspace/.todo.md.",

@@ -27,6 +27,20 @@ def _object(properties: str, *required: str) -> str:
     return f'{{"type":"object","properties":{{{properties}}},{must}"additionalProperties":false}}'
 
 
+SEND_FILE: Final = ToolSpec(
+    name="send_file",
+    description="Send a file of the workspace, at most 16 MiB, to the chat you are in, or to one "
+    "of the destinations of this agent. Say in the caption what it is.",
+    parameters=_object(
+        f"{_PATH},"
+        '"caption":{"type":"string","maxLength":4000,"description":"Words that go with it."},'
+        '"destination":{"type":"string","maxLength":63,'
+        '"description":"Name of a destination; the chat you are in if left out."}',
+        "path",
+    ),
+)
+"""Of the program's table, and not of those that only look and write."""
+
 SPECS: Final = (
     ToolSpec(name="clock", description="Tell the time in UTC.", parameters=_object("")),
     ToolSpec(

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ironclaw_agent.asking import SPEC as ASK
 from ironclaw_agent.tools.errors import ToolError
 from ironclaw_agent.tools.host import SPECS as HOST_SPECS
-from ironclaw_agent.tools.specs import SPECS
+from ironclaw_agent.tools.specs import SEND_FILE, SPECS
 from ironclaw_contract.entries import Returned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ironclaw_agent.parcels import Parcels
     from ironclaw_agent.tools.host import HostTools
     from ironclaw_agent.tools.inside import Inside
-    from ironclaw_contract.entries import Called, Entry
+    from ironclaw_agent.tools.send_file import Sender
+    from ironclaw_agent.tools.trees import Trees
+    from ironclaw_contract.entries import Called, Entry, Said
+    from ironclaw_contract.records import Part, Say
     from ironclaw_contract.rpc import ToolSpec
 
 MAX_CALLS: Final = 16
@@ -68,8 +72,15 @@ class Toolbox:
         self._session = ""
         self._turn = ""
         self._heard: Sequence[Entry] = ()
+        self._allowed: frozenset[str] = frozenset()
+        self._step = 0
+        self._parcels: Parcels | None = None
+        self._sender: Sender | None = None
+        self.publish: Callable[[Part], bool] = lambda _part: False
+        """Publishes a part of a file: the link's."""
         tools = (
             *(_Tool(spec, self._by_us(spec.name)) for spec in SPECS),
+            _Tool(SEND_FILE, self._send_file),
             *(_Tool(spec, self._by_host(spec.name)) for spec in HOST_SPECS),
             _Tool(ASK, _asked_by_turn),
         )
@@ -104,6 +115,7 @@ class Toolbox:
         """
         self._host.begin(turn, step)
         self._turn, self._heard = turn, heard
+        self._allowed, self._step, self._sender = allowed, step, None
         left = MAX_RESULTS_CHARS
         results = []
         for number, call in enumerate(calls):
@@ -116,14 +128,55 @@ class Toolbox:
             results.append(Returned(call=call.call, text=text, is_error=is_error))
         return results
 
+    def take_says(self) -> tuple[Say, ...]:
+        """What the tools of the last answer have for people."""
+        says = () if self._sender is None else tuple(self._sender.says)
+        self._sender = None
+        return says
+
+    def take_part(self, part: Part) -> None:
+        """Take a part of a file that comes with a message. Raises ContractError."""
+        self._inbox().take(part)
+
+    def describe(self, said: Said) -> Said:
+        """A message with files, as the model is told of it."""
+        return self._inbox().describe(said)
+
+    def _trees(self) -> Trees:
+        # Who calls no tool does not pay for their modules, and no start does.
+        from ironclaw_agent.tools.trees import Trees  # noqa: PLC0415
+
+        return Trees(self._workspace, self._shared)
+
+    def _inbox(self) -> Parcels:
+        if self._parcels is None:
+            from ironclaw_agent.parcels import Parcels  # noqa: PLC0415
+
+            self._parcels = Parcels(self._trees().workspace)
+        return self._parcels
+
     def _hands(self) -> Inside:
         if self._inside is None:
-            # Who calls no tool does not pay for their modules, and no start does.
             from ironclaw_agent.tools.inside import Inside  # noqa: PLC0415
-            from ironclaw_agent.tools.trees import Trees  # noqa: PLC0415
 
-            self._inside = Inside(Trees(self._workspace, self._shared), self._memory)
+            self._inside = Inside(self._trees(), self._memory)
         return self._inside
+
+    def _send_file(self, text: str) -> str:
+        import msgspec  # noqa: PLC0415 - loaded already; not by what only looks at the table
+
+        from ironclaw_agent.tools.send_file import Sender, SendFile  # noqa: PLC0415
+
+        given = msgspec.json.decode(text, type=SendFile)
+        if self._sender is None:
+            self._sender = Sender(
+                self._trees().workspace,
+                self._turn,
+                self._step,
+                publish=self.publish,
+                tell=self._host.use,
+            )
+        return self._sender.run(given, self._allowed)
 
     def _by_us(self, name: str) -> Callable[[str], str]:
         return lambda text: self._hands().run(
