@@ -215,7 +215,9 @@ async def open_core(
                     tasks=tasks,
                 ),
                 limits=SessionLimits(
-                    idle_stop_s=settings.sandbox.idle_stop_s, max_boxes=settings.sandbox.max_boxes
+                    idle_stop_s=settings.sandbox.idle_stop_s,
+                    max_boxes=settings.sandbox.max_boxes,
+                    steers=settings.conversation.new_messages == "steer",
                 ),
                 tools=tools,
             ),

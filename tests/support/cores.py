@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Self
 
-    from ironclaw.core.ids import ChatId, SlotId
+    from ironclaw.core.ids import ChatId, MessageId, SlotId
     from ironclaw.domain.model import Delivery, Message
+    from ironclaw.services.house import Live
     from ironclaw.services.parts import SessionLimits
     from ironclaw.testing.fakes_sandbox import FakeIsolator
     from ironclaw.testing.fakes_store import Conversation, CoreStore
@@ -46,6 +47,7 @@ class Announced:
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self.shown: list[str] = []
+        self.live_events: list[tuple[str, str, tuple[MessageId, ...]]] = []
         self.launches: list[str] = []
         self.bell = asyncio.Event()
 
@@ -56,8 +58,12 @@ class Announced:
     def due(self) -> None:
         self.bell.set()
 
-    def progress(self, message: Message, text: str) -> None:
-        self.shown.append(f"{message.text}: {text}")
+    def live(
+        self, kind: Live, message: Message, text: str, *, joined: Sequence[MessageId] = ()
+    ) -> None:
+        self.live_events.append((kind, text, tuple(joined)))
+        if kind == "progress":
+            self.shown.append(f"{message.text}: {text}")
 
     def round_trip(self, seconds: float) -> None:
         assert seconds >= 0

@@ -95,10 +95,13 @@ class InQueue:
     def answered(self, bodies: Iterable[OutboundBody]) -> None:
         """Learn from verified outbound records what the box must have consumed."""
         for body in bodies:
-            if isinstance(body, Step | TurnEnd) and (seq := self._turns.get(body.turn)):
+            if not isinstance(body, Step | TurnEnd):
+                continue
+            if seq := self._turns.get(body.turn):
                 self.taken(seq)
-                if isinstance(body, TurnEnd):
-                    self._turns.pop(body.turn)
+            over = (*body.heard, body.turn) if isinstance(body, TurnEnd) else body.heard
+            for message in over:
+                self.taken(self._turns.pop(message, 0))
 
     def _note(self, first: int, bodies: Sequence[InboundBody]) -> None:
         self._files[first] = first + len(bodies) - 1

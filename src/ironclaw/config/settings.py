@@ -96,6 +96,15 @@ class SkillSettings(_Section, frozen=True):
     whoever approves it approves exactly these files."""
 
 
+class ConversationSettings(_Section, frozen=True):
+    """How agents talk with people."""
+
+    new_messages: Literal["queue", "steer"] = "queue"
+    """What is said while an agent is at work: `queue` has it answered when that is done, `steer`
+    shows it to the agent before its next step. Only what is said in the same chat and thread joins
+    the work there."""
+
+
 class ModelSettings(_Section, frozen=True):
     """Model providers beside `scripted`, which is always there. See models.md."""
 
@@ -125,6 +134,7 @@ class Settings(_Section, frozen=True):
     sandbox: SandboxSettings = SandboxSettings()
     gateway: GatewaySettings = GatewaySettings()
     skills: SkillSettings = SkillSettings()
+    conversation: ConversationSettings = ConversationSettings()
     models: ModelSettings = ModelSettings()
     log: LogSettings = LogSettings()
 
@@ -190,6 +200,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "sandbox": SandboxSettings,
     "gateway": GatewaySettings,
     "skills": SkillSettings,
+    "conversation": ConversationSettings,
     "models": ModelSettings,
     "log": LogSettings,
 }

@@ -46,6 +46,7 @@ class Code(enum.StrEnum):
     BOX_HUNG = "box_hung"
     QUARANTINED = "quarantined"
     TOO_MANY_STEPS = "too_many_steps"
+    TURN_TOO_LONG = "turn_too_long"
     BOX_OUT_OF_MEMORY = "box_out_of_memory"
     BOX_OUT_OF_DISK = "box_out_of_disk"
     NOT_CONTAINED = "not_contained"
@@ -95,6 +96,7 @@ CODES: dict[Code, CodeRow] = {
     Code.TOO_MANY_STEPS: CodeRow(56, 502, "A turn took every step that its agent may take."),
     Code.BOX_OUT_OF_MEMORY: CodeRow(57, 502, "The agent took more memory than it may."),
     Code.BOX_OUT_OF_DISK: CodeRow(58, 502, "The agent used more disk than it may."),
+    Code.TURN_TOO_LONG: CodeRow(59, 502, "A turn took longer in all than its agent may take."),
     Code.RUNTIME_MISSING: CodeRow(60, 503, "runsc is not installed."),
     Code.RUNTIME_TOO_OLD: CodeRow(61, 503, "runsc is older than 20240729."),
     Code.RUNTIME_FAILED: CodeRow(62, 503, "runsc failed; the detail has the command to replay."),

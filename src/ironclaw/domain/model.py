@@ -383,6 +383,8 @@ class Delivery(_Value, frozen=True):
     error: str = ""
     event: int = 0
     """Id of the `ChatEvent` it is shown as."""
+    answers: tuple[MessageId, ...] = ()
+    """What it answers beside `message`: what joined the same turn."""
     said_by: str = ""
     """Who says it, as people know them: the agent's name, or the host's for its own words."""
     code: str = ""

@@ -368,6 +368,15 @@ class Resume(NamedTuple):
     """Next step of the open turn."""
     summary: str = ""
     """Of all that was said before `entries`, if it was summed up."""
+    worked_ms: int = 0
+    """How long the open turn has taken."""
+
+
+class Worked(NamedTuple):
+    """How long a turn has taken so far."""
+
+    turn: MessageId
+    ms: int
 
 
 class Committed(NamedTuple):
@@ -396,10 +405,18 @@ class Ledger(Protocol):
         """The conversation so far, for a fresh box."""
         ...
 
-    async def commit(self, session: SessionId, epoch: int, out: Outbound) -> Committed:
+    async def commit(
+        self, session: SessionId, epoch: int, out: Outbound, *, worked: Worked | None = None
+    ) -> Committed:
         """Take outbound records in: transcript, deliveries, answered messages.
 
         Records at or below the session's `out_seq` are ignored, so a repeat changes nothing.
+
+        Args:
+            session: Whose box wrote them.
+            epoch: In which of its lives.
+            out: The records.
+            worked: How long the turn under way has taken, to be kept with its records.
 
         Raises:
             PeerError: The epoch is not the session's, the first new record does not follow

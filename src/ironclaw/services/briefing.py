@@ -5,7 +5,10 @@ Pure functions over domain values, and the one that publishes what they make.
 
 from __future__ import annotations
 
+import hmac
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from ironclaw_contract import records
 from ironclaw_contract.limits import MAX_ENTRIES
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 PART_BYTES: Final = 256 * 1024
 """Text in one history record: far under the limit of a record body, however it is encoded."""
+_PLACE_BYTES: Final = 12
 BATCH_BYTES: Final = 2 * 1024 * 1024
 BATCH_RECORDS: Final = 128
 """Records and text in one segment: half of what a segment may hold."""
@@ -33,10 +37,11 @@ def first_records(agent: Agent, past: Resume, limits: SessionLimits) -> list[Inb
         bodies.append(records.History(entries=(), summary=past.summary))
     bodies += [records.History(entries=part) for part in _parts(past.entries)]
     if past.turn is not None:
-        # An open turn is small (one turn's steps), so it is one record whatever it holds.
-        bodies.append(
-            records.History(entries=past.turn_entries, turn=past.turn, index=past.turn_index)
-        )
+        # What joined it may be long, so it takes as many records as it needs; at least one.
+        bodies += [
+            records.History(entries=part, turn=past.turn, index=past.turn_index)
+            for part in list(_parts(past.turn_entries)) or [()]
+        ]
     return bodies
 
 
@@ -48,19 +53,36 @@ def setup_record(agent: Agent, limits: SessionLimits) -> records.Setup:
         tools=agent.tools,
         max_steps=agent.max_steps,
         context_bytes=limits.context_bytes,
+        steers=limits.steers,
+        skills=tuple(records.Skill(one.name, one.description) for one in agent.skills),
     )
 
 
-def message_record(message: Message) -> records.Message:
-    """The record that carries one accepted message."""
-        steers=limits.steers,
-        skills=tuple(records.Skill(one.name, one.description) for one in agent.skills),
+def place_of(message: Message, key: bytes) -> str:
+    """Where a message was said, as a box may know it: the same for the same chat and thread.
+
+    Args:
+        message: An accepted one.
+        key: The session's: no box can tell from it which chat of the house it is in.
+    """
+    where = msgspec.msgpack.encode(("ironclaw place", message.chat, message.thread))
+    return hmac.digest(key, where, "sha256")[:_PLACE_BYTES].hex()
+
+
+def message_record(message: Message, *, place: str) -> records.Message:
+    """The record that carries one accepted message.
+
+    Args:
+        message: The message.
+        place: As `place_of` says.
+    """
     return records.Message(
         message=message.id,
         sender=message.sender[:256],
         text=message.text,
         at_ms=message.at_ms,
         engage=message.engage,
+        place=place,
     )
 
 

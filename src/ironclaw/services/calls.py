@@ -6,8 +6,10 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.ids import MessageId
+from ironclaw.core.sanitize import sanitize
+from ironclaw.services.doing import MAX_THOUGHT_CHARS, asks, uses
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.rpc import Delta, Failed
+from ironclaw_contract.rpc import Delta, Failed, Generated, Purpose
 
 if TYPE_CHECKING:
     import asyncio
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import SessionId
     from ironclaw.core.tasks import Tasks
     from ironclaw.domain.model import Agent, Message
+    from ironclaw.services.house import Live
+    from ironclaw.services.inbox import Inbox
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.slots import Slot
     from ironclaw_contract.rpc import Generate
@@ -33,7 +37,7 @@ class ModelCalls:
         agent: Gives the agent whose provider is asked, as it is now.
         parts: The model service, and who is shown the words as they come.
         tasks: The life's tasks.
-        message: The message of that id that is with the box, if it is.
+        inbox: What is with the box.
     """
 
     def __init__(
@@ -44,14 +48,16 @@ class ModelCalls:
         agent: Callable[[], Agent],
         parts: SessionParts,
         tasks: Tasks,
-        message: Callable[[MessageId], Message | None],
+        inbox: Inbox,
     ) -> None:
         self._slot = slot
         self._session = session
         self._agent = agent
         self._parts = parts
         self._tasks = tasks
-        self._message = message
+        self._inbox = inbox
+        self._turn = MessageId("")
+        """The turn that the model was asked for last."""
         self._running: dict[int, asyncio.Task[None]] = {}
 
     def ask(self, ask: Generate) -> None:
@@ -78,15 +84,34 @@ class ModelCalls:
 
     async def _generate(self, ask: Generate) -> None:
         link = self._slot.link
-        shown = self._message(MessageId(ask.turn))
+        turn = MessageId(ask.turn)
+        shown = self._inbox.sent(turn)
+        is_again, self._turn = self._turn == turn, turn
+        self._show("doing", shown, asks(ask.purpose, again=is_again))
+        thought = 0
         stream = self._parts.models.generate(self._agent(), self._session, ask)
         async with contextlib.aclosing(stream) as events:
             async for event in events:
                 if not isinstance(event, Delta):
                     await link.tell(event)
-                elif shown is not None and not event.is_thought:
+                    if isinstance(event, Generated):
+                        self._show("doing", shown, uses(event))
+                elif ask.purpose is not Purpose.TURN:
+                    # Not the words of an answer.
+                    continue
+                elif not event.is_thought:
                     # For people's eyes; the box waits for the whole answer.
-                    self._parts.announce.progress(shown, event.text)
+                    self._show("progress", shown, event.text)
+                elif thought < MAX_THOUGHT_CHARS:
+                    text = sanitize(event.text[: MAX_THOUGHT_CHARS - thought], lines=True)
+                    thought += len(event.text)
+                    self._show("thinking", shown, text)
+
+    def _show(self, kind: Live, message: Message | None, text: str) -> None:
+        """Show people something of a turn whose message is with the box."""
+        if message is not None and text:
+            joined = self._inbox.joined(message.id)
+            self._parts.announce.live(kind, message, text, joined=joined)
 
     def _refuse(self, call: int, code: WireCode, text: str) -> None:
         self._tasks.start(self._slot.link.tell(Failed(call, code, text)), name=f"refuse {call}")

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import ChatId, DeliveryId
+    from ironclaw.core.ids import ChatId, DeliveryId, MessageId
     from ironclaw.domain.model import Delivery, Message
     from ironclaw.domain.ports import Channel
+    from ironclaw.services.house import Live
     from ironclaw.services.hub import Hub
 
 MAX_TRIES: Final = 8
@@ -135,12 +136,15 @@ class DeliveryService:
             else:
                 self._start(self._tasks, delivery)
 
-    def progress(self, message: Message, text: str) -> None:
-        """Show a piece of the answer to those who watch the chat now."""
+    def live(
+        self, kind: Live, message: Message, text: str, *, joined: Sequence[MessageId] = ()
+    ) -> None:
+        """Show what an agent is at to those who watch the chat now."""
         self._hub.publish(
             ChatEvent(
                 id=0,
-                kind="progress",
+                kind=kind,
+                answers=tuple(joined),
                 chat=message.chat,
                 thread=message.thread,
                 session=message.session,

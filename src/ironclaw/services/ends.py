@@ -10,6 +10,7 @@ from ironclaw.core.log import get_logger
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ironclaw.core.ids import MessageId
     from ironclaw.domain.model import Delivery
 
 Reason = Literal[
@@ -24,12 +25,18 @@ Reason = Literal[
     "trouble",
     "memory",
     "disk",
+    "overtime",
     "bug",
 ]
 
 NO_MEMORY: Final = (
     "The agent took more memory than it may ({} MiB): it was stopped. Send it less at once, or "
     "something else."
+)
+
+TOO_LONG: Final = (
+    "The agent took longer than the {:g} seconds that it may take for one turn, and was stopped. "
+    "Ask for less at once; its limit can be raised: `ironclaw agent limits`."
 )
 
 _log = get_logger("life")
@@ -46,6 +53,8 @@ class End(NamedTuple):
     """What people are told, where this end is their answer."""
     code: Code = Code.BOX_BROKEN
     """What it is called on every surface, where it fails a message."""
+    message: MessageId | None = None
+    """The only one that it fails; None: all that wait."""
 
 
 def note_failures(deliveries: Sequence[Delivery]) -> None:

@@ -40,23 +40,35 @@ class Routed(NamedTuple):
     """What the host answered to a command; None for a message to the agent."""
 
 
+Live = Literal["progress", "doing", "thinking"]
+"""Kinds of events that only those see who watch at that moment."""
+
+
 class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a chat, as shown to people."""
 
     id: int
     """Grows within one chat and survives restarts for `message`, `reply` and `error`; 0 for
-    `progress`, which is not kept."""
-    kind: Literal["message", "progress", "reply", "error"]
+    what is `Live`, which is not kept."""
+    kind: Literal["message", "progress", "doing", "thinking", "reply", "error"]
+    """`progress`: a piece of the answer as it is made. `doing`: what the agent does meanwhile, in a
+    few words. `thinking`: a piece of what its model thinks."""
     chat: ChatId
     thread: str | None
     session: SessionId
     message: MessageId
     """The inbound message it belongs to."""
+    answers: tuple[MessageId, ...] = ()
+    """Messages that joined the same turn: it belongs to each of them as well."""
     sender: str
     text: str
     at_ms: int
     code: str = ""
     """Why, for an `error`: one of the error codes."""
+
+    def is_of(self, message: MessageId) -> bool:
+        """Whether it belongs to that message."""
+        return self.message == message or message in self.answers
 
 
 class ChatPlace(NamedTuple):

@@ -52,6 +52,8 @@ class LoggedEvent(Protocol):
     def at_ms(self) -> int: ...  # noqa: D102 - as ChatEvent
     @property
     def code(self) -> str: ...  # noqa: D102 - as ChatEvent
+    @property
+    def answers(self) -> tuple[MessageId, ...]: ...  # noqa: D102 - as ChatEvent
 
 
 class History(Protocol):
@@ -85,7 +87,7 @@ class Hub:
         """Show an event to those who watch its chat now."""
         if event.kind == "progress":
             self._drafts.add(event)
-        elif event.kind != "message":
+        elif event.kind in {"reply", "error"}:
             self._drafts.drop(event.chat, event.message)
         for watch in self._watches.get(event.chat, ()):
             watch.offer(event)
@@ -104,6 +106,7 @@ class Hub:
                 text=delivery.text,
                 at_ms=delivery.at_ms,
                 code=delivery.code,
+                answers=delivery.answers,
             )
         )
 
@@ -237,4 +240,5 @@ def shown(event: LoggedEvent) -> ChatEvent:
         text=event.text,
         at_ms=event.at_ms,
         code=event.code,
+        answers=event.answers,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PeerError
+from ironclaw.core.ids import MessageId
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain import disk
@@ -26,14 +27,16 @@ from ironclaw.domain.ports import (
     KeyRead,
     Outbound,
     Tampered,
+    Worked,
 )
-from ironclaw.services.briefing import message_record, publish
+from ironclaw.services.briefing import message_record, place_of, publish
 from ironclaw.services.calls import ModelCalls
-from ironclaw.services.ends import NO_MEMORY, End, note_failures
+from ironclaw.services.ends import NO_MEMORY, TOO_LONG, End, note_failures
 from ironclaw.services.inbox import Inbox
 from ironclaw.services.setups import Setups
 from ironclaw.services.tool_calls import ToolCalls
-from ironclaw_contract.records import Trouble
+from ironclaw.services.turn_clock import TurnClock
+from ironclaw_contract.records import Step, Trouble, TurnEnd
 from ironclaw_contract.rpc import Cancel, Generate
 
 if TYPE_CHECKING:
@@ -79,13 +82,14 @@ class Life:
         self._session = session
         self._news = asyncio.Event()
         """Pulsed when the box was briefed, and at the end: who waits for either looks again."""
-        self._setups = Setups(slot, agent, parts.limits)
+        self._setups = Setups(slot, agent, parts.limits, parts.rooms)
         self._parts = parts
         self._changed = changed
         self._ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._fed = asyncio.Event()
         """Set while the box has its setup, so that messages may follow."""
         self._inbox = Inbox(parts.ledger, session.id)
+        self._turn_clock = TurnClock(parts.clock, self._took_too_long)
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.TimerHandle | None = None
         self._progressed = False
@@ -112,7 +116,8 @@ class Life:
         Model calls, host tools and the time of a turn go by the new one at once.
         """
         former, self._setups.agent = self._setups.agent, agent
-        if agent.turn_s != former.turn_s and self._timer is not None and self.busy:
+        limits = (agent.turn_s, agent.turn_total_s)
+        if limits != (former.turn_s, former.turn_total_s) and self._timer is not None and self.busy:
             self._rest()
         while not self.knows(self._setups.agent):
             if self._fed.is_set():
@@ -120,6 +125,11 @@ class Life:
             else:
                 # It is being briefed, or its airlock is being replaced: that ends, or the life.
                 await self._news.wait()
+
+    def resize(self) -> None:
+        """Models turned out to read more, or less: tell the box, if that is news to it."""
+        if self._setups.is_stale and self._fed.is_set() and not self._ended.done():
+            self._tasks.start(self._setups.tell(), name="resize")
 
     def wake(self, message: Message | None) -> None:
         """The ledger has something new for this session.
@@ -136,12 +146,13 @@ class Life:
         *,
         words: str = "",
         code: Code = Code.BOX_BROKEN,
+        message: MessageId | None = None,
     ) -> None:
         """End this life; the first reason counts."""
         if not self._ended.done():
             # What a box did before it hung is no reason to think that the next one will not.
             progressed = self._progressed and reason != "hung"
-            self._ended.set_result(End(reason, detail, progressed, words, code))
+            self._ended.set_result(End(reason, detail, progressed, words, code, message))
             self._pulse()
 
     async def run(self, *, adopted: bool) -> End:
@@ -172,7 +183,7 @@ class Life:
                 agent=lambda: self._setups.agent,
                 parts=self._parts,
                 tasks=tasks,
-                message=self._inbox.sent,
+                inbox=self._inbox,
             )
             self._uses = ToolCalls(
                 slot=self._slot,
@@ -187,6 +198,7 @@ class Life:
             try:
                 return await self._ended
             finally:
+                self._turn_clock.stop()
                 for timer in (self._timer, self._gone):
                     if timer is not None:
                         timer.cancel()
@@ -219,8 +231,10 @@ class Life:
         """Publish setup, history and backlog: the box starts from here."""
         # The first box too: messages may have failed before there was one.
         past = await self._parts.ledger.resume(
-            self._session.id, limit_bytes=self._parts.limits.context_bytes
+            self._session.id, limit_bytes=self._setups.limits.context_bytes
         )
+        if past.turn is not None:
+            self._turn_clock.resume(Worked(past.turn, past.worked_ms))
         messages = await self._inbox.backlog()
         answers = self._inbox.answers
         await self._setups.brief(past, [*answers, *self._records(messages)])
@@ -318,7 +332,9 @@ class Life:
 
     async def _take_in(self, out: Outbound) -> None:
         try:
-            committed = await self._parts.ledger.commit(self._session.id, self._session.epoch, out)
+            committed = await self._parts.ledger.commit(
+                self._session.id, self._session.epoch, out, worked=self._turn_clock.worked
+            )
         except PeerError as error:
             await self._quarantine(error.detail or error.message)
             return
@@ -391,6 +407,8 @@ class Life:
             self._timer = None
         self.idle_since = self._parts.clock.monotonic_s()
         loop = asyncio.get_running_loop()
+        turn = self._inbox.turn if self.busy else None
+        self._turn_clock.follow(turn, most_s=self._setups.agent.turn_total_s)
         if self.busy:
             # It may answer its watchdog and still never answer a person.
             self._timer = loop.call_later(self._turn_s, self._got_nothing_done)
@@ -401,6 +419,11 @@ class Life:
     @property
     def _turn_s(self) -> float:
         return self._setups.agent.turn_s or self._parts.limits.turn_s
+
+    def _took_too_long(self, turn: MessageId) -> None:
+        most_s = self._setups.agent.turn_total_s or 0
+        words = TOO_LONG.format(most_s)
+        self.end("overtime", turn, words=words, code=Code.TURN_TOO_LONG, message=turn)
 
     def _got_nothing_done(self) -> None:
         detail = f"nothing done in {self._turn_s:.0f} s"

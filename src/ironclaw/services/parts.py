@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import AgentId, SessionId, SlotId
+    from ironclaw.core.ids import AgentId, MessageId, SessionId, SlotId
     from ironclaw.domain.model import Agent, Delivery, Message, Session
     from ironclaw.domain.ports import Custodian, Isolator, Ledger
     from ironclaw.services.disk_guard import DiskGuard
+    from ironclaw.services.house import Live
     from ironclaw.services.receipts import Receipts
     from ironclaw.services.slots import Slots
     from ironclaw_contract.rpc import Generate, ModelTell, Use
@@ -80,8 +81,17 @@ class Announce(Protocol):
         """There are new deliveries in the ledger."""
         ...
 
-    def progress(self, message: Message, text: str) -> None:
-        """A piece of the answer to `message`, as it is made."""
+    def live(
+        self, kind: Live, message: Message, text: str, *, joined: Sequence[MessageId] = ()
+    ) -> None:
+        """Something that nobody keeps: a piece of the answer to `message`, or what is being done.
+
+        Args:
+            kind: What it is.
+            message: What the agent is at.
+            text: For people.
+            joined: Messages that are answered together with it.
+        """
         ...
 
 
@@ -101,6 +111,14 @@ class Meters(Protocol):
         ...
 
 
+class Rooms(Protocol):
+    """How much of a conversation fits a model call: `services.rooms.Rooms`."""
+
+    def context_bytes(self, agent: Agent) -> int:
+        """Bytes of conversation that all models of an agent can read."""
+        ...
+
+
 class SessionLimits(NamedTuple):
     """How long and how many."""
 
@@ -113,6 +131,8 @@ class SessionLimits(NamedTuple):
     with its retries."""
     context_bytes: int = 512 * 1024
     """Bytes of conversation given to a fresh box and sent to the model."""
+    steers: bool = False
+    """What people say while a turn runs joins it, instead of waiting for its end."""
 
 
 class SessionParts(NamedTuple):
@@ -131,3 +151,5 @@ class SessionParts(NamedTuple):
     guard: DiskGuard
     limits: SessionLimits
     tools: HostTools = NoHostTools()
+    rooms: Rooms | None = None
+    """None: what the limits say fits every model."""

@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from ironclaw.services.briefing import first_records, message_record, publish, setup_record
+from ironclaw.services.briefing import first_records, publish, setup_record
 from ironclaw.services.tool_calls import holds_host_tool
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ironclaw.domain.model import Agent, Message
+    from ironclaw.domain.model import Agent
     from ironclaw.domain.ports import Resume
-    from ironclaw.services.parts import SessionLimits
+    from ironclaw.services.parts import Rooms, SessionLimits
     from ironclaw.services.slots import Slot
+    from ironclaw_contract.records import InboundBody
 
 
 class Setups:
@@ -28,9 +29,12 @@ class Setups:
         slot: Whose box; its link may be replaced.
         agent: The agent as it is now.
         limits: For the setup.
+        rooms: Knows how much of a conversation the agent's models read.
     """
 
-    def __init__(self, slot: Slot, agent: Agent, limits: SessionLimits) -> None:
+    def __init__(
+        self, slot: Slot, agent: Agent, limits: SessionLimits, rooms: Rooms | None = None
+    ) -> None:
         self._slot = slot
         self._limits = limits
         self._rooms = rooms
@@ -58,11 +62,10 @@ class Setups:
     async def brief(self, past: Resume, messages: Sequence[InboundBody]) -> None:
         """Publish all that a fresh box is told, in the order in which it must read it."""
         async with self._telling:
-            agent, link = self.agent, self._slot.link
+            agent, link, limits = self.agent, self._slot.link, self.limits
             await self._offer(agent)
-            first = first_records(agent, past, self._limits)
-            await publish(link, [*first, *map(message_record, messages)])
-            self._note(agent, link)
+            await publish(link, [*first_records(agent, past, limits), *messages])
+            self._note(agent, link, limits)
 
     async def tell(self) -> None:
         """Tell a box that was briefed who the agent is now, unless it knows."""
@@ -70,14 +73,14 @@ class Setups:
             agent, link, limits = self.agent, self._slot.link, self.limits
             if self.told != agent or self._told_limits != limits:
                 await self._offer(agent)
-                await link.publish([setup_record(agent, self._limits)])
-                self._note(agent, link)
+                await link.publish([setup_record(agent, limits)])
+                self._note(agent, link, limits)
 
     def lose(self) -> None:
         """The airlock was replaced: it offers nothing, and what the former one did is unknown."""
         self.told, self._is_offered = None, False
 
-    def _note(self, agent: Agent, link: object) -> None:
+    def _note(self, agent: Agent, link: object, limits: SessionLimits) -> None:
         if link is self._slot.link:
             self.told, self._told_limits = agent, limits
 

@@ -9,6 +9,7 @@ from ironclaw.core.errors import HostError
 from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
 from ironclaw.store.content import Content
 from ironclaw.store.file_rows import came_with, files_of, goes_with
+from ironclaw.store.hearing import answers_of
 from ironclaw.store.message_rows import HOST, unseal_words
 from ironclaw_contract.entries import Files
 
@@ -68,6 +69,7 @@ class LoggedEvent(NamedTuple):
     at_ms: int
     code: str = ""
     files: Files = ()
+    answers: tuple[MessageId, ...] = ()
 
 
 class Counts(NamedTuple):
@@ -222,6 +224,7 @@ class ChatLog:
             delivery_sealed, tries, agent, code, by_host,
         ) = row  # fmt: skip
         sender, text = HOST, ""
+        answers: tuple[MessageId, ...] = ()
         files: Files = ()
         try:
             if kind == "undelivered":
@@ -232,6 +235,7 @@ class ChatLog:
                 text = self._content.unseal(SessionId(session), place, delivery_sealed).decode()
                 sender = HOST if by_host else agent
                 files = goes_with(db, self._content, DeliveryId(delivery))
+                answers = answers_of(db, DeliveryId(delivery))
             else:
                 sender, text = unseal_words(
                     self._content, SessionId(session), MessageId(message), message_sealed
@@ -253,6 +257,7 @@ class ChatLog:
             at_ms=at_ms,
             code=code or "",
             files=files,
+            answers=answers,
         )
 
 

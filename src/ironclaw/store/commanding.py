@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.ids import MessageId, new_id
 from ironclaw.domain.commands import STOPPED, Effect, Handled, Outcome
 from ironclaw.domain.model import Message, MessageStatus
+from ironclaw.store.hearing import heard_by, with_answers
 from ironclaw.store.message_rows import (
     WAITING,
     add_delivery,
@@ -128,6 +129,7 @@ def _stop(
         by_host=True,
         now_ms=now_ms,
     )
+    told = with_answers(db, told, heard_by(db, target.id))
     return (told,), Outcome(stopped=True, waiting=len(waiting) - 1)
 
 

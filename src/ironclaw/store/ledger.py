@@ -14,7 +14,7 @@ from ironclaw.core.ids import ChatId, MessageId, SessionId, WiringId, new_id
 from ironclaw.domain.acting import said_by
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Message, MessageStatus, Session
-from ironclaw.domain.ports import Committed, Outbound, Resume
+from ironclaw.domain.ports import Committed, Outbound, Resume, Worked
 from ironclaw.domain.routing import Accepted
 from ironclaw.store import past
 from ironclaw.store.audit_rows import append
@@ -303,7 +303,9 @@ class Ledger(QuestionBook, Outbox):
 
     # --- from the box -----------------------------------------------------------------------------
 
-    async def commit(self, session: SessionId, epoch: int, out: Outbound) -> Committed:
+    async def commit(
+        self, session: SessionId, epoch: int, out: Outbound, *, worked: Worked | None = None
+    ) -> Committed:
         """Take outbound records in; a repeat changes nothing.
 
         Raises:
@@ -319,6 +321,7 @@ class Ledger(QuestionBook, Outbox):
                 epoch=epoch,
                 out=out,
                 now_ms=now,
+                worked=worked,
                 why=self._why,
                 files_bytes=self.files.most_bytes,
             )
@@ -414,17 +417,16 @@ class Ledger(QuestionBook, Outbox):
             if target.next_index == 0:
                 begin_turn(db, target)
             close_message(db, target, MessageStatus.FAILED)
-            deliveries.append(
-                add_delivery(
-                    db,
-                    self._content,
-                    key=f"host/{target.id}",
-                    target=target,
-                    text=text,
-                    code=code,
-                    now_ms=now,
-                )
+            told = add_delivery(
+                db,
+                self._content,
+                key=f"host/{target.id}",
+                target=target,
+                text=text,
+                code=code,
+                now_ms=now,
             )
+            deliveries.append(with_answers(db, told, heard_by(db, target.id)))
         return Committed(tuple(deliveries), tuple(target.id for target in pending))
 
 

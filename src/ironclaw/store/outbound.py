@@ -22,6 +22,7 @@ from ironclaw.domain.questions import TOOL as ASK_USER
 from ironclaw.domain.questions import misfit
 from ironclaw.store import task_outcomes
 from ironclaw.store.file_rows import SESSION_BYTES
+from ironclaw.store.hearing import hear, heard_by, with_answers
 from ironclaw.store.message_rows import (
     Target,
     add_delivery,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import MessageId, SessionId
     from ironclaw.domain.model import Delivery
-    from ironclaw.domain.ports import Outbound
+    from ironclaw.domain.ports import Outbound, Worked
     from ironclaw.store.content import Content
     from ironclaw_contract.records import OutboundBody
 
@@ -106,6 +107,7 @@ def take_in(
     epoch: int,
     out: Outbound,
     now_ms: int,
+    worked: Worked | None = None,
     why: Why = lambda _session, _turn: "",
     files_bytes: int = SESSION_BYTES,
 ) -> Committed:
@@ -132,6 +134,11 @@ def take_in(
         if seq <= out_seq:
             continue
         taking.record(seq, body)
+    if worked is not None:
+        db.execute(
+            "UPDATE message SET worked_ms = ? WHERE id = ? AND session = ?",
+            (worked.ms, worked.turn, session),
+        )
     db.execute(
         "UPDATE session SET out_seq = ?, out_hash = ?, active_ms = ? WHERE id = ?",
         (out.last_seq, out.last_hash, now_ms, session),
@@ -198,6 +205,7 @@ class _Taking:
         if body.index == 0:
             self._only_turn(target)
             begin_turn(self._db, target)
+        hear(self._db, target, index=body.index, heard=body.heard)
         entries = tuple(entry for entry in body.entries if not isinstance(entry, Said))
         if entries:
             sealed = self._content.seal(
@@ -270,7 +278,13 @@ class _Taking:
         self.deliveries += task_outcomes.ended(
             self._db, self._content, target, code=code, now_ms=self._now_ms
         )
-        self.answered.append(target.id)
+        joined = heard_by(self._db, target.id)
+        for one in joined:
+            if (said := find_target(self._db, one)) is not None:
+                self.deliveries += task_outcomes.ended(
+                    self._db, self._content, said, code=code, now_ms=self._now_ms
+                )
+        self.answered += (target.id, *joined)
 
     def _say(
         self,
@@ -287,17 +301,19 @@ class _Taking:
             clean = f"{clean}\n\n{_LEFT_OUT}".strip()
         # No platform can show blank text; saying nothing is the agent's right.
         if clean.strip() or claimed.files:
+            said = add_delivery(
+                self._db,
+                self._content,
+                key=key,
+                target=target,
+                text=clean,
+                code=code,
+                files=claimed.files,
+                now_ms=self._now_ms,
+            )
+            # One that is said of another turn finds none: that turn is over, or not begun.
             self.deliveries.append(
-                add_delivery(
-                    self._db,
-                    self._content,
-                    key=key,
-                    target=target,
-                    text=clean,
-                    code=code,
-                    files=claimed.files,
-                    now_ms=self._now_ms,
-                )
+                with_answers(self._db, said, heard_by(self._db, target.id))
             )
 
     def _own(self, message: str, what: str) -> Target:

@@ -10,6 +10,7 @@ from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Delivery, DeliveryStatus
 from ironclaw.store.audit_rows import append
 from ironclaw.store.file_rows import goes_with
+from ironclaw.store.hearing import answers_of
 from ironclaw.store.message_rows import HOST, add_event, find_target, next_event
 from ironclaw.store.question_rows import asked_with
 from ironclaw.store.sending import is_sent, send
@@ -192,8 +193,9 @@ class Outbox:
             event=event,
             said_by=HOST if by_host else agent,
             code=code,
-            files=goes_with(db, self._content, DeliveryId(id_)),
             question=None if choice is None else choice.id,
             options=() if choice is None else choice.options,
             free_text=choice is None or choice.free_text,
+            files=goes_with(db, self._content, DeliveryId(id_)),
+            answers=answers_of(db, DeliveryId(id_)),
         )

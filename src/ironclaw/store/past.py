@@ -16,9 +16,11 @@ from ironclaw.domain.model import MessageStatus
 from ironclaw.domain.ports import Resume
 from ironclaw.store.message_rows import MESSAGE, as_message, with_files
 from ironclaw.store.summary_rows import summary_of
-from ironclaw_contract.entries import Called, Entry, Said
+from ironclaw_contract.entries import Called, Entry, Returned, Said
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import apsw
 
     from ironclaw.store.content import Content
@@ -37,7 +39,8 @@ def resume(
     return would make the conversation unusable for a model.
     """
     open_turn = db.execute(
-        "SELECT id, next_index FROM message WHERE session = ? AND open = 1 AND next_index > 0",
+        "SELECT id, next_index, worked_ms FROM message"
+        " WHERE session = ? AND open = 1 AND next_index > 0",
         (session,),
     ).fetchone()
     summary = summary_of(db, content, session)
@@ -59,9 +62,9 @@ def resume(
     past = tuple(entry for entries in reversed(turns) for entry in entries)
     if open_turn is None:
         return Resume(past, None, (), 0, summary.text)
-    turn, index = open_turn
+    turn, index, worked_ms = open_turn
     entries = _turn(db, content, session, turn, steps=True)
-    return Resume(past, MessageId(turn), tuple(entries), index, summary.text)
+    return Resume(past, MessageId(turn), tuple(entries), index, summary.text, worked_ms)
 
 
 def _rest_of_summed(
@@ -89,8 +92,36 @@ def _rest_of_summed(
 def _turn(
     db: apsw.Connection, content: Content, session: SessionId, turn: str, *, steps: bool
 ) -> list[Entry]:
+    """A turn as its box had it: every message in its place."""
+    records = dict(
+        db.execute("SELECT idx, sealed FROM step WHERE turn = ? ORDER BY idx", (turn,))
+        if steps
+        else ()
+    )
+    heard = db.execute(
+        "SELECT DISTINCT heard FROM message WHERE turn = ? AND heard IS NOT NULL", (turn,)
+    )
+    entries = _said(db, content, turn, heard=None)
+    for index in sorted({*records, *(index for (index,) in heard)}):
+        step: Sequence[Entry] = ()
+        if index in records:
+            plain = content.unseal(session, f"step/{turn}/{index}", records[index])
+            step = msgspec.msgpack.decode(plain, type=_Entries)
+        # What people answered to a question stands behind it, whatever was said then.
+        first = next(
+            (place for place, entry in enumerate(step) if not isinstance(entry, Returned)),
+            len(step),
+        )
+        entries += step[:first]
+        entries += _said(db, content, turn, heard=index)
+        entries += step[first:]
+    return entries
+
+
+def _said(db: apsw.Connection, content: Content, turn: str, *, heard: int | None) -> list[Entry]:
+    """What people said before a record of the turn; None: what began it."""
     entries: list[Entry] = []
-    for row in db.execute(f"{MESSAGE} WHERE turn = ? ORDER BY n", (turn,)):
+    for row in db.execute(f"{MESSAGE} WHERE turn = ? AND heard IS ? ORDER BY n", (turn, heard)):
         said = with_files(db, content, as_message(content, row))
         entries.append(
             Said(
@@ -101,12 +132,6 @@ def _turn(
                 files=said.files,
             )
         )
-    if steps:
-        for index, sealed in db.execute(
-            "SELECT idx, sealed FROM step WHERE turn = ? ORDER BY idx", (turn,)
-        ):
-            plain = content.unseal(session, f"step/{turn}/{index}", sealed)
-            entries.extend(msgspec.msgpack.decode(plain, type=_Entries))
     return entries
 
 

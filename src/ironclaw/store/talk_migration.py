@@ -10,6 +10,14 @@ from typing import Final
 _MESSAGES: Final = """
 -- For one that joined a turn which ran already: index of the record that tells of it.
 ALTER TABLE message ADD COLUMN heard INTEGER;
+-- Milliseconds that the turn which it began has taken, up to its last record.
+ALTER TABLE message ADD COLUMN worked_ms INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE delivery_answers (
+  delivery TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  message TEXT NOT NULL,
+  PRIMARY KEY (delivery, position)
+) STRICT, WITHOUT ROWID;
 ALTER TABLE message ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
 -- Why a turn over it loses silent authority: words of a closed set; empty when it does not.
 ALTER TABLE message ADD COLUMN taint TEXT NOT NULL DEFAULT '';

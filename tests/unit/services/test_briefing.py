@@ -70,6 +70,6 @@ def test_history_of_any_size_keeps_its_order_and_fits_the_wall(sizes: list[int])
 
 
 def test_a_message_record_carries_the_ledgers_id() -> None:
-    record = message_record(message(7, "text"))
+    record = message_record(message(7, "text"), place="here")
 
     assert ("msg_7", "text", True) == (record.message, record.text, record.engage)
