@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.spending import Meter
     from ironclaw.models.provider import Provider, Registry
     from ironclaw.models.trouble import ModelTrouble
+    from ironclaw.services.rooms import Rooms
     from ironclaw_contract.rpc import Generate, ModelTell
 
 __all__ = ["SAFE_TEXTS", "ModelLimits", "ModelService"]
@@ -85,6 +86,7 @@ class ModelService:
         registry: The providers.
         limits: Bounds of every call.
         words: Where what people are to be told of a failure is kept.
+        rooms: Learns from each call how much of a conversation models read.
     """
 
     def __init__(
@@ -93,11 +95,13 @@ class ModelService:
         *,
         limits: ModelLimits | None = None,
         words: FailureWords | None = None,
+        rooms: Rooms | None = None,
     ) -> None:
         self._registry = registry
         self._limits = limits or ModelLimits()
         self._gates: dict[str, _Gate] = {}
         self._words = words or FailureWords()
+        self._rooms = rooms
 
     async def generate(
         self, agent: Agent, session: SessionId, request: Generate, meter: Meter = _UNCOUNTED
@@ -190,6 +194,8 @@ class ModelService:
                         elif shows or event.is_thought:
                             yield event
             await call.meter.end(attempt.counted, attempt.said_bytes)
+            if self._rooms is not None and attempt.counted is not None:
+                self._rooms.read(agent.model, call.request, attempt.counted.input)
             if attempt.trouble is not None:
                 call.told(attempt.trouble.word)
             wait_s = self._wait_s(delay_s, attempt.trouble)

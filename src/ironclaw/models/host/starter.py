@@ -16,11 +16,13 @@ from ironclaw.config.providers import key_source
 from ironclaw.core.log import get_logger
 from ironclaw.models.host.link import HostLink, ended, open_link
 from ironclaw.models.host.messages import Ask, Open, Quote
+from ironclaw.models.key_files import KEYRING_VARIABLES
+from ironclaw.models.provider import SEPARATOR
 from ironclaw.models.trouble import ModelTrouble
 from ironclaw_contract.records import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from ironclaw.config.providers import ProviderSettings
     from ironclaw.core.tasks import Tasks
@@ -65,6 +67,7 @@ class ModelHost:
         environ: The core's environment.
         tasks: Owns the task that reads the link.
         hidden: Directories that the host shall not be able to reach.
+        on_window: Told how many tokens a model reads at once, when that is found out.
     """
 
     def __init__(
@@ -74,7 +77,9 @@ class ModelHost:
         tasks: Tasks,
         *,
         hidden: Sequence[Path] = (),
+        on_window: Callable[[str, int], None] | None = None,
     ) -> None:
+        self._on_window = on_window
         self._providers = dict(providers)
         self._environment = environment(providers, environ)
         self._tasks = tasks
@@ -205,6 +210,8 @@ class ModelHost:
     def _saw(self, window: Window) -> None:
         if window.provider in self._providers and len(self.windows) < _MOST_WINDOWS:
             self.windows[window.provider, window.model] = window.tokens
+            if self._on_window is not None:
+                self._on_window(f"{window.provider}{SEPARATOR}{window.model}", window.tokens)
 
     def _priced(self, priced: Priced) -> None:
         asked = self._quoted.get((priced.provider, priced.model))
@@ -226,6 +233,8 @@ def environment(
             wanted.add(source.name)
         elif source is not None and source.kind == "credential":
             wanted.add("CREDENTIALS_DIRECTORY")
+        elif source is not None and source.kind == "keyring":
+            wanted.update(KEYRING_VARIABLES)
     chosen = {name: environ[name] for name in sorted(wanted) if name in environ}
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **chosen}
 
