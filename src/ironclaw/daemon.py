@@ -64,6 +64,7 @@ from ironclaw.services.receipts import Receipts
 from ironclaw.services.refusals import AuditedRefusals
 from ironclaw.services.router import Router
 from ironclaw.services.sessions import Sessions
+from ironclaw.services.rooms import Rooms
 from ironclaw.services.slots import Slots
 from ironclaw.skills.shelf import Shelf
 from ironclaw.store.audit_head import HeadFile
@@ -178,7 +179,13 @@ async def open_core(
             tasks=tasks,
         )
         configured = settings.models.providers
-        host = ModelHost(configured, os.environ, tasks, hidden=(state, runtime))
+        rooms = Rooms(
+            most_bytes=SessionLimits().context_bytes,
+            told={name: one.context_tokens or 0 for name, one in configured.items()},
+        )
+        host = ModelHost(
+            configured, os.environ, tasks, hidden=(state, runtime), on_window=rooms.saw
+        )
         stack.push_async_callback(host.close)
         hosted = {name: HostedProvider(name, host) for name in configured}
         providers = Providers({"scripted": Scripted(), **hosted})
@@ -198,10 +205,19 @@ async def open_core(
                     clock=clock,
                 ),
                 models=Budgets(
-                    models=ModelService(providers, words=words),
-                    agents=registry,
-                    book=books.usages,
-                    clock=clock,
+                    Desk(
+                        models=ModelService(providers, words=words, rooms=rooms),
+                        agents=registry,
+                        book=counting.book,
+                        prices=Pricing(
+                            configured, host, currency=counting.usage.currency, clock=clock
+                        ),
+                        raises=counting.raising,
+                        announce=delivery,
+                        counters=metrics,
+                        clock=clock,
+                        currency=counting.usage.currency,
+                    )
                 ),
                 announce=delivery,
                 meters=metrics,
@@ -225,9 +241,11 @@ async def open_core(
         )
         stack.push_async_callback(slots.close)
         stack.push_async_callback(sessions.close)
+                rooms=rooms,
         commands = LateCommands()
         guests = LateGuests()
         router = Router(
+        rooms.watch(sessions.resize)
             directory=registry,
             intake=ledger,
             refusals=AuditedRefusals(log_of_chats, audit.note),

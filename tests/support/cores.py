@@ -15,6 +15,7 @@ from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import ModelService
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.parts import SessionParts
+from ironclaw.services.rooms import Rooms
 from ironclaw.services.sessions import Sessions
 from ironclaw.services.slots import Slots
 
@@ -110,6 +111,7 @@ class Core:
             clock=SystemClock(),
             tasks=self.tasks,
         )
+        self.rooms = Rooms(most_bytes=self.limits.context_bytes)
         self.sessions = Sessions(
             SessionParts(
                 ledger=self.store.ledger,
@@ -132,9 +134,11 @@ class Core:
                     look=lambda: (self.room,),
                 ),
                 limits=self.limits,
+                rooms=self.rooms,
             ),
             self.tasks,
         )
+        self.rooms.watch(self.sessions.resize)
         return self
 
     async def __aexit__(self, *_error: object) -> None:

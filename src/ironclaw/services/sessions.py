@@ -145,6 +145,11 @@ class Sessions:
         blank = slots.drop(agent.id) if agent.archived else slots.refresh(agent)
         await self._end([blank, *(owner.refresh(agent) for owner in self._of(agent.id))])
 
+    def resize(self) -> None:
+        """How much models read at once is known better than before: tell the boxes it concerns."""
+        for owner in self._owners.values():
+            owner.resize()
+
     def is_at(self, agent: Agent) -> bool:
         """Whether `refresh` would change nothing."""
         slots = self._parts.slots
