@@ -29,7 +29,8 @@ TAKEN: Final = frozenset({"scripted"})
 _SOURCE: Final = re.compile(
     r"\A(?:(?P<env>env):(?P<variable>[A-Za-z_][A-Za-z0-9_]{0,127})"
     r"|(?P<file>file):(?P<path>/[^\0]{0,4000})"
-    r"|(?P<credential>credential):(?P<name>[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}))\Z"
+    r"|(?P<credential>credential):(?P<name>[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127})"
+    r"|(?P<keyring>keyring):(?P<entry>[A-Za-z0-9_.\-]{1,128}/[A-Za-z0-9_.@\-]{1,128}))\Z"
 )
 _URL: Final = re.compile(r"\Ahttps?://[A-Za-z0-9.\-_\[\]:]+(?:/[\x21-\x7e]*)?\Z")
 _HEADER: Final = re.compile(r"\A[A-Za-z0-9\-_]{1,128}\Z")
@@ -67,9 +68,10 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Kind
     """Whose protocol it speaks."""
     key: str = ""
-    """Where its key is: `env:VARIABLE` of the daemon, `file:/PATH` (0600, the daemon's own), or
-    `credential:NAME` of systemd. Not the key itself. For `vertex` it may be a service account's
-    JSON; for `bedrock` an API key, or with `key_id` the secret of an access key."""
+    """Where its key is: `env:VARIABLE` of the daemon, `file:/PATH` (0600, the daemon's own),
+    `credential:NAME` of systemd, or `keyring:SERVICE/USER` of the daemon's user. Not the key
+    itself. For `vertex` it may be a service account's JSON; for `bedrock` an API key, with `key_id`
+    the secret of an access key, or the JSON of temporary credentials."""
     base_url: str = ""
     """Where its service is, when it is not the usual place; `azure` and `openai-compatible` need
     it."""
@@ -100,9 +102,9 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KeySource(NamedTuple):
     """Where a key is."""
 
-    kind: Literal["env", "file", "credential"]
+    kind: Literal["env", "file", "credential", "keyring"]
     name: str
-    """A variable, a path, or a credential's name."""
+    """A variable, a path, a credential's name, or `SERVICE/USER`."""
 
 
 def key_source(text: str) -> KeySource | None:
@@ -114,6 +116,8 @@ def key_source(text: str) -> KeySource | None:
         return KeySource("env", found["variable"])
     if found["file"]:
         return KeySource("file", found["path"])
+    if found["keyring"]:
+        return KeySource("keyring", found["entry"])
     return KeySource("credential", found["name"])
 
 
@@ -176,8 +180,8 @@ def _about_key(provider: ProviderSettings, hidden: Sequence[Path]) -> Iterator[t
         yield (
             "has a `key` that does not say where the key is",
             (
-                "Write env:VARIABLE, file:/PATH or credential:NAME. If it was the key itself: put "
-                "it into a file of mode 0600 and name that."
+                "Write env:VARIABLE, file:/PATH, credential:NAME or keyring:SERVICE/USER. If it "
+                "was the key itself: put it into a file of mode 0600 and name that."
             ),
         )
     source = key_source(provider.key)
@@ -189,4 +193,10 @@ def _about_key(provider: ProviderSettings, hidden: Sequence[Path]) -> Iterator[t
                 "Put the file elsewhere, as below /etc/ironclaw.",
             )
     if not provider.key and needs_key(provider):
-        yield "has no `key`", "Say where its key is: env:VARIABLE, file:/PATH or credential:NAME."
+        yield (
+            "has no `key`",
+            (
+                "Say where its key is: env:VARIABLE, file:/PATH, credential:NAME or "
+                "keyring:SERVICE/USER."
+            ),
+        )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from ironclaw.config.providers import needs_key
+from ironclaw.config.providers import key_source, needs_key
 from ironclaw.models.key_files import missing
 from ironclaw.models.scripted import NAME as SCRIPTED
 from ironclaw.services.house import ProviderView
@@ -43,8 +43,15 @@ class Catalog:
         return ProviderView(
             name=name,
             kind=provider.kind,
-            key="missing" if problem else "present" if needs_key(provider) else "not needed",
+            key="missing" if problem else _where(provider),
             problem=problem,
             context_tokens=provider.context_tokens or None,
             models={model: tokens for (owner, model), tokens in known if owner == name},
         )
+
+
+def _where(provider: ProviderSettings) -> Literal["present", "in the keyring", "not needed"]:
+    source = key_source(provider.key)
+    if source is not None and source.kind == "keyring":
+        return "in the keyring"
+    return "present" if needs_key(provider) else "not needed"

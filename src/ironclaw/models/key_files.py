@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 MAX_KEY_BYTES: Final = 64 * 1024
 """A service account's JSON is the longest there is."""
+KEYRING_VARIABLES: Final = (
+    "DBUS_SESSION_BUS_ADDRESS",
+    "HOME",
+    "PYTHON_KEYRING_BACKEND",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+)
+"""Without them a user's keyring cannot be found. None of them is a secret."""
 _DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
 
 
@@ -35,6 +44,8 @@ def missing(provider: ProviderSettings, environ: Mapping[str, str]) -> str:
         return "" if not needs_key(provider) else "it has none"
     if source.kind == "env":
         return "" if environ.get(source.name) else f"the daemon has no variable {source.name}"
+    if source.kind == "keyring":
+        return ""  # asking it may ask a person: that is done when the key is needed
     path = _path(source, environ)
     if path is None:
         return f"the daemon was not given systemd's credential {source.name}"
@@ -55,12 +66,38 @@ def read_key(provider: ProviderSettings, environ: Mapping[str, str]) -> str:
     source = key_source(provider.key)
     if source is None:
         return ""
-    text = (environ[source.name] if source.kind == "env" else _read(source, environ)).strip()
+    match source.kind:
+        case "env":
+            text = environ[source.name]
+        case "keyring":
+            text = _from_keyring(source)
+        case "file" | "credential":
+            text = _read(source, environ)
+    text = text.strip()
     if not text:
         raise NoKeyError(f"{source.name} is empty")
     if not text.isascii() or "\0" in text:
         raise NoKeyError(f"{source.name} does not hold a key")
     return text
+
+
+def _from_keyring(source: KeySource) -> str:
+    # Only where somebody's key is there: it looks for desktops.
+    import keyring  # noqa: PLC0415
+    from keyring.errors import KeyringError  # noqa: PLC0415
+
+    service, _, user = source.name.partition("/")
+    try:
+        found = keyring.get_password(service, user)
+    except KeyringError as error:
+        raise NoKeyError(f"the keyring cannot be read ({type(error).__name__})") from error
+    except Exception as error:  # noqa: BLE001 - the edge to a backend: nothing of it is repeated
+        raise NoKeyError(f"the keyring failed ({type(error).__name__})") from None
+    if found is None:
+        raise NoKeyError(f"the keyring has no entry {source.name}")
+    if len(found) > MAX_KEY_BYTES:
+        raise NoKeyError(f"the keyring's entry {source.name} is too long for a key")
+    return found
 
 
 def _read(source: KeySource, environ: Mapping[str, str]) -> str:

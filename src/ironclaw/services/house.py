@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, get_args
 
 import msgspec
 
-from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId
+from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, QuestionId, SessionId
 from ironclaw.domain.model import Agent, Chat, Session, Standing, Task, Wiring
 
 if TYPE_CHECKING:
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Event
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.skills import KeptSkill
+    from ironclaw.domain.searching import Searched
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.memory import Memories
+    from ironclaw.services.questions import Questions
     from ironclaw.services.trail import Trail
+    from ironclaw.services.usage import UsageDesk
 
 
 class Routed(NamedTuple):
@@ -42,17 +45,19 @@ class Routed(NamedTuple):
 
 Live = Literal["progress", "doing", "thinking"]
 """Kinds of events that only those see who watch at that moment."""
+LIVE: Final = frozenset(get_args(Live))
 
 
 class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened in a chat, as shown to people."""
 
     id: int
-    """Grows within one chat and survives restarts for `message`, `reply` and `error`; 0 for
+    """Grows within one chat and survives restarts for all that is kept; 0 for
     what is `Live`, which is not kept."""
-    kind: Literal["message", "progress", "doing", "thinking", "reply", "error"]
+    kind: Literal["message", "progress", "doing", "thinking", "reply", "question", "error"]
     """`progress`: a piece of the answer as it is made. `doing`: what the agent does meanwhile, in a
-    few words. `thinking`: a piece of what its model thinks."""
+    few words. `thinking`: a piece of what its model thinks. `question`: the turn waits until people
+    answer."""
     chat: ChatId
     thread: str | None
     session: SessionId
@@ -65,6 +70,12 @@ class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     code: str = ""
     """Why, for an `error`: one of the error codes."""
+    question: QuestionId | None = None
+    """For a `question`: its id, by which it can be answered."""
+    options: tuple[str, ...] = ()
+    """What people may choose from; a plain message with one of them, or its number, answers."""
+    free_text: bool = True
+    """Whether words of their own are an answer too."""
 
     def is_of(self, message: MessageId) -> bool:
         """Whether it belongs to that message."""
@@ -96,7 +107,13 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True):
     task: Task
     agent_name: str
     next_ms: int | None
-    """None when it will not happen again."""
+    """None when it will not happen again, or is paused."""
+    ran_ms: int | None = None
+    """When it was told last."""
+    last: str = ""
+    """What came of its last time: `answered`, `failed`, `pending`, or why it was not told."""
+    failures: int = 0
+    """Turns of it that failed, one after the other, up to now."""
 
 
 class SessionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +124,8 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     box: Literal["none", "starting", "ready", "busy", "stopping"]
     pending: int
     """Messages not answered yet."""
+    questions: int = 0
+    """Questions that its turn waits for people to answer."""
     last_error: ChatEvent | None = None
     """The newest of the host's own words about a failure; only where one session is shown."""
 
@@ -116,7 +135,8 @@ class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     kind: str
-    key: Literal["present", "missing", "not needed"]
+    key: Literal["present", "missing", "in the keyring", "not needed"]
+    """A keyring is not asked before the key is needed: it may ask a person."""
     problem: str = ""
     """Why the key cannot be used."""
     context_tokens: int | None = None
@@ -198,6 +218,15 @@ class House(Protocol):
         """The newest `limit` kept events of a session, oldest first."""
         ...
 
+    async def search(
+        self, session: SessionId, query: str, *, limit: int, before_ms: int | None
+    ) -> Searched:
+        """Look for words in a session and the former ones of its place, the best first.
+
+        Raises UserError: `NOT_FOUND`; `INVALID`: there is no word in the query.
+        """
+        ...
+
     async def agents(self, *, archived: bool = False) -> list[Agent]:
         """All agents that are not archived; with `archived` those that are, too."""
         ...
@@ -230,6 +259,14 @@ class House(Protocol):
         """What agents do at times of their own; of one agent, or of all that are not archived."""
         ...
 
+    async def run_task(self, agent: AgentId, name: str) -> Routed:
+        """Have a task told now, beside its times; durable on return.
+
+        Raises UserError: `NOT_FOUND`; `CONFLICT`: its agent is at it, has ended, or is not in the
+        task's chat.
+        """
+        ...
+
     @property
     def gateway(self) -> Gateway:
         """The only way in which anything about an agent changes; it knows everybody's rights."""
@@ -260,15 +297,25 @@ class House(Protocol):
         """Kill the session's box now; the next message starts a fresh one. Within 1 s."""
         ...
 
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """Skills that were imported, by name."""
+        ...
+
+    @property
+    def questions(self) -> Questions:
+        """What agents ask their people."""
+        ...
+
     @property
     def memories(self) -> Memories:
         """What agents have noted."""
         ...
 
+    @property
+    def usage(self) -> UsageDesk:
+        """What agents have used of their models."""
+        ...
+
     async def health(self) -> Health:
         """State of the whole. Never raises."""
         ...
-    async def skills(self) -> tuple[KeptSkill, ...]:
-        """Skills that were imported, by name."""
-        ...
-

@@ -15,6 +15,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
+from ironclaw.config.providers import key_source
 from ironclaw.core import log
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.tasks import Tasks
@@ -38,7 +39,7 @@ from ironclaw.models.host.messages import (
 )
 from ironclaw.models.host.out_of_reach import put_out_of_reach
 from ironclaw.models.host.redact import CleanStream, Redactor
-from ironclaw.models.key_files import NoKeyError, read_key
+from ironclaw.models.key_files import KEYRING_VARIABLES, NoKeyError, read_key
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.records import ContractError
 
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 _log = log.get_logger("model-host")
 _MOST_MODELS: Final = 256
+_KEY_S: Final = 20.0
 OUT_OF_REACH: Final = "state-out-of-reach"
 
 
@@ -88,7 +90,9 @@ class Host:
         if not isinstance(opening, Open):
             return
         self._providers = opening.providers
-        self._environ = take_environment()
+        sources = (key_source(provider.key) for provider in self._providers.values())
+        has_keyring = any(source is not None and source.kind == "keyring" for source in sources)
+        self._environ = take_environment(has_keyring=has_keyring)
         # Before there is a second thread, and before anything of a provider is loaded.
         with contextlib.suppress(OSError):
             put_out_of_reach(opening.hidden)
@@ -160,9 +164,9 @@ class Host:
             if (known := self._models.get(place)) is not None:
                 return known
             # Before the key is used anywhere: no error of a library can hold it then.
-            key = read_key(settings, self._environ)
+            key = await _key(settings, self._environ)
             self._redactor.learn(key)
-            model = await asyncio.to_thread(make, settings, key, ask.model)
+            model = await asyncio.to_thread(make, settings, key, ask.model, self._redactor.learn)
             if len(self._models) >= _MOST_MODELS:
                 self._models.clear()
             self._models[place] = model
@@ -215,11 +219,25 @@ class Host:
             return None
 
 
-def take_environment() -> dict[str, str]:
-    """Move the environment out of reach of libraries, which would look for keys of their own."""
+async def _key(settings: ProviderSettings, environ: dict[str, str]) -> str:
+    try:
+        # A keyring may want a person to open it.
+        async with asyncio.timeout(_KEY_S):
+            return await asyncio.to_thread(read_key, settings, environ)
+    except TimeoutError:
+        raise NoKeyError("its source does not answer") from None
+
+
+def take_environment(*, has_keyring: bool = False) -> dict[str, str]:
+    """Move the environment out of reach of libraries, which would look for keys of their own.
+
+    Args:
+        has_keyring: A key is in the user's keyring: how to find that stays.
+    """
+    kept = {*_KEPT, *KEYRING_VARIABLES} if has_keyring else _KEPT
     taken = dict(os.environ)
     for name in taken:
-        if not name.upper().endswith("_PROXY") and name not in _KEPT:
+        if not name.upper().endswith("_PROXY") and name not in kept:
             del os.environ[name]
     return taken
 

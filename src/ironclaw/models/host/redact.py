@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from typing import TYPE_CHECKING, Final, TextIO
 from urllib.parse import quote, quote_plus
 
@@ -16,17 +17,25 @@ _LEAST: Final = 8
 """Characters of the shortest text that is looked for: what is shorter would blot out words."""
 
 
+_SECRET_PARTS: Final = (
+    *("private_key", "client_secret", "refresh_token"),
+    *("SecretAccessKey", "SessionToken"),
+)
+
+
 class Redactor:
     """Knows the keys of this process."""
 
     def __init__(self) -> None:
         self._forms: tuple[str, ...] = ()
+        self._lock = threading.Lock()
 
     def learn(self, key: str) -> None:
         """Take a key out of everything from now on."""
         forms = {form for form in _forms(key) if len(form) >= _LEAST}
         # The longest first: a shorter one may be a part of it.
-        self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
+        with self._lock:  # some are learnt where a library waits, in a thread
+            self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
 
     def clean(self, text: str) -> str:
         """A text without any key."""
@@ -103,12 +112,14 @@ def _forms(key: str) -> Iterator[str]:
     yield base64.b64encode(key.encode()).decode()
     if not key.startswith("{"):
         return
-    # A service account: the parts that are secret by themselves.
+    # A service account, or temporary credentials: the parts that are secret by themselves.
     try:
         parts = json.loads(key)
     except (ValueError, RecursionError):
         return
-    for name in ("private_key", "client_secret", "refresh_token"):
+    if isinstance(parts, dict) and isinstance(inner := parts.get("Credentials"), dict):
+        parts = inner
+    for name in _SECRET_PARTS:
         value = parts.get(name) if isinstance(parts, dict) else None
         if isinstance(value, str):
             yield from (value, json.dumps(value)[1:-1])

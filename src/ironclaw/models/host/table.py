@@ -10,6 +10,7 @@ those are taken out of the environment as soon as they are read.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -17,8 +18,6 @@ import httpx2
 from pydantic_ai.providers import Provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pydantic_ai.models import Model
 
     from ironclaw.config.providers import ProviderSettings
@@ -26,14 +25,23 @@ if TYPE_CHECKING:
 NO_KEY: Final = "none"
 """Sent where a server wants some key and has none."""
 _Client = httpx2.AsyncClient
+Learn = Callable[[str], None]
 
 
-def make(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+def make(settings: ProviderSettings, key: str, name: str, learn: Learn | None = None) -> Model[Any]:
     """Make the model `name` of a provider.
+
+    Args:
+        settings: Which provider.
+        key: Its key.
+        name: The provider's own name of the model.
+        learn: Told of each secret that is made of the key later.
 
     Raises:
         ValueError, RuntimeError: The settings or the key do not fit the provider.
     """
+    if settings.kind == "vertex":
+        return _vertex(settings, key, name, learn)
     return KINDS[settings.kind](settings, key, name)
 
 
@@ -124,7 +132,9 @@ def _google(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     return GoogleModel(name, provider=provider)
 
 
-def _vertex(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
+def _vertex(
+    settings: ProviderSettings, key: str, name: str, learn: Learn | None = None
+) -> Model[Any]:
     from pydantic_ai.models.google import GoogleModel
     from pydantic_ai.providers.google_cloud import GoogleCloudProvider
 
@@ -133,8 +143,16 @@ def _vertex(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
         return GoogleModel(name, provider=GoogleCloudProvider(api_key=key, **more))
     from google.oauth2.service_account import Credentials
 
+    class Told(Credentials):
+        """Tells of the tokens that it gets for the account: they are keys, too."""
+
+        def refresh(self, request: object) -> None:
+            super().refresh(request)  # type: ignore[no-untyped-call]
+            if learn is not None and self.token:
+                learn(self.token)
+
     account = json.loads(key)
-    credentials = Credentials.from_service_account_info(account)  # type: ignore[no-untyped-call]
+    credentials = Told.from_service_account_info(account)  # type: ignore[no-untyped-call]
     provider = GoogleCloudProvider(
         credentials=credentials,
         project=settings.project or account.get("project_id"),
@@ -159,7 +177,14 @@ def _bedrock(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
         "max_pool_connections": 64,
     }
     botocore = get_session()
-    if settings.key_id:
+    if key.startswith("{"):
+        # As `aws sts` prints them; `key_id` is one of its parts then.
+        found = json.loads(key)
+        found = found.get("Credentials", found)
+        botocore.set_credentials(
+            found["AccessKeyId"], found["SecretAccessKey"], found.get("SessionToken")
+        )
+    elif settings.key_id:
         botocore.set_credentials(settings.key_id, key)
     else:
         botocore.get_auth_token = lambda **_: FrozenAuthToken(key)
