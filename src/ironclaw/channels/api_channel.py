@@ -18,6 +18,8 @@ class ApiChannel:
     """Implements `ports.Channel` over the hub of live watchers."""
 
     name = "api"
+    shows_options = True
+    """In events: what follows them decides how."""
 
     def __init__(self, show: Callable[[Delivery], None]) -> None:
         self._show = show

@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw_contract.entries import Called, Returned
 
 if TYPE_CHECKING:
@@ -84,6 +86,13 @@ class Question(NamedTuple):
     def id(self) -> QuestionId:
         """Its id."""
         return self.choice.id
+
+
+def no_question() -> UserError:
+    """There is none of that id; the same words for one that is not there to see."""
+    return UserError(
+        Code.NOT_FOUND, "There is no such question.", hint="`ironclaw question list` shows them."
+    )
 
 
 def misfit(ask: Ask, entries: Collection[Entry]) -> str:

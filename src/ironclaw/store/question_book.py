@@ -18,6 +18,7 @@ from ironclaw.domain.questions import (
     Question,
     QuestionStatus,
     answer_of,
+    no_question,
     option_of,
     told,
 )
@@ -60,6 +61,18 @@ class QuestionBook:
         """What came of the questions of the turn that is under way, in order."""
         return await self._store.read(lambda db: rows.answers(db, self._content, session))
 
+    async def asks(self, session: SessionId) -> int:
+        """How many questions a session waits for people to answer."""
+        return await self._store.read(
+            lambda db: len(
+                list(
+                    db.execute(
+                        "SELECT 1 FROM question WHERE session = ? AND status = 'open'", (session,)
+                    )
+                )
+            )
+        )
+
     async def questions(self) -> list[Question]:
         """The questions that wait for people, oldest first; at most `MOST`."""
         return await self._store.read(lambda db: rows.open_questions(db, self._content, limit=MOST))
@@ -68,7 +81,7 @@ class QuestionBook:
         """One question, open or not. Raises UserError (`NOT_FOUND`)."""
         found = await self._store.read(lambda db: rows.find(db, self._content, question))
         if found is None:
-            raise _nothing()
+            raise no_question()
         return found
 
     async def answer(self, question: QuestionId, event: Event, *, by: By) -> Accepted:
@@ -91,7 +104,7 @@ class QuestionBook:
         def work(db: apsw.Connection) -> Accepted:
             found = rows.find(db, self._content, question)
             if found is None:
-                raise _nothing()
+                raise no_question()
             known = _known(db, self._content, found, event)
             if known is not None:
                 return known
@@ -251,12 +264,6 @@ def _known(
     message = as_message(content, tuple(columns))
     turn = rows.turn_answered_by(db, message.id)
     return Accepted(message, number, new=False, turn=turn)
-
-
-def _nothing() -> UserError:
-    return UserError(
-        Code.NOT_FOUND, "There is no such question.", hint="`ironclaw question list` shows them."
-    )
 
 
 def _no_answer(question: Question) -> UserError:

@@ -28,6 +28,8 @@ class Pending(NamedTuple):
 
     session: Session
     pending: int
+    questions: int
+    """Those that its turn waits for people to answer."""
 
 
 class SessionRows(Rows):
@@ -114,7 +116,18 @@ class SessionRows(Rows):
             rows = db.execute(
                 f"{SESSION}{where} ORDER BY active_ms DESC, id", () if agent is None else (agent,)
             )
-            return [Pending(as_session(*row), counts.get(row[0], 0)) for row in rows]
+            asks: dict[str, int] = dict(
+                list(
+                    db.execute(
+                        "SELECT session, count(*) FROM question WHERE status = 'open'"
+                        " GROUP BY session"
+                    )
+                )
+            )
+            return [
+                Pending(as_session(*row), counts.get(row[0], 0), asks.get(row[0], 0))
+                for row in list(rows)
+            ]
 
         return await self._store.read(work)
 

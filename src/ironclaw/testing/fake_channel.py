@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ironclaw.domain.model import Event
+
 if TYPE_CHECKING:
     from ironclaw.core.errors import IronClawError
     from ironclaw.core.ids import DeliveryId, MessageId, SessionId
@@ -52,3 +54,22 @@ class NarrowChannel(FakeChannel):
     def __init__(self, name: str = "narrow", *, max_chars: int = 20) -> None:
         super().__init__(name)
         self.max_chars = max_chars
+
+
+class ButtonChannel(FakeChannel):
+    """One that shows options as buttons."""
+
+    shows_options = True
+
+    def press(self, delivery: Delivery, option: str, *, handle: str) -> Event:
+        """What it hears when somebody presses one of them: sent twice, it is one press."""
+        return Event(
+            channel=self.name,
+            platform_id=delivery.platform_id,
+            handle=handle,
+            sender=handle.title(),
+            text=option,
+            external_id=f"press-{delivery.id}-{handle}-{option}",
+            thread=delivery.thread,
+            question=delivery.question,
+        )
