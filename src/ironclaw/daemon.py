@@ -60,6 +60,8 @@ from ironclaw.services.guests import LateGuests
 from ironclaw.services.hub import Hub
 from ironclaw.services.memory import Memories
 from ironclaw.services.parts import SessionLimits, SessionParts
+from ironclaw.services.questions import Questions
+from ironclaw.services.raising import Raising
 from ironclaw.services.receipts import Receipts
 from ironclaw.services.refusals import AuditedRefusals
 from ironclaw.services.router import Router
@@ -189,7 +191,10 @@ async def open_core(
         stack.push_async_callback(host.close)
         hosted = {name: HostedProvider(name, host) for name in configured}
         providers = Providers({"scripted": Scripted(), **hosted})
-        books = Books(registry, ledger, TaskRows(store), UsageRows(store))
+        counting = _counting(SpentRows(store, custodian, clock), registry, clock, settings)
+        stack.push_async_callback(counting.keep(tasks))
+        past = Searching(Passages(store, custodian), clock, ranking=ranking)
+        books = Books(registry, ledger, TaskRows(store), counting.usage, past)
         tools = LateTools()
         sessions = Sessions(
             SessionParts(
@@ -244,6 +249,8 @@ async def open_core(
                 rooms=rooms,
         commands = LateCommands()
         guests = LateGuests()
+        questions = Questions(book=ledger, hub=hub, wake=sessions.wake, clock=clock)
+        ledger.asked = questions.look_again
         router = Router(
         rooms.watch(sessions.resize)
             directory=registry,
@@ -254,6 +261,7 @@ async def open_core(
             wake=sessions.wake,
             commands=commands,
             guests=guests,
+            questions=questions,
         )
         gatehouse = open_gatehouse(
             books=books,
@@ -289,6 +297,8 @@ async def open_core(
             ),
             gateway=gatehouse.gateway,
             tasks=books.tasks,
+            kept_skills=shelf.kept,
+            questions=questions,
             memories=Memories(
                 isolator=isolator, airlocks=airlocks, record=audit.append, agent=registry.agent
             ),
@@ -314,6 +324,32 @@ async def open_core(
         )
         _settle()
         yield core
+
+
+async def _open_store(stack: contextlib.AsyncExitStack, state: Path) -> tuple[Ring, Store]:
+    """Open the keys and what they open. Raises HostError."""
+    path, keys = state / "store.db", state / "keys"
+    ring = Ring.open(keys, find_master(keys, os.environ), store_exists=path.exists())
+    return ring, await stack.enter_async_context(await Store.open(path, ring.store_key))
+
+
+class _Counting(NamedTuple):
+    """What belongs to the usage of models."""
+
+    book: SpentRows
+    usage: UsageDesk
+    raising: Raising
+
+    def keep(self, tasks: Tasks) -> Callable[[], Awaitable[None]]:
+        """Let it be written from now on; gives what writes the rest at the end."""
+        tasks.start(self.book.keep(), name="usage")
+        return self.book.flush
+
+
+def _counting(book: SpentRows, registry: Registry, clock: Clock, settings: Settings) -> _Counting:
+    currency = settings.models.currency
+    usage = UsageDesk(book=book, agents=registry, clock=clock, currency=currency)
+    return _Counting(book, usage, Raising(clock))
 
 
 async def _open_audit(store: Store, ring: Ring, clock: Clock, settings: Settings) -> Auditing:
@@ -365,6 +401,7 @@ async def _resume(core: Core, *, pool_size: int) -> None:
     core.delivery.due()
     core.tasks.start(core.gatehouse.gateway.run(), name="deadlines")
     core.tasks.start(core.gatehouse.schedules.run(), name="schedules")
+    core.tasks.start(core.house.questions.run(), name="questions")
     core.tasks.start(core.tokens.keep_uses(), name="token uses")
 
 

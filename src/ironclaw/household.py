@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
     from ironclaw.services.memory import Memories
+    from ironclaw.services.questions import Questions
     from ironclaw.services.router import Router
     from ironclaw.services.schedules import Schedules, TaskBook
     from ironclaw.services.sessions import Sessions
@@ -93,6 +94,8 @@ class Household:
         tasks: TaskBook,
         schedules: Schedules,
         memories: Memories,
+        questions: Questions,
+        past: Searching,
         usage: UsageDesk,
         kept_skills: Callable[[], tuple[KeptSkill, ...]],
     ) -> None:
@@ -109,6 +112,8 @@ class Household:
         self._tasks = tasks
         self._schedules = schedules
         self._memories = memories
+        self._questions = questions
+        self._past = past
         self._usage = usage
         self._kept_skills = kept_skills
         self._wiring = asyncio.Lock()
@@ -272,7 +277,7 @@ class Household:
         found = None if agent is None else (await self._registry.agent(agent)).id
         names = {one.id: one.name for one in await self._registry.agents(archived=True)}
         return [
-            self._view(row.session, names[row.session.agent], row.pending)
+            self._view(row.session, names[row.session.agent], row.pending, row.questions)
             for row in await self._registry.sessions(agent=found)
         ]
 
@@ -284,7 +289,8 @@ class Household:
         view = self._view(row, agent.name, sum(message.engage for message in backlog))
         error = await self._log_of_chats.last_error(session)
         last_error = None if error is None else ChatEvent(**error._asdict())
-        return msgspec.structs.replace(view, last_error=last_error)
+        asks = await self._ledger.asks(session)
+        return msgspec.structs.replace(view, last_error=last_error, questions=asks)
 
     async def agent_of(self, session: SessionId) -> AgentId:
         """Whose session it is."""
@@ -305,6 +311,11 @@ class Household:
     async def skills(self) -> tuple[KeptSkill, ...]:
         """Skills that were imported."""
         return await asyncio.to_thread(self._kept_skills)
+
+    @property
+    def questions(self) -> Questions:
+        """What agents ask their people."""
+        return self._questions
 
     @property
     def memories(self) -> Memories:
@@ -365,12 +376,13 @@ class Household:
             degraded=tuple(degraded),
         )
 
-    def _view(self, session: Session, name: str, pending: int) -> SessionView:
+    def _view(self, session: Session, name: str, pending: int, questions: int = 0) -> SessionView:
         return SessionView(
             session=session,
             agent_name=name,
             box=self._sessions.box_state(session.id),
             pending=pending,
+            questions=questions,
         )
 
 

@@ -120,8 +120,10 @@ class Status(NamedTuple):
     box: str
     """What the box does: `none`, `starting`, `ready`, `busy`, `stopping`."""
     waiting: int
-    used: Usage
-    """Of the model, today (UTC)."""
+    asks: int
+    """Questions that the agent waits for its people to answer."""
+    budgets: Sequence[Spent]
+    """How each of the agent's stands."""
     changes: Sequence[ChangeId]
     """Those that are not over, as far as whoever asks may see them."""
     tasks: Sequence[str]
@@ -191,8 +193,10 @@ def status_words(status: Status) -> str:
         f"Agent: {agent.name}, model {agent.model}",
         f"Conversation: {status.session}, box {status.box}{waiting}",
     ]
-    if budget := _budget(agent, status.used):
-        lines.append(f"Today (UTC): {budget}")
+    lines += [f"Used of its {words_of(one, status.currency)}" for one in status.budgets]
+    if status.asks:
+        what = "an answer to its question" if status.asks == 1 else f"{status.asks} answers"
+        lines.append(f"It waits for {what}: write it here, or see `ironclaw question list`.")
     lines += _listed("Changes that wait", status.changes)
     lines += _listed("Tasks", status.tasks)
     return "\n".join(lines)

@@ -66,6 +66,10 @@ class Ledger(Protocol):
         """How many messages of a session wait for an answer."""
         ...
 
+    async def asks(self, session: SessionId) -> int:
+        """How many questions a session waits for people to answer."""
+        ...
+
 
 class Directory(Protocol):
     """Agents and seats: `ironclaw.store.registry.Registry`."""
@@ -186,7 +190,11 @@ class Commands:
                 return await self._stop(given, session)
             case Word.NEW:
                 try:
-                    return await keep(effect=Effect.BEGIN, words=words.new_words)
+                    done = await keep(effect=Effect.BEGIN, words=words.new_words)
+                    if done.outcome.waiting:
+                        # A question that it waited with has been closed.
+                        self._parts.sessions.wake(session)
+                    return done
                 finally:
                     # Also when nobody can say whether it was kept: looking again is never wrong.
                     self._parts.directory.look_again()
@@ -227,6 +235,7 @@ class Commands:
                 session=session,
                 box=parts.sessions.box_state(session),
                 waiting=await parts.ledger.waits(session),
+                asks=await parts.ledger.asks(session),
                 budgets=await parts.usages.standing(agent, session),
                 changes=[view.row.change.id for view in waiting],
                 tasks=[_task(kept) for kept in tasks],

@@ -22,6 +22,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, PolicyError, UserError
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
+from ironclaw.domain.questions import as_text
 from ironclaw.domain.splitting import split_text
 from ironclaw.services.house import ChatEvent
 
@@ -59,6 +60,17 @@ class Limited(Protocol):
 
     max_chars: int
     """Characters of one message, at most."""
+
+
+@runtime_checkable
+class ShowsOptions(Protocol):
+    """A channel that shows what people may answer, as buttons or in a way of its own.
+
+    It is given a question's words alone, with `Delivery.options` beside them, and has an `Event`
+    with that question's id heard when one is pressed. Any other gets the options in the text.
+    """
+
+    shows_options: bool
 
 
 class Outbox(Protocol):
@@ -263,6 +275,9 @@ class DeliveryService:
                 f"There is no channel {delivery.channel}.",
                 hint="Set the channel up again, or delete its wirings.",
             )
+        if delivery.question is not None and not isinstance(channel, ShowsOptions):
+            text = as_text(delivery.text, delivery.options, free_text=delivery.free_text)
+            delivery = msgspec.structs.replace(delivery, text=text)
         if not isinstance(channel, Limited):
             return await channel.deliver(delivery)
         parts = split_text(delivery.text, channel.max_chars)
@@ -272,7 +287,11 @@ class DeliveryService:
         for number, part in enumerate(parts):
             # The parts' ids are derived too: after a crash the channel knows those it has.
             id_ = type(delivery.id)(f"{delivery.id}.{number}")
-            last = await channel.deliver(msgspec.structs.replace(delivery, id=id_, text=part))
+            piece = msgspec.structs.replace(delivery, id=id_, text=part)
+            if number < len(parts) - 1:
+                # What people may answer stands below the last of it.
+                piece = msgspec.structs.replace(piece, question=None, options=())
+            last = await channel.deliver(piece)
         return last
 
     async def _put_off(self, delivery: Delivery, *, error: str, final: bool) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Literal
 
-    from ironclaw.core.ids import ChatId, MessageId, SessionId
+    from ironclaw.core.ids import ChatId, MessageId, QuestionId, SessionId
     from ironclaw.domain.model import Delivery
 
 QUEUE: Final = 256
@@ -35,7 +35,7 @@ class LoggedEvent(Protocol):
     @property
     def id(self) -> int: ...  # noqa: D102 - as ChatEvent
     @property
-    def kind(self) -> Literal["message", "reply", "error"]: ...  # noqa: D102 - as ChatEvent
+    def kind(self) -> Literal["message", "reply", "question", "error"]: ...  # noqa: D102 - as ChatEvent
     @property
     def chat(self) -> ChatId: ...  # noqa: D102 - as ChatEvent
     @property
@@ -52,6 +52,12 @@ class LoggedEvent(Protocol):
     def at_ms(self) -> int: ...  # noqa: D102 - as ChatEvent
     @property
     def code(self) -> str: ...  # noqa: D102 - as ChatEvent
+    @property
+    def question(self) -> QuestionId | None: ...  # noqa: D102 - as ChatEvent
+    @property
+    def options(self) -> tuple[str, ...]: ...  # noqa: D102 - as ChatEvent
+    @property
+    def free_text(self) -> bool: ...  # noqa: D102 - as ChatEvent
     @property
     def answers(self) -> tuple[MessageId, ...]: ...  # noqa: D102 - as ChatEvent
 
@@ -87,7 +93,7 @@ class Hub:
         """Show an event to those who watch its chat now."""
         if event.kind == "progress":
             self._drafts.add(event)
-        elif event.kind in {"reply", "error"}:
+        elif event.kind in {"reply", "question", "error"}:
             self._drafts.drop(event.chat, event.message)
         for watch in self._watches.get(event.chat, ()):
             watch.offer(event)
@@ -97,7 +103,7 @@ class Hub:
         self.publish(
             ChatEvent(
                 id=delivery.event,
-                kind="error" if delivery.is_error else "reply",
+                kind=_kind(delivery),
                 chat=delivery.chat,
                 thread=delivery.thread,
                 session=delivery.session,
@@ -106,6 +112,9 @@ class Hub:
                 text=delivery.text,
                 at_ms=delivery.at_ms,
                 code=delivery.code,
+                question=delivery.question,
+                options=delivery.options,
+                free_text=delivery.free_text,
                 answers=delivery.answers,
             )
         )
@@ -240,5 +249,14 @@ def shown(event: LoggedEvent) -> ChatEvent:
         text=event.text,
         at_ms=event.at_ms,
         code=event.code,
+        question=event.question,
+        options=event.options,
+        free_text=event.free_text,
         answers=event.answers,
     )
+
+
+def _kind(delivery: Delivery) -> Literal["reply", "question", "error"]:
+    if delivery.is_error:
+        return "error"
+    return "reply" if delivery.question is None else "question"

@@ -23,6 +23,7 @@ from ironclaw.core.log import get_logger
 from ironclaw.domain.access import AccessReason
 from ironclaw.domain.commands import Heard, parse
 from ironclaw.domain.model import Engage
+from ironclaw.domain.questions import MAX_OPTION_CHARS, no_question
 from ironclaw.domain.rights import Actor
 from ironclaw.domain.routing import DIRECTLY, Action, Came, decide, may_talk, seat_of
 from ironclaw.services.commands import Given
@@ -32,15 +33,20 @@ from ironclaw_contract.limits import MAX_TEXT_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ironclaw.core.ids import AgentId, ChatId, WiringId
+    from ironclaw.core.ids import AgentId, ChatId, MessageId, QuestionId, WiringId
     from ironclaw.domain.model import Event, Message, Standing, Wiring
     from ironclaw.domain.routing import Accepted, Place, Seat
     from ironclaw.services.commands import CommandDesk
     from ironclaw.services.hub import Hub
+    from ironclaw.services.questions import Questions
 
 MAX_ID_CHARS: Final = 256
 """Characters of a platform's own ids and of a handle."""
 MAX_SENDER_CHARS: Final = 256
+MAX_ASIDE_CHARS: Final = 4 * MAX_OPTION_CHARS
+"""Characters of words that name an option; what is longer does not."""
+ANSWERED: Final = "answered_question"
+"""The router's word for a message that answered what an agent had asked."""
 
 _log = get_logger("router")
 
@@ -135,6 +141,7 @@ class Router:
         wake: Callable[[SessionId, Message | None], None],
         commands: CommandDesk,
         guests: Guests | None = None,
+        questions: Questions | None = None,
     ) -> None:
         self._directory = directory
         self._intake = intake
@@ -144,6 +151,7 @@ class Router:
         self._wake = wake
         self._commands = commands
         self._guests = guests or NoGuests()
+        self._questions = questions
 
     async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take in one event; durable on return. Empty list: nobody is wired.
@@ -166,6 +174,8 @@ class Router:
             return []
         principal = _principal(event)
         standings = await self._directory.standings_of(principal)
+        if event.question is not None:
+            return [await self._press(event, event.question, place, standings)]
         command = parse(event.text, mentioned=event.mentioned)
         if command is None:
             return [await self._route(event, place, wiring, standings) for wiring in place.wirings]
@@ -197,6 +207,10 @@ class Router:
                 await self._refuse(event, verdict.reason)
             if verdict.reason == AccessReason.PAIRING_NEEDED:
                 await self._guests.knock(_principal(event), wiring.agent)
+            if not verdict.refused and (
+                aside := await self._aside(event, place, wiring, standings)
+            ):
+                return aside
             return Routed(wiring.agent, None, None, False, False, verdict.reason)
         engaged = verdict.action is Action.ENGAGE
         session = await self._session(seat_of(wiring, event))
@@ -207,6 +221,8 @@ class Router:
             engage=engaged,
             sticky=wiring.id if sticky and engaged and not stuck else None,
         )
+        if accepted.turn is not None:
+            return _answered(wiring.agent, accepted, accepted.turn)
         message = accepted.message
         return Routed(
             agent=wiring.agent,
@@ -217,6 +233,38 @@ class Router:
             reason=verdict.reason,
             event=accepted.event,
         )
+
+    async def _aside(
+        self, event: Event, place: Place, wiring: Wiring, standings: Sequence[Standing]
+    ) -> Routed | None:
+        """An answer of somebody who said it without saying it to the agent; None: it is none."""
+        if self._questions is None or len(event.text) > MAX_ASIDE_CHARS:
+            return None
+        if not may_talk(wiring, place.chat, standings):
+            return None
+        session = await self._directory.seated(seat_of(wiring, event))
+        if session is None:
+            return None
+        accepted = await self._questions.aside(event, session=session, chat=place.chat.id)
+        if accepted is None or accepted.turn is None:
+            return None
+        return _answered(wiring.agent, accepted, accepted.turn)
+
+    async def _press(
+        self, event: Event, id_: QuestionId, place: Place, standings: Sequence[Standing]
+    ) -> Routed:
+        """A button was pressed: only where the question was asked, by who may talk to its agent."""
+        if self._questions is None:
+            raise no_question()
+        question = await self._questions.find(id_)
+        wiring = next((one for one in place.wirings if one.agent == question.agent), None)
+        if wiring is None or question.chat != place.chat.id:
+            raise no_question()
+        if not may_talk(wiring, place.chat, standings):
+            await self._refuse(event, AccessReason.NOT_A_MEMBER)
+            return Routed(wiring.agent, None, None, False, False, AccessReason.NOT_A_MEMBER)
+        accepted = await self._questions.press(id_, event)
+        return _answered(wiring.agent, accepted, question.turn)
 
     async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
         """Have an agent act in one of its chats, in the host's name; durable on return, once.
@@ -305,7 +353,8 @@ class Router:
                 )
             )
         # A repeat wakes too: the first time may have been cut off before the wake.
-        self._wake(message.session, message if accepted.new else None)
+        is_news = accepted.new and not accepted.has_closed
+        self._wake(message.session, message if is_news else None)
         return accepted
 
     async def _session(self, seat: Seat) -> SessionId:
@@ -332,6 +381,19 @@ class Router:
             handle=event.handle,
             reason=reason,
         )
+
+
+def _answered(agent: AgentId, accepted: Accepted, turn: MessageId) -> Routed:
+    """An answer belongs to the turn that asked: what comes of it comes to that turn's message."""
+    return Routed(
+        agent=agent,
+        session=accepted.message.session,
+        message=turn,
+        engaged=True,
+        duplicate=not accepted.new,
+        reason=ANSWERED,
+        event=accepted.event,
+    )
 
 
 def checked(event: Event) -> Event:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
+from ironclaw.core.ids import ChatId, DeliveryId, MessageId, QuestionId, SessionId
 from ironclaw.store.content import Content
 from ironclaw.store.file_rows import came_with, files_of, goes_with
 from ironclaw.store.hearing import answers_of
 from ironclaw.store.message_rows import HOST, unseal_words
+from ironclaw.store.question_rows import asked_with
 from ironclaw_contract.entries import Files
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import apsw
 
     from ironclaw.core.clock import Clock
+    from ironclaw.domain.questions import Choice
     from ironclaw.store.content import ContentKeys
     from ironclaw.store.engine import Store
 
@@ -59,7 +61,7 @@ class LoggedEvent(NamedTuple):
     """A kept event of a chat; the fields are those of `services.house.ChatEvent`."""
 
     id: int
-    kind: Literal["message", "reply", "error"]
+    kind: Literal["message", "reply", "question", "error"]
     chat: ChatId
     thread: str | None
     session: SessionId
@@ -68,6 +70,9 @@ class LoggedEvent(NamedTuple):
     text: str
     at_ms: int
     code: str = ""
+    question: QuestionId | None = None
+    options: tuple[str, ...] = ()
+    free_text: bool = True
     files: Files = ()
     answers: tuple[MessageId, ...] = ()
 
@@ -144,7 +149,7 @@ class ChatLog:
 
         def work(db: apsw.Connection) -> list[LoggedEvent]:
             rows = db.execute(
-                f"{_EVENTS} WHERE e.session = ? AND e.kind NOT IN ('message', 'reply')"
+                f"{_EVENTS} WHERE e.session = ? AND e.kind NOT IN ('message', 'reply', 'question')"
                 " ORDER BY e.at_ms DESC, e.chat DESC, e.id DESC LIMIT 1",
                 (session,),
             )
@@ -224,6 +229,7 @@ class ChatLog:
             delivery_sealed, tries, agent, code, by_host,
         ) = row  # fmt: skip
         sender, text = HOST, ""
+        choice: Choice | None = None
         answers: tuple[MessageId, ...] = ()
         files: Files = ()
         try:
@@ -234,6 +240,8 @@ class ChatLog:
                 place = f"delivery/{delivery}"
                 text = self._content.unseal(SessionId(session), place, delivery_sealed).decode()
                 sender = HOST if by_host else agent
+                if kind == "question":
+                    choice = asked_with(db, self._content, SessionId(session), str(delivery))
                 files = goes_with(db, self._content, DeliveryId(delivery))
                 answers = answers_of(db, DeliveryId(delivery))
             else:
@@ -256,14 +264,17 @@ class ChatLog:
             text=text,
             at_ms=at_ms,
             code=code or "",
+            question=None if choice is None else choice.id,
+            options=() if choice is None else choice.options,
+            free_text=choice is None or choice.free_text,
             files=files,
             answers=answers,
         )
 
 
-def _kind(kind: str) -> Literal["message", "reply", "error"]:
+def _kind(kind: str) -> Literal["message", "reply", "question", "error"]:
     match kind:
-        case "message" | "reply":
+        case "message" | "reply" | "question":
             return kind
         case _:
             return "error"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.ids import MessageId, new_id
 from ironclaw.domain.commands import STOPPED, Effect, Handled, Outcome
 from ironclaw.domain.model import Message, MessageStatus
+from ironclaw.domain.questions import Closed
 from ironclaw.store.hearing import heard_by, with_answers
 from ironclaw.store.message_rows import (
     WAITING,
@@ -27,6 +28,7 @@ from ironclaw.store.message_rows import (
     seal_words,
     touch,
 )
+from ironclaw.store.question_rows import cancel_all
 
 if TYPE_CHECKING:
     import apsw
@@ -97,6 +99,8 @@ def handle(
             deliveries, outcome = _stop(db, content, session, now_ms=now_ms)
         case Effect.BEGIN:
             outcome = _leave(db, session)
+            # Its turn comes to an end in the old conversation: nobody answers there any more.
+            cancel_all(db, content, session, why=Closed.NEW_CONVERSATION, now_ms=now_ms)
         case Effect.NOTHING:
             pass
     answer = words(outcome)

@@ -48,6 +48,8 @@ from ironclaw.store.uploads import FileStore
 from ironclaw.store.waiting import make_room
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import apsw
 
     from ironclaw.core.clock import Clock
@@ -87,6 +89,8 @@ class Ledger(QuestionBook, Outbox):
     ) -> None:
         super().__init__(store, Content(keys), clock)
         self._why = why
+        self.asked: Callable[[], None] = _nobody
+        """Called when people are asked something new."""
         self.files = FileStore(store, keys, clock, most_bytes=files_bytes)
         """What came with messages, and what agents sent."""
 
@@ -138,7 +142,8 @@ class Ledger(QuestionBook, Outbox):
                 return None
             *columns, number = known
             kept = as_message(self._content, tuple(columns))
-            return Accepted(with_files(db, self._content, kept), number, new=False)
+            turn = turn_answered_by(db, kept.id) if kept.status is MessageStatus.HANDLED else None
+            return Accepted(with_files(db, self._content, kept), number, new=False, turn=turn)
 
         def work(db: apsw.Connection) -> Accepted:
             if (known := find(db)) is not None:
@@ -313,7 +318,7 @@ class Ledger(QuestionBook, Outbox):
             HostError: From the store.
         """
         now = self._clock.now_ms()
-        return await self._store.write(
+        committed = await self._store.write(
             lambda db: take_in(
                 db,
                 self._content,
@@ -326,6 +331,9 @@ class Ledger(QuestionBook, Outbox):
                 files_bytes=self.files.most_bytes,
             )
         )
+        if any(delivery.question is not None for delivery in committed.deliveries):
+            self.asked()
+        return committed
 
     async def fail_message(self, message: MessageId, *, text: str, code: Code) -> Committed:
         """Close a pending message with the host's own words; a second time changes nothing.
@@ -428,6 +436,10 @@ class Ledger(QuestionBook, Outbox):
             )
             deliveries.append(with_answers(db, told, heard_by(db, target.id)))
         return Committed(tuple(deliveries), tuple(target.id for target in pending))
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 def _rule(reason: str) -> str:

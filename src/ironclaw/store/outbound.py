@@ -18,6 +18,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError
 from ironclaw.domain.model import MessageStatus, SessionState
 from ironclaw.domain.ports import Committed
+from ironclaw.domain.principals import AGENT_CHANNEL
 from ironclaw.domain.questions import TOOL as ASK_USER
 from ironclaw.domain.questions import misfit
 from ironclaw.store import task_outcomes
@@ -247,7 +248,10 @@ class _Taking:
 
     def _asks(self, seq: int, target: Target, body: Step) -> None:
         """Questions to people, each of a call of the tool that this very record has."""
-        may_ask = bool(body.asks) and ASK_USER in self._of_agent().tools
+        if not body.asks:
+            return
+        # In the conversation of two agents there is nobody who could answer.
+        may_ask = ASK_USER in self._of_agent().tools and not self._is_between_agents(target)
         for position, ask in enumerate(body.asks):
             if problem := misfit(ask, body.entries):
                 raise _tamper("asks", f"{ask.call} of {target.id} {problem}")
@@ -264,6 +268,15 @@ class _Taking:
             )
             if told is not None:
                 self.deliveries.append(told)
+
+    def _is_between_agents(self, target: Target) -> bool:
+        ((channel,),) = list(
+            self._db.execute("SELECT channel FROM chat WHERE id = ?", (target.chat,))
+        )
+        return bool(channel == AGENT_CHANNEL)
+
+    def summary(self, body: Summary) -> None:
+        if wrong := keep_summary(self._db, self._content, self._session, body, now_ms=self._now_ms):
             raise _tamper("summary", wrong)
 
     def _end(self, seq: int, target: Target, body: TurnEnd) -> None:
