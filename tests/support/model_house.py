@@ -15,7 +15,7 @@ from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
 from ironclaw_contract.rpc import Delta, Generate, Generated, ToolSpec
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
 KEY = "sk-canary-0123456789abcdef"
 TOOLS = tuple(
@@ -54,11 +54,14 @@ def generate(*entries: Entry, system: str = "Be kind.") -> Generate:
 
 
 @asynccontextmanager
-async def hosting(**providers: ProviderSettings) -> AsyncIterator[ModelHost]:
+async def hosting(
+    environ: Mapping[str, str] | None = None, /, **providers: ProviderSettings
+) -> AsyncIterator[ModelHost]:
     """A model host that is gone afterwards. No task of it may fail."""
     failures: list[BaseException] = []
     async with Tasks("test", on_failure=lambda _name, error: failures.append(error)) as tasks:
-        host = ModelHost(providers, {"K": KEY, "OTHER": "not for the host"}, tasks)
+        there = {"K": KEY, "OTHER": "not for the host", **(environ or {})}
+        host = ModelHost(providers, there, tasks)
         try:
             yield host
         finally:

@@ -90,6 +90,9 @@ def test_the_environment_cannot_name_providers(tmp_path: Path) -> None:
         ("env:OPENAI_API_KEY", KeySource("env", "OPENAI_API_KEY")),
         ("file:/etc/key", KeySource("file", "/etc/key")),
         ("credential:openai.key", KeySource("credential", "openai.key")),
+        ("keyring:ironclaw/ann@home", KeySource("keyring", "ironclaw/ann@home")),
+        ("keyring:ironclaw", None),
+        ("keyring:a/b/c", None),
         ("file:relative", None),
         ("credential:../x", None),
         ("env:A B", None),
@@ -98,5 +101,5 @@ def test_the_environment_cannot_name_providers(tmp_path: Path) -> None:
         ("env:A\n", None),
     ],
 )
-def test_a_source_is_one_of_three(text: str, source: KeySource | None) -> None:
+def test_a_source_is_one_of_four(text: str, source: KeySource | None) -> None:
     assert key_source(text) == source

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,13 @@ def test_the_core_sees_what_is_missing_and_opens_nothing(
     assert "no variable K" in missing(provider("openai", ""), {})
     assert "credential x" in missing(provider("openai", "", key="credential:x"), {})
     assert missing(provider("openai", ""), {"K": KEY}) == ""
+
+
+def test_the_keyring_library_is_loaded_only_where_a_key_is_in_one() -> None:
+    program = (
+        "import sys, ironclaw.models.host.process, ironclaw.models.host.starter; "
+        "sys.exit('keyring' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    assert missing(provider("openai", "", key="keyring:ironclaw/claude"), {}) == ""
