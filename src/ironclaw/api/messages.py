@@ -187,7 +187,7 @@ async def _reply_to(
 ) -> ChatEvent | None:
     event = await early
     while event is not None:
-        if event.message == message and event.kind in {"reply", "error"}:
+        if event.is_of(message) and event.kind in {"reply", "error"}:
             return event
         event = await anext(events, None)
     return None
@@ -198,7 +198,8 @@ async def outcome_of(house: House, routed: Routed) -> ChatEvent | None:
     if routed.session is None:
         return None
     for event in await house.transcript(routed.session, limit=_REPLAY):
-        if event.message == routed.message and event.kind in {"reply", "error"}:
+        is_own = routed.message is not None and event.is_of(routed.message)
+        if is_own and event.kind in {"reply", "error"}:
             return event
     return None
 
@@ -246,7 +247,7 @@ ENDPOINTS = (
         "/v1/chats/{chat}/events",
         Right.TALK,
         "chat",
-        "Follow a chat: messages, progress, replies, errors (server-sent events)",
+        "Follow a chat: messages, replies, errors, what is being done (server-sent events)",
         follow_chat,
         reply=ChatEvent,
         query=(Query("after", "Begin after the event of this number; same as Last-Event-ID."),),

@@ -84,13 +84,13 @@ class Turn:
             outcome = await outcome_of(self._call.parts.house, self._routed)
         while outcome is None:
             event = await self._next()
-            if event.message != self.message:
+            if not event.is_of(self.message):
                 continue
             await self._check()
             if event.kind == "progress":
                 shown.append(event.text)
                 yield event.text
-            elif event.kind != "message":
+            elif event.kind in {"reply", "error"}:
                 outcome = event
         if outcome.kind == "error":
             raise _failure(outcome)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
@@ -15,6 +15,8 @@ from ironclaw.core.errors import PeerError, UserError
 if TYPE_CHECKING:
     from ironclaw.cli.talk import Spoken
 
+_MOST_DOING: Final = 1000
+"""Things that an agent does for one message and that are shown."""
 LEAVE = frozenset({"/quit", "/exit", "/q"})
 
 
@@ -64,11 +66,12 @@ def once(
         PeerError: The turn failed; the message is the host's own words, the code says why.
     """
     sent = talk.send(client, agent, name, text, thread=thread)
-    last, notices = _play(client, sent, is_shown=not as_json)
+    last, notices, doing = _play(client, sent, is_shown=not as_json)
     if as_json:
         told = {key: sent[key] for key in ("chat", "session", "message")}
         told |= {"kind": last.kind, "text": last.text}
         told["notices"] = [{"code": one.code, "text": one.text} for one in notices]
+        told["doing"] = doing
         if last.kind == "error":
             render.data(told | {"code": last.code})
             raise typer.Exit(_failed(last).row.exit_code)
@@ -85,7 +88,7 @@ def converse(client: Client, agent: str, name: str, *, thread: str | None) -> No
         if not text.strip():
             continue
         sent = talk.send(client, agent, name, text, thread=thread)
-        last, _ = _play(client, sent, is_shown=True)
+        last, _, _ = _play(client, sent, is_shown=True)
         if last.kind == "error":
             render.note(last.text, tone="bad")
 
@@ -104,16 +107,39 @@ def _check_agent(client: Client, agent: str) -> None:
     )
 
 
-def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> tuple[Spoken, list[Spoken]]:
-    """Show what comes; return the last of it, and what the host had to say of earlier messages."""
+class Played(NamedTuple):
+    """What came of a message."""
+
+    last: Spoken
+    notices: list[Spoken]
+    """What the host had to say of earlier messages."""
+    doing: list[str]
+    """What the agent did meanwhile."""
+
+
+def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> Played:
+    """Show what comes."""
     shown = ""
     last = None
     notices: list[Spoken] = []
+    doing: list[str] = []
     for spoken in talk.hear(client, sent):
         if spoken.kind == "notice":
             notices.append(spoken)
             if is_shown:
                 render.note(spoken.text, tone="warn")
+            continue
+        if spoken.kind in {"doing", "thinking"}:
+            text = "thinks" if spoken.kind == "thinking" else spoken.text
+            if doing[-1:] == [text] or len(doing) >= _MOST_DOING:
+                continue
+            doing.append(text)
+            if is_shown:
+                if shown:
+                    # Words before it are of an earlier step: the reply does not repeat them.
+                    render.line()
+                render.note(f"  {text}")
+            shown = ""
             continue
         last = spoken
         if not is_shown:
@@ -131,7 +157,7 @@ def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> tuple[Spok
             render.line()
     if last is None:
         raise AssertionError("hearing ends with a reply or raises")
-    return last, notices
+    return Played(last, notices, doing)
 
 
 def _failed(last: Spoken) -> PeerError:

@@ -23,7 +23,7 @@ class Spoken(NamedTuple):
     """Something an agent said."""
 
     kind: str
-    """`notice` (about an earlier message), `progress`, `reply` or `error`."""
+    """`notice` (about an earlier message), `progress`, `doing`, `thinking`, `reply` or `error`."""
     text: str
     chat: str
     session: str
@@ -69,19 +69,21 @@ def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
         "v1", "chats", sent["chat"], "events", after=after, timeout_s=SILENCE_S
     ):
         data = event.data
-        if data["kind"] != "progress" and data["id"] <= sent["event"]:
+        if 0 < data["id"] <= sent["event"]:
             said.append(data)
             if data["id"] == sent["event"]:
-                answered = {one["message"] for one in said if one["kind"] == "reply"}
+                replies = [one for one in said if one["kind"] == "reply"]
+                answered = {name for one in replies for name in _belongs_to(one)}
                 for told in _notices(said, sent):
                     yield Spoken(
                         "notice", told["text"], sent["chat"], session, message, told["code"]
                     )
             continue
-        if data["kind"] == "error" and data.get("message") in answered - {message}:
-            yield Spoken("notice", data["text"], sent["chat"], session, message, data["code"])
+        if message not in _belongs_to(data):
+            if data["kind"] == "error" and data.get("message") in answered:
+                yield Spoken("notice", data["text"], sent["chat"], session, message, data["code"])
             continue
-        if data.get("message") != message or data["kind"] == "message":
+        if data["kind"] == "message":
             continue
         code = data.get("code", "")
         yield Spoken(data["kind"], data["text"], sent["chat"], session, message, code)
@@ -104,6 +106,11 @@ def _notices(said: list[dict[str, Any]], sent: dict[str, Any]) -> list[dict[str,
         # An error right behind a message was its answer: whoever sent it has seen it.
         return []
     return [event for event in reversed(errors) if event["message"] == last["message"]]
+
+
+def _belongs_to(event: dict[str, Any]) -> set[str]:
+    """Messages that an event belongs to: its own, and those that joined the same turn."""
+    return {event["message"], *event.get("answers", ())}
 
 
 def _is_own(event: dict[str, Any], sent: dict[str, Any]) -> bool:

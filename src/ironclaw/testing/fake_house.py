@@ -21,9 +21,11 @@ from ironclaw.core.tasks import Tasks
 from ironclaw.domain.commands import parse
 from ironclaw.domain.model import Agent, Chat, Event, Partition, Role, Session, Standing, Wiring
 from ironclaw.domain.receipts import shown
+from ironclaw.domain.searching import Found, Searched
 from ironclaw.domain.tools import TOOLS
 from ironclaw.services.gateway.service import GatewayService, Parts
 from ironclaw.services.house import (
+    LIVE,
     ChatEvent,
     ChatPlace,
     Health,
@@ -33,9 +35,9 @@ from ironclaw.services.house import (
     SessionView,
     TaskView,
 )
+from ironclaw.services.usage import UsageDesk
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.fakes_gateway import MemoryChanges
-from ironclaw.services.usage import UsageDesk
 from ironclaw.testing.fakes_memory import Shelf, memories
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.fakes_usage import FakeBook
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.statement import SignedReceipt
     from ironclaw.services.gateway.port import Gateway
+    from ironclaw.services.house import Live
 
 NOW_MS = 1_800_000_000_000
 
@@ -147,7 +150,7 @@ class FakeHouse:
             self.setting.standings.append(held)
 
     def say(
-        self, chat: ChatId, message: MessageId, kind: Literal["progress", "reply"], text: str
+        self, chat: ChatId, message: MessageId, kind: Literal["reply"] | Live, text: str
     ) -> None:
         """Let an event happen in a chat."""
         self._publish(chat, message, kind, "agent", text)
@@ -210,6 +213,8 @@ class FakeHouse:
         if text.startswith("fail"):
             self._publish(chat, message, "error", "ironclaw", "The model refused.")
             return
+        if text.startswith("use"):
+            self._publish(chat, message, "doing", "", "uses clock")
         self._publish(chat, message, "progress", "agent", "echo")
         self._publish(chat, message, "reply", "agent", f"echo: {text}")
         if text.startswith("grow"):
@@ -219,7 +224,7 @@ class FakeHouse:
         self,
         chat: ChatId,
         message: MessageId,
-        kind: Literal["message", "progress", "reply", "error"],
+        kind: Literal["message", "reply", "error"] | Live,
         sender: str,
         text: str,
     ) -> None:
@@ -228,7 +233,7 @@ class FakeHouse:
         if session is None:
             raise AssertionError("nobody has spoken in this chat")
         event = ChatEvent(
-            id=0 if kind == "progress" else len(kept) + 1,
+            id=0 if kind in LIVE else len(kept) + 1,
             kind=kind,
             chat=chat,
             thread=None,
@@ -288,6 +293,26 @@ class FakeHouse:
         """The newest kept events."""
         view = await self.session(session)
         return (await self._kept(view.session))[-limit:]
+
+    async def search(
+        self, session: SessionId, query: str, *, limit: int, before_ms: int | None
+    ) -> Searched:
+        """What was said in it that has the first word of the query."""
+        view = await self.session(session)
+        word = query.split(maxsplit=1)[0]
+        found = [
+            Found(
+                session=session,
+                kind="reply" if event.kind == "reply" else "message",
+                sender=event.sender,
+                at_ms=event.at_ms,
+                excerpt=event.text,
+                score=1.0,
+            )
+            for event in await self._kept(view.session)
+            if word in event.text and (before_ms is None or event.at_ms < before_ms)
+        ]
+        return Searched(found=found[:limit], whole=True)
 
     async def _kept(self, session: Session) -> list[ChatEvent]:
         return self._events.get(session.chat or ChatId(""), [])

@@ -45,6 +45,21 @@ async def test_events_arrive_live_with_progress_in_between(edge: Any, tasks: Any
     assert listener.text.count(b"\nid: ") + listener.text.startswith(b"id: ") == 2
 
 
+async def test_what_an_agent_does_is_seen_live_and_never_kept(edge: Any, tasks: Any):
+    chat = await chat_of(edge)
+    listener = listen(edge, chat)
+    task = tasks.start(listener.run(), name="listen")
+    await listener.until(b"retry:")
+    async with edge.client() as client:
+        await client.post(SEND, json={"text": "use it"})
+    await listener.until(b"echo: use it")
+    listener.left.set()
+    await task
+
+    (doing,) = [event for event in listener.events() if event["kind"] == "doing"]
+    assert (doing["id"], doing["text"]) == (0, "uses clock")
+
+
 async def test_a_client_resumes_after_the_last_event_it_saw(edge: Any, tasks: Any):
     chat = await chat_of(edge)
     listener = listen(edge, chat, headers={"last-event-id": "1"})

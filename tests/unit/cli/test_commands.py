@@ -10,12 +10,14 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ironclaw.cli import chat, talk
+from ironclaw.cli.client import Client
 from ironclaw.cli.launch import core_environment
 from ironclaw.cli.main import COMMANDS
 from ironclaw.cli.options import chosen
@@ -303,6 +305,23 @@ def test_a_turn_that_failed_is_no_notice_for_the_next_one(cli: Any, house: FakeH
     cli("chat", "demo", "fail please")
 
     assert json.loads(cli("chat", "demo", "hello", "--json")[1])["notices"] == []
+
+
+def test_a_program_is_told_what_the_agent_did(
+    cli: Any, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear = talk.hear
+
+    def heard(client: Client, sent: dict[str, Any]) -> Iterator[talk.Spoken]:
+        yield talk.Spoken("doing", "uses clock", "", "", "")
+        yield from hear(client, sent)
+
+    monkeypatch.setattr(talk, "hear", heard)
+    status, out, err = cli("chat", "demo", "hello")
+
+    assert (status, out) == (0, "echo: hello\n")
+    assert "uses clock" in err
+    assert json.loads(cli("chat", "demo", "hello", "--json")[1])["doing"] == ["uses clock"]
 
 
 def test_a_failed_turn_names_its_code_in_json(cli: Any, house: FakeHouse) -> None:

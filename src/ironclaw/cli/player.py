@@ -1,0 +1,78 @@
+"""Shows what comes of a message as it comes, and keeps what a program wants of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from ironclaw.cli import render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ironclaw.cli.talk import Spoken
+
+MOST_DOING: Final = 1000
+"""Things that an agent does for one message and that are shown."""
+
+
+class Player:
+    """What came of one message.
+
+    Args:
+        is_shown: Whether somebody reads along.
+    """
+
+    def __init__(self, *, is_shown: bool) -> None:
+        self._is_shown = is_shown
+        self._pieces = ""
+        """What was shown of the words that are being made."""
+        self.notices: list[Spoken] = []
+        """What the host had to say of earlier messages."""
+        self.doing: list[str] = []
+        """What the agent did meanwhile."""
+
+    def play(self, spoken: Iterable[Spoken]) -> Spoken:
+        """Show it; return the last of it: the reply or the error."""
+        last = None
+        for one in spoken:
+            match one.kind:
+                case "notice":
+                    self.notices.append(one)
+                    if self._is_shown:
+                        render.note(one.text, tone="warn")
+                case "doing":
+                    self._do(one.text)
+                case "thinking":
+                    self._do("thinks")
+                case _:
+                    last = one
+                    if self._is_shown:
+                        self._show(one)
+        if last is None:
+            raise AssertionError("hearing ends with a reply or raises")
+        return last
+
+    def _do(self, text: str) -> None:
+        if self.doing[-1:] == [text] or len(self.doing) >= MOST_DOING:
+            return
+        self.doing.append(text)
+        if not self._is_shown:
+            return
+        if self._pieces:
+            # Words before it are of an earlier step: the reply does not repeat them.
+            render.line()
+            self._pieces = ""
+        render.note(f"  {text}")
+
+    def _show(self, one: Spoken) -> None:
+        if one.kind == "progress":
+            render.piece(one.text)
+            self._pieces += one.text
+        elif one.kind == "reply":
+            # Pieces are the reply as it was made; what they lack is shown now.
+            if one.text.startswith(self._pieces):
+                render.block(one.text[len(self._pieces) :])
+            else:
+                render.block(f"\n{one.text}")
+        elif self._pieces:
+            render.line()
