@@ -69,6 +69,7 @@ from ironclaw.services.sessions import Sessions
 from ironclaw.services.rooms import Rooms
 from ironclaw.services.slots import Slots
 from ironclaw.skills.shelf import Shelf
+from ironclaw.services.searching import Searching
 from ironclaw.store.audit_head import HeadFile
 from ironclaw.store.audit_rows import TABLE, AuditRows
 from ironclaw.store.chatlog import ChatLog
@@ -81,6 +82,8 @@ from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.token_rows import TokenRows
 from ironclaw.store.usage_rows import UsageRows
 
+from ironclaw.store.searching import Passages
+from ironclaw.store.spent_rows import SpentRows
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
@@ -91,6 +94,7 @@ if TYPE_CHECKING:
     from ironclaw.gatehouse import Gatehouse
 
 DEMO_AGENT: Final = "demo"
+    from ironclaw.domain.searching import Ranking
 
 _log = log.get_logger("daemon")
 
@@ -122,6 +126,7 @@ async def open_core(
 ) -> AsyncIterator[Core]:
     """Open everything but the API. Leaving it stops every box and closes the store.
 
+    ranking: Ranking | None = None,
     Args:
         settings: Checked settings.
         metrics: Where durations are counted.
@@ -130,6 +135,7 @@ async def open_core(
 
     Raises:
         IronClawError: A part cannot be opened; what was open is closed again.
+        ranking: How well past words answer a search; by words unless told.
     """
     clock = SystemClock()
     state = claim_directory(settings.state_dir)
@@ -302,7 +308,8 @@ async def open_core(
             memories=Memories(
                 isolator=isolator, airlocks=airlocks, record=audit.append, agent=registry.agent
             ),
-            kept_skills=shelf.kept,
+            past=past,
+            usage=counting.usage,
         )
         core = Core(
             house=house,

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ironclaw.services.sessions import Sessions
     from ironclaw.services.usage import UsageDesk
     from ironclaw.skills.shelf import Shelf
+    from ironclaw.services.searching import Searching
     from ironclaw.store.ledger import Ledger
     from ironclaw.store.registry import Registry
     from ironclaw.store.task_rows import TaskRows
@@ -82,6 +83,7 @@ class Books(NamedTuple):
 
 
 def open_gatehouse(
+    past: Searching
     *,
     books: Books,
     sessions: Sessions,
@@ -130,6 +132,7 @@ def open_gatehouse(
     commands.real = Commands(
         CommandParts(
             ledger=books.ledger,
+            finds=books.past,
             directory=books.registry,
             sessions=sessions,
             gateway=gateway,

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.routing import Place
     from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.domain.searching import Searched
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from ironclaw.services.sessions import Sessions
     from ironclaw.services.slots import Slots
     from ironclaw.services.trail import Trail
+    from ironclaw.services.searching import Searching
     from ironclaw.services.usage import UsageDesk
     from ironclaw.store.chatlog import ChatLog
     from ironclaw.store.ledger import Ledger
@@ -200,6 +202,17 @@ class Household:
         return await self._registry.agents(archived=archived)
 
     async def agent(self, ref: str) -> Agent:
+    async def search(
+        self, session: SessionId, query: str, *, limit: int, before_ms: int | None
+    ) -> Searched:
+        """Look for words in a session and the former ones of its place."""
+        await self._registry.session(session)
+        return await self._past.search(session, query, limit=limit, before_ms=before_ms)
+
+    async def file(self, file: str) -> Opened:
+        """A file by its id, whosever it is."""
+        return await self._files.open(file)
+
         """One agent by id or name."""
         return await self._registry.agent(ref)
 

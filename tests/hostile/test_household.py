@@ -23,6 +23,7 @@ def household(core: CoreStore) -> Household:
     """A house of which only the registry is there."""
     none = cast("Any", None)
     return Household(
+        past=none,
         registry=core.registry,
         ledger=core.ledger,
         log_of_chats=core.chatlog,

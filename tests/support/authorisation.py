@@ -68,6 +68,7 @@ GET /v1/audit                                  !      -    ----- ~       -+++++ 
 GET /v1/audit/{number}                         !      -    ----- ~       -+++++ +++-+
 POST /v1/audit/checkpoint                      !      -    ----- ~       ----++ +----
 POST /v1/audit/rotate                          !      -    ----- ~       ----++ +----
+GET /v1/sessions/{session}/search              !      .    -++++ .....   -+++++ +++-+
 GET /v1/why                                    !      -    ----- ~       -+++++ +++-+
 GET /v1/tokens                                 !      +    +++++ ~       ++++++ +++++
 POST /v1/tokens                                !      -    ----- ~       ----++ +----

@@ -25,8 +25,8 @@ from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.token_rows import TokenRows
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.fakes_memory import Shelf, memories
-from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
-from ironclaw.testing.fakes_store import open_core_store
+from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell, kept_skill
+from ironclaw.testing.fakes_store import open_core_store, searching_of
 from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
         guests.real = GuestBook(gateway, core.clock)
         await gateway.resume()
         house = Household(
+            past=searching_of(core),
             registry=registry,
             ledger=core.ledger,
             log_of_chats=core.chatlog,

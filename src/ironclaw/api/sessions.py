@@ -9,6 +9,7 @@ from ironclaw.api.endpoint import Call, Endpoint, Query, encode
 from ironclaw.api.registry import asked_agent, visible
 from ironclaw.core.ids import SessionId
 from ironclaw.domain.rights import Right
+from ironclaw.domain.searching import MAX_FOUND, Searched
 from ironclaw.domain.statement import SignedReceipt
 from ironclaw.services.house import SessionView
 
@@ -43,6 +44,17 @@ async def show_transcript(call: Call) -> Response:
     limit = call.number("limit", default=100, least=1, most=1000)
     session = SessionId(call.path("session"))
     return encode(Transcript(events=await call.parts.house.transcript(session, limit=int(limit))))
+
+
+async def search(call: Call) -> Response:
+    """Look for words in the conversation, and in the former ones of its place."""
+    limit = call.number("limit", default=10, least=1, most=MAX_FOUND)
+    before_ms = call.number("before_ms", default=0, least=0, most=2**53)
+    session = SessionId(call.path("session"))
+    found = await call.parts.house.search(
+        session, call.text("q") or "", limit=int(limit), before_ms=int(before_ms) or None
+    )
+    return encode(found)
 
 
 ENDPOINTS = (
@@ -92,5 +104,19 @@ ENDPOINTS = (
         show_transcript,
         reply=Transcript,
         query=(Query("limit", "Newest events shown, 1 to 1000; 100 unless told."),),
+    ),
+    Endpoint(
+        "GET",
+        "/v1/sessions/{session}/search",
+        Right.READ,
+        "session",
+        "Search what was said, in this and in former conversations of the same place",
+        search,
+        reply=Searched,
+        query=(
+            Query("q", "Words; what has all of them comes first."),
+            Query("limit", "How much is shown, 1 to 50; 10 unless told."),
+            Query("before_ms", "Only what was said before, in milliseconds since the epoch."),
+        ),
     ),
 )

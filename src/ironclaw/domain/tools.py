@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TOOLS: Final = {
     "ask_user": "Ask the people you talk with, and wait for their answer, which is the result.",
     "clock": "Tell the time in UTC.",
+    "conversation_search": "Search what was said in this chat and thread, long ago or before /new.",
     "edit_file": "Put a new text in place of an old one that is in a file of the workspace exactly "
     "once.",
     "list_files": "List one directory of the workspace, or of what people share: /shared.",
@@ -41,7 +42,15 @@ TOOLS: Final = {
 """Every tool's name, and what it does."""
 
 HOST_TOOLS: Final = frozenset(
-    {"my_rights", "request_change", "run_task", "send_message", "tasks", "withdraw_change"}
+    {
+        "conversation_search",
+        "my_rights",
+        "request_change",
+        "run_task",
+        "send_message",
+        "tasks",
+        "withdraw_change",
+    }
 )
 """Those that the host carries out: a box that has one of them is offered `tools.sock`."""
 

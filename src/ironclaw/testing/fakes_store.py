@@ -25,6 +25,7 @@ from ironclaw.keys.master import FileMaster
 from ironclaw.keys.ring import Ring
 from ironclaw.keys.signer import ReceiptSigner
 from ironclaw.services.receipts import Receipts
+from ironclaw.services.searching import Searching
 from ironclaw.store.audit_rows import AuditRows
 from ironclaw.store.chatlog import ChatLog
 from ironclaw.store.engine import Store
@@ -32,6 +33,7 @@ from ironclaw.store.key_rows import KeyRows
 from ironclaw.store.ledger import Ledger
 from ironclaw.store.receipt_files import ReceiptFiles
 from ironclaw.store.registry import Registry
+from ironclaw.store.searching import Passages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -100,6 +102,11 @@ class Conversation(NamedTuple):
         return await self.core.ledger.accept(
             event, session=self.session, chat=self.chat.id, engage=engage
         )
+
+
+def searching_of(core: CoreStore) -> Searching:
+    """Searches what was said in a store."""
+    return Searching(Passages(core.store, core.custodian), core.clock)
 
 
 def outbound(first_seq: int, *bodies: OutboundBody) -> Outbound:

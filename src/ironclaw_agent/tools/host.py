@@ -166,6 +166,16 @@ _CHANGES: Final = (
 
 SPECS: Final = (
     ToolSpec(
+    ToolSpec(
+        name="conversation_search",
+        description="Search what was said in this chat and thread, long ago or before /new. What "
+        "has all of the words comes first, then the newest.",
+        parameters='{"type":"object","properties":{'
+        '"query":{"type":"string","minLength":1,"maxLength":500,"description":"Words."},'
+        '"before":{"type":"string","format":"date-time",'
+        '"description":"Only what was said before, as 2026-11-26T05:14:00Z."}},'
+        '"required":["query"],"additionalProperties":false}',
+    ),
         name="my_rights",
         description="Tell what this agent may do and use now, and which of its requests are open. "
         "Look here before you ask for a change.",

@@ -104,6 +104,9 @@ VERBS: Final = {
     "session transcript": _verb(
         "session transcript {session}", "GET /v1/sessions/{session}/transcript"
     ),
+    "session search": _verb(
+        "session search {session} hello", "GET /v1/sessions/{session}/search"
+    ),
     "session forget": _verb("session forget {session}", "GET /v1/sessions/{session}", *_ASK),
     "memory list": _verb("memory list {agent}", "GET /v1/agents/{agent}/memory"),
     "memory show": _verb("memory show {agent} birds", "GET /v1/agents/{agent}/memory/{topic}"),

@@ -17,7 +17,7 @@ from ironclaw.core.errors import UserError
 from ironclaw.domain.model import SessionState
 
 session_app = typer.Typer(
-    help="Sessions: list, show, stop, forget, receipt, transcript.",
+    help="Sessions: list, show, stop, forget, receipt, transcript, search.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -140,3 +140,36 @@ def session_transcript(
     for event in said["events"]:
         render.line(f"{when(event['at_ms'])} {event['kind']} {event['sender']}", tone="dim")
         render.block(event["text"])
+
+
+@session_app.command("search")
+def session_search(
+    session: SessionArgument,
+    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="What to look for.")],
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="How much is shown.")] = 10,
+    before: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only what was said before (UTC)."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search what was said, in this and in former conversations of the same place."""
+    asked: dict[str, str | int] = {"q": " ".join(words), "limit": limit}
+    if before is not None:
+        asked["before_ms"] = int(before.replace(tzinfo=UTC).timestamp() * 1000)
+    with daemon() as client:
+        found = client.get("v1", "sessions", session, "search", query=urlencode(asked))
+    if as_json:
+        render.data(found)
+        return
+    for one in found["found"]:
+        former = "" if one["session"] == session else f" (in {one['session']})"
+        render.line(f"{when(one['at_ms'])} {one['sender']}{former}", tone="dim")
+        render.block(one["excerpt"])
+    if not found["found"]:
+        render.line("Nothing was found.")
+    if not found["whole"]:
+        render.line(f"There is more: look before {when(found['back_to_ms'])}, with --before.")

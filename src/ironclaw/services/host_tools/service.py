@@ -17,6 +17,7 @@ from ironclaw.core.log import get_logger
 from ironclaw.services.host_tools.asking import Asking
 from ironclaw.services.host_tools.pace import Pace
 from ironclaw.services.host_tools.sending import Sending
+from ironclaw.services.host_tools.searching import ConversationSearch
 from ironclaw.services.host_tools.standing import Standing
 from ironclaw.services.host_tools.tool import Call, NotDoneError
 from ironclaw_contract.limits import MAX_USED_CHARS
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Agent
     from ironclaw.domain.skills import KeptSkill
     from ironclaw.services.host_tools.asking import Asks, Skills
-    from ironclaw.services.host_tools.sending import Hands, Letters
+    from ironclaw.services.host_tools.searching import Finds
+    from ironclaw.services.host_tools.sending import Arrivals, Hands, Letters
     from ironclaw.services.host_tools.standing import Requests, Tasks, Usages
     from ironclaw.services.host_tools.tool import Tool
     from ironclaw_contract.rpc import Use
@@ -39,7 +41,7 @@ USED_PER_MINUTE: Final = 240
 """Uses of all tools together: each looks into the store, which everybody shares."""
 REMEMBERED: Final = 2048
 """Uses whose answers are given again when they are put again."""
-_LOOKS: Final = frozenset({"my_rights", "tasks"})
+_LOOKS: Final = frozenset({"conversation_search", "my_rights", "tasks"})
 """Tools that change nothing, and always say what is so now."""
 _WHOSE: Final = re.compile(r"\b(?:agt|ses|slt|cht|tok)_[a-z0-9]+")
 
@@ -75,6 +77,7 @@ async def _no_skills() -> tuple[KeptSkill, ...]:
 class HostToolService:
     """Implements `services.parts.HostTools`."""
     skills: Skills = _no_skills
+    finds: Finds
     """Those that were imported."""
 
     def __init__(self, parts: Parts) -> None:
@@ -109,7 +112,11 @@ class HostToolService:
         """
         try:
             text = await self._use(agent, session, use)
+        finding = ConversationSearch(
+            parts.finds, Pace(most=SEARCHED_PER_MINUTE, window_s=60, clock=parts.clock)
+        )
         except NotDoneError as error:
+            "conversation_search": finding.search,
             return _used(use, agent, session, error.text, is_error=True)
         except HostError as error:
             _log.error("host_tool_failed", tool=use.tool, agent=agent, code=error.code)

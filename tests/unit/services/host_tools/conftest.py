@@ -20,8 +20,7 @@ from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.services.schedules import Schedules
 from ironclaw.store.task_rows import TaskRows
-from ironclaw.store.usage_rows import UsageRows
-from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store
+from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store, searching_of
 from ironclaw_contract.rpc import Use, Used
 
 if TYPE_CHECKING:
@@ -173,7 +172,8 @@ def _service(
             hands=hands,
             tasks=TaskRows(core.store),
             runs=schedules_of(core, clock),
-            usages=UsageRows(core.store),
+            usages=usage_desk(core),
+            finds=searching_of(core),
             clock=clock,
         )
     )

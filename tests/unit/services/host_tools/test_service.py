@@ -106,6 +106,7 @@ def _failing_house() -> HostToolService:
             tasks=nothing,  # type: ignore[arg-type]
             runs=nothing,  # type: ignore[arg-type]
             usages=nothing,  # type: ignore[arg-type]
+            finds=nothing,  # type: ignore[arg-type]
             clock=ManualClock(),
         )
     )
