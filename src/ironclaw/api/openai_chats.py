@@ -25,6 +25,7 @@ from ironclaw.api.messages import check_name
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId
+from ironclaw.domain.questions import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -158,12 +159,19 @@ def likeness_of(said: Said, past: list[ChatEvent], *, handle: str) -> int:
     kept_users = [
         event.text for event in past if event.kind == "message" and event.sender == handle
     ]
-    kept = [event.text for event in past if event.kind == "reply"]
+    kept = [words_of(event) for event in past if event.kind in {"reply", "question"}]
     if not (kept and replies and _is_shown(kept[0], replies[0])):
         return 0
     same_users = list(map(str.strip, users)) == list(map(str.strip, kept_users))
     same_replies = len(kept) == len(replies) and all(map(_is_shown, kept, replies))
     return _FULL if same_users and same_replies else 1
+
+
+def words_of(event: ChatEvent) -> str:
+    """A reply as its client reads it; of a question with its options, as it shows no buttons."""
+    if event.kind != "question":
+        return event.text
+    return as_text(event.text, event.options, free_text=event.free_text)
 
 
 def _is_shown(kept: str, sent: str) -> bool:

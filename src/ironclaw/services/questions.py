@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Message
     from ironclaw.domain.questions import Question
     from ironclaw.domain.routing import Accepted
-    from ironclaw.services.hub import Hub
 
 LONGEST_MS: Final = 300_000
 """Longest sleep: clocks get set, and machines are suspended."""
@@ -68,6 +67,14 @@ class Book(Protocol):
         ...
 
 
+class Shows(Protocol):
+    """Who shows what happens in chats: `services.hub.Hub`."""
+
+    def publish(self, event: ChatEvent) -> None:
+        """Show an event to those who watch its chat now."""
+        ...
+
+
 class Questions:
     """What people may do with questions. `run` is its one task.
 
@@ -82,7 +89,7 @@ class Questions:
         self,
         *,
         book: Book,
-        hub: Hub,
+        hub: Shows,
         wake: Callable[[SessionId, Message | None], None],
         clock: Clock,
     ) -> None:
