@@ -66,6 +66,8 @@ class World(NamedTuple):
     give: Give
     prove: Callable[[SessionId], Awaitable[None]]
     """Keeps a receipt of a session."""
+    wonder: Callable[[SessionId], Awaitable[str]]
+    """Lets the newest turn of a session ask its people something; gives the question's id."""
     own: Agent
     """The agent that roles are held for."""
     other: Agent
@@ -103,7 +105,7 @@ class World(NamedTuple):
 
     async def places(self) -> dict[str, str]:
         """What there is of the own agent, by the names of path parameters."""
-        names = "{chat} {session} {change} {grant} {token} {topic}"
+        names = "{chat} {session} {file} {question} {change} {grant} {token} {topic}"
         return await self._places(names, self.own)
 
     async def _places(self, path: str, agent: Agent) -> dict[str, str]:
@@ -117,6 +119,12 @@ class World(NamedTuple):
             talk = await self.talk(agent, ASKER)
             await self.prove(talk.session)
             found |= {"chat": talk.chat, "session": talk.session}
+        if "{file}" in path:
+            talk = await self.talk(agent, ASKER, Upload(name="a.txt", data=b"hello"))
+            said = await self.house.transcript(talk.session, limit=20)
+            found["file"] = next(one for one in reversed(said) if one.files).files[0].id
+        if "{question}" in path:
+            found["question"] = await self.wonder((await self.talk(agent, ASKER)).session)
         if "{change}" in path:
             found["change"] = (await self.pending(agent)).row.change.id
         if "{grant}" in path:
@@ -159,6 +167,7 @@ class World(NamedTuple):
             "POST /v1/responses": {"model": agent.name, "input": "hello", "stream": True},
             "PUT /v1/agents/{agent}/memory/{topic}": {"text": "Ada is a crane."},
             "POST /v1/agents/{agent}/memory/purge": {"session": "ses_gone"},
+            "POST /v1/questions/{question}/answer": {"text": "yes"},
             "POST /v1/changes": {"change": spec},
             "POST /v1/changes/preview": {"change": spec},
             "POST /v1/grants/{grant}/revoke": {},

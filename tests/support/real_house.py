@@ -10,13 +10,16 @@ from tests.support.authorised import World
 
 from ironclaw.api.app import create_app
 from ironclaw.config.settings import Settings
+from ironclaw.core.codes import Code
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.ports import Rootfs
+from ironclaw.domain.questions import TOOL
 from ironclaw.household import Household, Machine
 from ironclaw.services.commands import LateCommands
 from ironclaw.services.gateway.service import GatewayService, Parts
 from ironclaw.services.guests import GuestBook, LateGuests
 from ironclaw.services.hub import Hub
+from ironclaw.services.questions import Questions
 from ironclaw.services.router import Router
 from ironclaw.services.usage import UsageDesk
 from ironclaw.store.spent_rows import SpentRows
@@ -26,8 +29,10 @@ from ironclaw.store.token_rows import TokenRows
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.fakes_memory import Shelf, memories
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell, kept_skill
-from ironclaw.testing.fakes_store import open_core_store, searching_of
+from ironclaw.testing.fakes_store import open_core_store, outbound, searching_of
 from ironclaw.testing.receipts import sealed
+from ironclaw_contract.entries import Called
+from ironclaw_contract.records import Ask, Step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,6 +68,9 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
         trail = FakeTrail()
         boxes = cast("Any", NoBoxes())
         hub = Hub(core.chatlog)
+        questions = Questions(
+            book=core.ledger, hub=hub, wake=lambda _session, _message: None, clock=core.clock
+        )
         guests = LateGuests()
         router = Router(
             directory=registry,
@@ -73,6 +81,7 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
             wake=lambda _session, _message: None,
             commands=LateCommands(),
             guests=guests,
+            questions=questions,
         )
         gateway = GatewayService(
             Parts(
@@ -109,7 +118,8 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
             gateway=gateway,
             tasks=TaskRows(core.store),
             schedules=Schedules(book=TaskRows(core.store), teller=router, clock=core.clock),
-            kept_skills=tuple,
+            kept_skills=lambda: (kept_skill(),),
+            questions=questions,
             memories=memories(Shelf(), record=trail.append, agent=registry.agent),
             usage=UsageDesk(
                 book=SpentRows(core.store, core.custodian, core.clock),
@@ -127,14 +137,29 @@ async def open_world(place: Path, settings: Settings | None = None) -> AsyncIter
         async def prove(session: SessionId) -> None:
             await registry.save_receipt(sealed(session, slot=f"slt_{next(numbers)}"))
 
+        async def wonder(session: SessionId) -> str:
+            # Each turn waits for its own question: whoever waited before is not answered any more.
+            for message in (await core.ledger.backlog(session))[:-1]:
+                await core.ledger.fail_message(message.id, text="Stopped.", code=Code.STOPPED)
+            (message,) = await core.ledger.backlog(session)
+            row = await registry.session(session)
+            call = Called(call="c1", name=TOOL, arguments="{}")
+            ask = Ask(call="c1", question="Shall I?", options=("yes", "no"), free_text=False)
+            step = Step(turn=message.id, index=0, entries=(call,), asks=(ask,))
+            out = outbound(row.out_seq + 1, step)
+            (told,) = (await core.ledger.commit(session, row.epoch, out)).deliveries
+            assert told.question is not None
+            return told.question
+
         yield World(
             app=create_app(house, tokens, settings or Settings(), clock=core.clock),
             house=house,
             tokens=tokens,
             give=give,
             prove=prove,
-            own=await registry.create_agent(name="helper"),
-            other=await registry.create_agent(name="other"),
+            wonder=wonder,
+            own=await registry.create_agent(name="helper", tools=(TOOL,)),
+            other=await registry.create_agent(name="other", tools=(TOOL,)),
             new_name=lambda: f"n{next(numbers)}",
         )
         assert (hub.watching, gateway.watching) == (0, 0), "a subscription was left open"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, assert_never
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
-from ironclaw.core.ids import ChatId, SessionId
+from ironclaw.core.ids import ChatId, QuestionId, SessionId
 from ironclaw.domain.model import Role
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.rights import RIGHTS, Actor, Right
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from ironclaw.domain.tokens import Token
     from ironclaw.services.house import ChatPlace, House
 
-About = Literal["house", "agent", "session", "change", "chat", "any", "own"]
+About = Literal["house", "agent", "session", "question", "change", "chat", "file", "any", "own"]
 """What the right is asked for:
 
 - `house`: over everything, so held globally;
 - `agent`, `session`: with the agent that the path names, or whose session it names;
+- `question`: with the agent that asked it, by somebody who may follow the chat it is in;
 - `chat`: to follow one's own, or to look at what its agent (or the house) has;
 - `any`: with one agent at least; the handler shows only what is of such agents;
 - `change`: the same, and the gateway decides over the one change or grant;
@@ -73,6 +74,8 @@ async def admit(
             await require(house, actor, right, agent.id)
         case "session":
             await require(house, actor, right, await _agent_of(house, actor, path("session")))
+        case "question":
+            await require(house, actor, right, await _asked_by(house, actor, path("question")))
         case "chat":
             await _check_chat(house, actor, path("chat"))
         case "any" | "change":
@@ -183,6 +186,20 @@ async def _agent_of(house: House, actor: Actor, ref: str) -> AgentId:
     if SIGHT.isdisjoint(await house.gateway.rights(actor, agent)):
         raise _nothing("session", ref)
     return agent
+
+
+async def _asked_by(house: House, actor: Actor, ref: str) -> AgentId:
+    """Which agent asks a question, for somebody who may see where it does."""
+    try:
+        question = await house.questions.find(QuestionId(ref))
+        place = await house.place_of(question.chat)
+    except UserError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        raise _nothing("question", ref) from error
+    if not await may_follow(house, actor, place):
+        raise _nothing("question", ref)
+    return question.agent
 
 
 async def _check_chat(house: House, actor: Actor, ref: str) -> None:

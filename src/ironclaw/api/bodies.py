@@ -13,6 +13,7 @@ from ironclaw.domain.changes.base import NAME_RULE
 from ironclaw.domain.changes.table import AnySpec
 from ironclaw.domain.memories import TopicView
 from ironclaw.domain.model import Agent, Chat, Role, Wiring
+from ironclaw.domain.questions import MAX_ANSWER_CHARS
 from ironclaw.domain.rights import Right
 from ironclaw.domain.tokens import Scope
 from ironclaw.services.gateway.port import ChangeView, GrantView
@@ -45,6 +46,13 @@ class SendMessage(_In, frozen=True):
     external_id: ExternalId | None = None
     """The client's own id of the message: sent twice, it is taken once. Same as the header
     `Idempotency-Key`."""
+
+
+class AnswerQuestion(_In, frozen=True):
+    """Answer what an agent asks."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ANSWER_CHARS)]
+    """The words of an option, its number, or words of one's own where the question takes them."""
 
 
 class SubmitChange(_In, frozen=True):
@@ -127,8 +135,9 @@ class Sent(_Out, frozen=True):
     chat: str
     session: str | None
     message: str | None
-    status: Literal["pending", "answered", "failed", "ignored", "handled"]
-    """`handled`: it was a command (`/stop`, …), carried out and answered by the host."""
+    status: Literal["pending", "answered", "asked", "failed", "ignored", "handled"]
+    """`handled`: it was a command (`/stop`, …), carried out and answered by the host. `asked`: the
+    agent asks something back, and its turn waits for the answer."""
     reason: str
     """Why it engaged the agent or did not."""
     duplicate: bool
@@ -138,6 +147,49 @@ class Sent(_Out, frozen=True):
     """The agent's words, with `?wait=`; the host's when `status` is `failed` or `handled`."""
     code: str | None = None
     """Why, when `status` is `failed`: one of the error codes."""
+    question: str | None = None
+    """When `status` is `asked`: id of the question. `reply` has its words."""
+    options: tuple[str, ...] = ()
+    """What it offers to choose from; the next message answers with one of them, or its number."""
+
+
+class QuestionOut(_Out, frozen=True):
+    """A question that waits for an answer."""
+
+    id: str
+    agent: str
+    """Id of the agent that asks."""
+    agent_name: str
+    session: str
+    message: str
+    """The message whose turn waits: the reply to it comes after the answer."""
+    chat: str
+    thread: str | None
+    text: str
+    options: list[str]
+    free_text: bool
+    """Whether words of one's own are an answer too."""
+    asked_ms: int
+    expires_ms: int
+    """When the agent is told that nobody answered in time."""
+
+
+class QuestionList(_Out, frozen=True):
+    """The questions that the caller may answer, oldest first."""
+
+    questions: list[QuestionOut]
+
+
+class QuestionAnswered(_Out, frozen=True):
+    """An answer that counts."""
+
+    question: str
+    session: str
+    message: str
+    """The message whose turn goes on: the reply to it is what comes of the answer."""
+    chat: str
+    event: int
+    """Number of the answer's own event in its chat: follow `…/events?after=` it."""
 
 
 class AgentList(_Out, frozen=True):

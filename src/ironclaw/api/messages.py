@@ -20,7 +20,8 @@ from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.core.ids import ChatId, new_id
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
-from ironclaw.domain.model import Event
+from ironclaw.domain.model import Event, Upload
+from ironclaw.domain.questions import QuestionStatus
 from ironclaw.domain.rights import Right
 from ironclaw.services.house import ChatEvent
 from ironclaw_contract.limits import MAX_TEXT_BYTES
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
 MAX_WAIT_S: Final = 300.0
 _REPLAY: Final = 200
 """Events of a session searched for the reply to a message that was sent before."""
-_OVER: Final = frozenset({"answered", "failed", "handled"})
-"""When nothing more is to come of a message."""
+OUTCOMES: Final = frozenset({"reply", "question", "error"})
+"""Kinds of events that whoever waits for an answer waits for."""
+_STATUS: Final[dict[str, Literal["asked", "failed"]]] = {"question": "asked", "error": "failed"}
+_OVER: Final = frozenset({"answered", "asked", "failed", "handled"})
+"""When nothing more is to come of a message by itself."""
 _NAME = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}\Z")
 
 _log = get_logger("api.messages")
@@ -131,12 +135,12 @@ def first_of(routed: list[Routed]) -> Routed | None:
 
 
 def _sent(chat: ChatId, routed: Routed | None, outcome: ChatEvent | None) -> Sent:
-    status: Literal["pending", "answered", "failed", "ignored", "handled"] = "ignored"
+    status: Literal["pending", "answered", "asked", "failed", "ignored", "handled"] = "ignored"
     reply = outcome.text if outcome else None
     if routed is not None and routed.answer is not None:
         status, reply = "handled", routed.answer
     elif outcome is not None:
-        status = "failed" if outcome.kind == "error" else "answered"
+        status = _STATUS.get(outcome.kind, "answered")
     elif routed is not None and routed.engaged:
         status = "pending"
     return Sent(
@@ -149,6 +153,8 @@ def _sent(chat: ChatId, routed: Routed | None, outcome: ChatEvent | None) -> Sen
         event=routed.event if routed else 0,
         reply=reply,
         code=outcome.code or None if outcome else None,
+        question=outcome.question if outcome else None,
+        options=outcome.options if outcome else (),
     )
 
 
@@ -187,7 +193,7 @@ async def _reply_to(
 ) -> ChatEvent | None:
     event = await early
     while event is not None:
-        if event.is_of(message) and event.kind in {"reply", "error"}:
+        if event.is_of(message) and event.kind in OUTCOMES:
             return event
         event = await anext(events, None)
     return None
@@ -197,11 +203,25 @@ async def outcome_of(house: House, routed: Routed) -> ChatEvent | None:
     """What became of a message that was taken in before; None while nothing has."""
     if routed.session is None:
         return None
+    asked = None
     for event in await house.transcript(routed.session, limit=_REPLAY):
-        is_own = routed.message is not None and event.is_of(routed.message)
-        if is_own and event.kind in {"reply", "error"}:
+        if event.kind == "message" and event.id == routed.event:
+            # An answer to a question is of the turn that asked: what came before it is no news.
+            asked = None
+        if routed.message is None or not event.is_of(routed.message):
+            continue
+        if event.kind in {"reply", "error"}:
             return event
-    return None
+        if event.kind == "question":
+            asked = event
+    return asked if asked is not None and await _is_open(house, asked) else None
+
+
+async def _is_open(house: House, asked: ChatEvent) -> bool:
+    """Whether a question still waits for its answer; else more comes of its turn by itself."""
+    if asked.question is None:
+        return False
+    return (await house.questions.find(asked.question)).status is QuestionStatus.OPEN
 
 
 async def _next(events: AsyncIterator[ChatEvent]) -> ChatEvent | None:

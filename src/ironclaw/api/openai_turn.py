@@ -11,8 +11,8 @@ import asyncio
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.api.access import may_follow, talked_agent
-from ironclaw.api.messages import check_size, external_id, first_of, outcome_of
-from ironclaw.api.openai_chats import HEADER, Whose, Wish
+from ironclaw.api.messages import OUTCOMES, check_size, external_id, first_of, outcome_of
+from ironclaw.api.openai_chats import HEADER, Whose, Wish, words_of
 from ironclaw.api.sse import close
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, PolicyError, UserError
@@ -90,12 +90,12 @@ class Turn:
             if event.kind == "progress":
                 shown.append(event.text)
                 yield event.text
-            elif event.kind in {"reply", "error"}:
+            elif event.kind in OUTCOMES:
                 outcome = event
         if outcome.kind == "error":
             raise _failure(outcome)
-        self.reply = outcome.text
-        rest = rest_of("".join(shown), outcome.text)
+        self.reply = words_of(outcome)
+        rest = rest_of("".join(shown), self.reply)
         if rest:
             yield rest
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ironclaw.domain.spending import words_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -120,13 +122,15 @@ class Status(NamedTuple):
     box: str
     """What the box does: `none`, `starting`, `ready`, `busy`, `stopping`."""
     waiting: int
-    asks: int
-    """Questions that the agent waits for its people to answer."""
     budgets: Sequence[Spent]
     """How each of the agent's stands."""
     changes: Sequence[ChangeId]
     """Those that are not over, as far as whoever asks may see them."""
     tasks: Sequence[str]
+    asks: int = 0
+    """Questions that the agent waits for its people to answer."""
+    currency: str = ""
+    """Of budgets of money."""
 
 
 def parse(text: str, *, mentioned: bool) -> Command | None:

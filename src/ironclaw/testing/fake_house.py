@@ -2,7 +2,8 @@
 
 Its gateway is the real one, over tables in memory. The agent says `echo: <text>`, after one
 `progress` event; a text that begins with `fail` ends in an error event, and one that begins with
-`silent` is never answered. A command is answered, and does nothing.
+`silent` is never answered; one that begins with `ask` makes it ask what colour. A command is
+answered, and does nothing.
 """
 
 from __future__ import annotations
@@ -35,10 +36,12 @@ from ironclaw.services.house import (
     SessionView,
     TaskView,
 )
+from ironclaw.services.questions import Questions
 from ironclaw.services.usage import UsageDesk
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.fakes_gateway import MemoryChanges
 from ironclaw.testing.fakes_memory import Shelf, memories
+from ironclaw.testing.fakes_questions import MemoryQuestions
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.fakes_usage import FakeBook
 from ironclaw.testing.receipts import sealed
@@ -131,6 +134,9 @@ class FakeHouse:
                 tasks=tasks,
             )
         )
+        self.book = MemoryQuestions(clock, lambda chat: len(self._events.get(chat, ())) + 1)
+        self.questions = Questions(book=self.book, hub=self, wake=self._go_on, clock=clock)
+        self.files = MemoryFiles()
         self._seen: dict[tuple[str, str], Routed] = {}
         self._events: dict[ChatId, list[ChatEvent]] = {}
         self._watchers: dict[ChatId, list[asyncio.Queue[ChatEvent]]] = {}
@@ -164,6 +170,20 @@ class FakeHouse:
         if self.boom is not None:
             raise self.boom
 
+    def publish(self, event: ChatEvent) -> None:
+        """Show an event, and keep it when it has a number."""
+        if event.id:
+            self._events.setdefault(event.chat, []).append(event)
+        for queue in self._watchers.get(event.chat, []):
+            queue.put_nowait(event)
+
+    def _go_on(self, session: SessionId, _message: object) -> None:
+        """What was answered lets a turn end."""
+        for question, answer in self.book.answered:
+            if question.session == session:
+                self._publish(question.chat, question.turn, "reply", "agent", f"chose: {answer}")
+        self.book.answered.clear()
+
     async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take a message in and answer it on the next round of the loop."""
         self._check()
@@ -174,6 +194,12 @@ class FakeHouse:
         if chat is None or event.channel != "api":
             return []
         agent = AgentId(event.platform_id.partition("/")[0])
+        session = self._session_in(chat.id)
+        if session is not None:
+            answered = await self.questions.aside(event, session=session.id, chat=chat.id)
+            if answered is not None:
+                reason, turn = "answered_question", answered.turn
+                return [Routed(agent, session.id, turn, True, False, reason, answered.event)]
         return [self._accept(agent, chat, event)]
 
     def _accept(self, agent: AgentId, chat: Chat, event: Event) -> Routed:
@@ -198,7 +224,8 @@ class FakeHouse:
             answer = f"handled: {command.word}"
             routed = routed._replace(engaged=False, reason="handled", answer=answer)
         self._seen[event.platform_id, event.external_id] = routed
-        self._publish(chat.id, message, "message", event.sender, event.text)
+        files = self.files.keep(chat.id, event.files)
+        self._publish(chat.id, message, "message", event.sender, event.text, files=files)
         if routed.answer is not None:
             self._publish(chat.id, message, "reply", "ironclaw", routed.answer)
             return routed
@@ -213,12 +240,44 @@ class FakeHouse:
         if text.startswith("fail"):
             self._publish(chat, message, "error", "ironclaw", "The model refused.")
             return
+        if text.startswith("ask"):
+            self._ask(chat, message)
+            return
         if text.startswith("use"):
             self._publish(chat, message, "doing", "", "uses clock")
         self._publish(chat, message, "progress", "agent", "echo")
         self._publish(chat, message, "reply", "agent", f"echo: {text}")
         if text.startswith("grow"):
             self._publish(chat, message, "error", "ironclaw", "After its last reply: it grew.")
+
+    def _ask(self, chat: ChatId, message: MessageId) -> None:
+        session = self._session_in(chat)
+        if session is None:
+            raise AssertionError("nobody has spoken in this chat")
+        question = self.book.ask(
+            self.setting.agents[session.agent],
+            session=session.id,
+            chat=chat,
+            turn=message,
+            text="Which colour?",
+            options=("red", "blue"),
+        )
+        self.publish(
+            ChatEvent(
+                id=len(self._events.get(chat, ())) + 1,
+                kind="question",
+                chat=chat,
+                thread=None,
+                session=session.id,
+                message=message,
+                sender="agent",
+                text=question.text,
+                at_ms=NOW_MS,
+                question=question.id,
+                options=question.choice.options,
+                free_text=question.choice.free_text,
+            )
+        )
 
     def _publish(
         self,
@@ -244,10 +303,7 @@ class FakeHouse:
             at_ms=NOW_MS,
             code=Code.MODEL_FAILED if kind == "error" else "",
         )
-        if event.id:
-            kept.append(event)
-        for queue in self._watchers.get(chat, []):
-            queue.put_nowait(event)
+        self.publish(event)
 
     async def chat_for(self, agent: str, name: str, *, principal: PrincipalId) -> Chat:
         """The principal's own chat of that name."""
