@@ -25,6 +25,7 @@ from ironclaw.api.app import create_app
 from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
 from ironclaw.api.tokens import ensure_first_token
+from ironclaw.channels.agent_channel import AgentChannel
 from ironclaw.channels.api_channel import ApiChannel
 from ironclaw.config.load import load_settings
 from ironclaw.config.paths import claim_directory
@@ -45,6 +46,7 @@ from ironclaw.keys.signer import AuditSigner, ReceiptSigner
 from ironclaw.models.catalog import Catalog
 from ironclaw.models.host.provider import HostedProvider
 from ironclaw.models.host.starter import ModelHost
+from ironclaw.models.pricing import Pricing
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import ModelService
@@ -52,7 +54,7 @@ from ironclaw.models.words import FailureWords
 from ironclaw.sandbox.isolator import RunscIsolator, open_isolator
 from ironclaw.sandbox.keeper import READY_VARIABLE
 from ironclaw.services.auditing import Auditing
-from ironclaw.services.budgets import Budgets
+from ironclaw.services.budgets import Budgets, Desk
 from ironclaw.services.commands import LateCommands
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
@@ -64,12 +66,14 @@ from ironclaw.services.questions import Questions
 from ironclaw.services.raising import Raising
 from ironclaw.services.receipts import Receipts
 from ironclaw.services.refusals import AuditedRefusals
-from ironclaw.services.router import Router
-from ironclaw.services.sessions import Sessions
+from ironclaw.services.relaying import LateRelay
 from ironclaw.services.rooms import Rooms
-from ironclaw.services.slots import Slots
-from ironclaw.skills.shelf import Shelf
+from ironclaw.services.router import Router
 from ironclaw.services.searching import Searching
+from ironclaw.services.sessions import Sessions
+from ironclaw.services.slots import Slots
+from ironclaw.services.usage import UsageDesk
+from ironclaw.skills.shelf import Shelf
 from ironclaw.store.audit_head import HeadFile
 from ironclaw.store.audit_rows import TABLE, AuditRows
 from ironclaw.store.chatlog import ChatLog
@@ -78,23 +82,22 @@ from ironclaw.store.key_rows import KeyRows
 from ironclaw.store.ledger import Ledger
 from ironclaw.store.receipt_files import ReceiptFiles
 from ironclaw.store.registry import Registry
-from ironclaw.store.task_rows import TaskRows
-from ironclaw.store.token_rows import TokenRows
-from ironclaw.store.usage_rows import UsageRows
-
 from ironclaw.store.searching import Passages
 from ironclaw.store.spent_rows import SpentRows
+from ironclaw.store.task_rows import TaskRows
+from ironclaw.store.token_rows import TokenRows
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from ironclaw.api.server import Listening
     from ironclaw.config.settings import Settings
     from ironclaw.core.clock import Clock
     from ironclaw.domain.ports import Channel
+    from ironclaw.domain.searching import Ranking
     from ironclaw.gatehouse import Gatehouse
 
 DEMO_AGENT: Final = "demo"
-    from ironclaw.domain.searching import Ranking
 
 _log = log.get_logger("daemon")
 
@@ -123,28 +126,25 @@ async def open_core(
     metrics: Metrics,
     channels: Sequence[Channel] = (),
     isolator_class: type[RunscIsolator] = RunscIsolator,
+    ranking: Ranking | None = None,
 ) -> AsyncIterator[Core]:
     """Open everything but the API. Leaving it stops every box and closes the store.
 
-    ranking: Ranking | None = None,
     Args:
         settings: Checked settings.
         metrics: Where durations are counted.
         channels: Channels beside `api`.
         isolator_class: What makes boxes; the proof has one that puts hostile programs into some.
+        ranking: How well past words answer a search; by words unless told.
 
     Raises:
         IronClawError: A part cannot be opened; what was open is closed again.
-        ranking: How well past words answer a search; by words unless told.
     """
     clock = SystemClock()
     state = claim_directory(settings.state_dir)
     runtime = claim_directory(settings.runtime_dir)
     async with contextlib.AsyncExitStack() as stack:
-        path = state / "store.db"
-        keys = state / "keys"
-        ring = Ring.open(keys, find_master(keys, os.environ), store_exists=path.exists())
-        store = await stack.enter_async_context(await Store.open(path, ring.store_key))
+        ring, store = await _open_store(stack, state)
         custodian = await Custodian.start(ring, KeyRows(store))
         registry = Registry(store, clock)
         words = FailureWords()
@@ -174,7 +174,9 @@ async def open_core(
         tasks = await stack.enter_async_context(Tasks("core", on_failure=_task_failed))
         audit.start(tasks)
         hub = Hub(log_of_chats)
-        by_name = {channel.name: channel for channel in [ApiChannel(hub.show), *channels]}
+        relay = LateRelay()
+        every: list[Channel] = [ApiChannel(hub.show), AgentChannel(relay.carry), *channels]
+        by_name = {channel.name: channel for channel in every}
         delivery = DeliveryService(outbox=ledger, channels=by_name, hub=hub, clock=clock)
         tasks.start(delivery.run(), name="delivery")
         slots = Slots(
@@ -247,18 +249,18 @@ async def open_core(
                     steers=settings.conversation.new_messages == "steer",
                 ),
                 tools=tools,
+                rooms=rooms,
             ),
             tasks,
         )
+        rooms.watch(sessions.resize)
         stack.push_async_callback(slots.close)
         stack.push_async_callback(sessions.close)
-                rooms=rooms,
         commands = LateCommands()
         guests = LateGuests()
         questions = Questions(book=ledger, hub=hub, wake=sessions.wake, clock=clock)
         ledger.asked = questions.look_again
         router = Router(
-        rooms.watch(sessions.resize)
             directory=registry,
             intake=ledger,
             refusals=AuditedRefusals(log_of_chats, audit.note),
@@ -269,8 +271,12 @@ async def open_core(
             guests=guests,
             questions=questions,
         )
+        memories = Memories(
+            isolator=isolator, airlocks=airlocks, record=audit.append, agent=registry.agent
+        )
         gatehouse = open_gatehouse(
             books=books,
+            memories=memories,
             sessions=sessions,
             router=router,
             hub=hub,
@@ -282,6 +288,8 @@ async def open_core(
             tools=tools,
             commands=commands,
             guests=guests,
+            relay=relay,
+            raising=counting.raising,
         )
         house = Household(
             registry=registry,
@@ -302,12 +310,11 @@ async def open_core(
                 providers=Catalog(configured, os.environ, host).views,
             ),
             gateway=gatehouse.gateway,
+            schedules=gatehouse.schedules,
             tasks=books.tasks,
             kept_skills=shelf.kept,
             questions=questions,
-            memories=Memories(
-                isolator=isolator, airlocks=airlocks, record=audit.append, agent=registry.agent
-            ),
+            memories=memories,
             past=past,
             usage=counting.usage,
         )

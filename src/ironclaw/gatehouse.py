@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.domain.changes.base import HostDir, House
+from ironclaw.domain.relaying import Limits
 from ironclaw.domain.tools import TOOLS
 from ironclaw.services.commands import Commands
 from ironclaw.services.commands import Parts as CommandParts
@@ -24,6 +25,7 @@ from ironclaw.services.host_tools.service import HostToolService
 from ironclaw.services.host_tools.service import Parts as ToolParts
 from ironclaw.services.parts import NoHostTools
 from ironclaw.services.reaching import Reaching
+from ironclaw.services.relaying import Relay
 from ironclaw.services.schedules import Schedules
 from ironclaw.services.telling import Telling
 
@@ -40,13 +42,15 @@ if TYPE_CHECKING:
     from ironclaw.services.delivery import DeliveryService
     from ironclaw.services.guests import LateGuests
     from ironclaw.services.hub import Hub
+    from ironclaw.services.memory import Memories
     from ironclaw.services.parts import HostTools
     from ironclaw.services.raising import Raising
+    from ironclaw.services.relaying import LateRelay
     from ironclaw.services.router import Router
+    from ironclaw.services.searching import Searching
     from ironclaw.services.sessions import Sessions
     from ironclaw.services.usage import UsageDesk
     from ironclaw.skills.shelf import Shelf
-    from ironclaw.services.searching import Searching
     from ironclaw.store.ledger import Ledger
     from ironclaw.store.registry import Registry
     from ironclaw.store.task_rows import TaskRows
@@ -80,12 +84,13 @@ class Books(NamedTuple):
     ledger: Ledger
     tasks: TaskRows
     usages: UsageDesk
+    past: Searching
 
 
 def open_gatehouse(
-    past: Searching
     *,
     books: Books,
+    memories: Memories,
     sessions: Sessions,
     router: Router,
     hub: Hub,
@@ -97,15 +102,22 @@ def open_gatehouse(
     tools: LateTools,
     commands: LateCommands,
     guests: LateGuests,
+    relay: LateRelay,
     raising: Raising,
 ) -> Gatehouse:
     """Put it together over what is open already. `resume` and `run` are the caller's to start."""
     schedules = Schedules(book=books.tasks, teller=router, clock=clock, record=audit.append)
+    telling = Telling(ledger=books.ledger, hub=hub, wake=sessions.wake)
+    relay.real = Relay(
+        book=books.ledger, agents=books.registry, ways=router, tells=telling, hub=hub
+    )
     gateway = GatewayService(
         GatewayParts(
             store=books.registry,
-            reach=Reaching(boxes=sessions, agents=books.registry, schedules=schedules),
-            tell=Telling(ledger=books.ledger, hub=hub, wake=sessions.wake),
+            reach=Reaching(
+                boxes=sessions, agents=books.registry, schedules=schedules, notes=memories
+            ),
+            tell=telling,
             looks=looks,
             names=books.registry,
             record=audit.append,
@@ -121,8 +133,10 @@ def open_gatehouse(
             letters=books.ledger,
             hands=delivery,
             runs=schedules,
+            limits=looks.limits,
             tasks=books.tasks,
             usages=books.usages,
+            finds=books.past,
             clock=clock,
             skills=looks.skills,
         )
@@ -132,7 +146,6 @@ def open_gatehouse(
     commands.real = Commands(
         CommandParts(
             ledger=books.ledger,
-            finds=books.past,
             directory=books.registry,
             sessions=sessions,
             gateway=gateway,
@@ -176,6 +189,8 @@ class HostLooks:
             own_dirs=tuple(dict.fromkeys(map(os.path.realpath, own))),
         )
         self._clock = clock
+        self.limits = Limits(settings.agents.max_hops, settings.agents.messages_per_hour)
+        """How far agents may go with each other."""
 
     def house(self) -> House:
         """What does not change while the core runs, and the time."""

@@ -20,7 +20,9 @@ from ironclaw.core.log import get_logger
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Engage, Partition, SenderScope
+from ironclaw.domain.relaying import AGENT_CHANNEL, pair_of
 from ironclaw.domain.schedules import FAILURES
+from ironclaw.services.files import Files
 from ironclaw.services.gateway.rows import Waiting
 from ironclaw.services.house import (
     ChatEvent,
@@ -40,9 +42,10 @@ if TYPE_CHECKING:
     from ironclaw.domain.ports import Rootfs
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.routing import Place
+    from ironclaw.domain.searching import Searched
     from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.statement import SignedReceipt
-    from ironclaw.domain.searching import Searched
+    from ironclaw.services.files import Opened
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Routed
     from ironclaw.services.hub import Hub
@@ -50,10 +53,10 @@ if TYPE_CHECKING:
     from ironclaw.services.questions import Questions
     from ironclaw.services.router import Router
     from ironclaw.services.schedules import Schedules, TaskBook
+    from ironclaw.services.searching import Searching
     from ironclaw.services.sessions import Sessions
     from ironclaw.services.slots import Slots
     from ironclaw.services.trail import Trail
-    from ironclaw.services.searching import Searching
     from ironclaw.services.usage import UsageDesk
     from ironclaw.store.chatlog import ChatLog
     from ironclaw.store.ledger import Ledger
@@ -109,6 +112,7 @@ class Household:
         self._slots = slots
         self._audit = audit
         self._hub = hub
+        self._files = Files(ledger.files)
         self._machine = machine
         self._gateway = gateway
         self._tasks = tasks
@@ -166,6 +170,9 @@ class Household:
     async def place_of(self, chat: ChatId) -> ChatPlace:
         """Whose chat it is."""
         found = await self._registry.chat(chat)
+        if found.channel == AGENT_CHANNEL and (pair := pair_of(found.platform_id)) is not None:
+            # It is the other one's conversation, begun by the one that wrote.
+            return ChatPlace(pair.to, None)
         # An id has no slash; a principal may have, so the chat's name is cut off from behind.
         agent, _, rest = found.platform_id.partition("/")
         principal, slash, name = rest.rpartition("/")
@@ -195,13 +202,6 @@ class Household:
         kept = await self._log_of_chats.transcript(session, limit=limit)
         return [ChatEvent(**event._asdict()) for event in kept]
 
-    # --- agents, wirings, principals --------------------------------------------------------------
-
-    async def agents(self, *, archived: bool = False) -> list[Agent]:
-        """All agents that are not archived; with `archived` those that are, too."""
-        return await self._registry.agents(archived=archived)
-
-    async def agent(self, ref: str) -> Agent:
     async def search(
         self, session: SessionId, query: str, *, limit: int, before_ms: int | None
     ) -> Searched:
@@ -213,6 +213,13 @@ class Household:
         """A file by its id, whosever it is."""
         return await self._files.open(file)
 
+    # --- agents, wirings, principals --------------------------------------------------------------
+
+    async def agents(self, *, archived: bool = False) -> list[Agent]:
+        """All agents that are not archived; with `archived` those that are, too."""
+        return await self._registry.agents(archived=archived)
+
+    async def agent(self, ref: str) -> Agent:
         """One agent by id or name."""
         return await self._registry.agent(ref)
 

@@ -65,7 +65,7 @@ class Mortal:
         if not self._careful:
             event = msgspec.structs.replace(event, external_id=new_id("ext"))
         self._die("tell", "before")
-        routed: Routed = await self._real.tell(event, agent)  # type: ignore[attr-defined]
+        routed: Routed = await self._real.tell(event, agent, hops=hops)  # type: ignore[attr-defined]
         self._die("tell", "after")
         return routed
 

@@ -103,6 +103,18 @@ class ConversationSettings(_Section, frozen=True):
     """What is said while an agent is at work: `queue` has it answered when that is done, `steer`
     shows it to the agent before its next step. Only what is said in the same chat and thread joins
     the work there."""
+    files_bytes: Annotated[int, msgspec.Meta(ge=0, le=1024**4)] = 256 * 1024**2
+    """Bytes of files that one conversation may hold: those that people send and those that they are
+    sent. No more are taken beyond it."""
+
+
+class AgentSettings(_Section, frozen=True):
+    """Agents that write to each other: an agent needs another one as a destination for that."""
+
+    max_hops: Annotated[int, msgspec.Meta(ge=1, le=16)] = 4
+    """Agents that a message may come through; beyond it no agent asks another one."""
+    messages_per_hour: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 30
+    """Messages that one agent may begin with another one in an hour."""
 
 
 class ModelSettings(_Section, frozen=True):
@@ -133,6 +145,7 @@ class Settings(_Section, frozen=True):
     api: ApiSettings = ApiSettings()
     sandbox: SandboxSettings = SandboxSettings()
     gateway: GatewaySettings = GatewaySettings()
+    agents: AgentSettings = AgentSettings()
     skills: SkillSettings = SkillSettings()
     conversation: ConversationSettings = ConversationSettings()
     models: ModelSettings = ModelSettings()
@@ -199,6 +212,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "api": ApiSettings,
     "sandbox": SandboxSettings,
     "gateway": GatewaySettings,
+    "agents": AgentSettings,
     "skills": SkillSettings,
     "conversation": ConversationSettings,
     "models": ModelSettings,

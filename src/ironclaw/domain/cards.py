@@ -289,6 +289,7 @@ def _asker(change: Change, told: Told) -> str:
 
 def _notices(change: Change, told: Told) -> Iterator[str]:
     yield _BEARINGS[told.bearing]
+    yield from change.spec.notices()
     yield from _how_long(change, told)
     if change.asker.is_agent:
         yield "An agent asks for it; something that the agent has read may have made it do so."

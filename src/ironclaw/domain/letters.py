@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ironclaw.domain.relaying import Limits
+
 if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, SessionId
 
@@ -23,3 +25,5 @@ class Letter(NamedTuple):
     text: str
     files: tuple[str, ...] = ()
     """Files that the box has sent, by the ids that it gave them."""
+    limits: Limits = Limits()
+    """How far agents may go with each other, if it is for one."""

@@ -111,6 +111,8 @@ def _of_agent(spec: Spec) -> str:  # noqa: C901, PLR0911, PLR0912 - a row each
             return f"answer in {_chat(spec.channel, spec.platform_id)}"
         case wiring.RemoveWiring():
             return f"answer no longer in the chat of the wiring {_word(spec.wiring)}"
+        case destinations.AddDestination(channel="agent"):
+            return f"may write to the agent {_word(spec.platform_id)}, as {_word(spec.name)}"
         case destinations.AddDestination():
             return f"may send to {_chat(spec.channel, spec.platform_id)}, as {_word(spec.name)}"
         case destinations.RemoveDestination():
@@ -136,7 +138,8 @@ def _of_agent(spec: Spec) -> str:  # noqa: C901, PLR0911, PLR0912 - a row each
         case task_edits.ResumeTask():
             return f"go on with the task {_word(spec.name)}"
         case sessions.ForgetSession():
-            return f"forget the conversation {_word(spec.session)} for good"
+            kept = ", but keep what was noted in it" if spec.keep_notes else ""
+            return f"forget the conversation {_word(spec.session)} for good{kept}"
     return ""
 
 

@@ -59,15 +59,21 @@ class Telling:
         Nothing for a change that a person asked for. Raises HostError.
         """
         session = row.change.asker.session
-        if session is None:
-            return
+        if session is not None:
+            await self.say(session, text, key=_key(row))
+
+    async def say(self, session: SessionId, text: str, *, key: str) -> None:
+        """Say something in a conversation, in the host's own words; durable, once for each key.
+
+        Nothing for one that was forgotten. Raises HostError.
+        """
         try:
-            told = await self._ledger.inform(session, text=text, key=_key(row))
+            told = await self._ledger.inform(session, text=text, key=key)
         except HostError as error:
             if error.code is not Code.KEY_UNUSABLE:
                 raise
             # The conversation was forgotten this moment.
-            _log.info("asker_gone", change=row.change.id, session=session)
+            _log.info("asker_gone", session=session, about=key)
             return
         if told is None or not told.new:
             return

@@ -62,6 +62,7 @@ def load(
         tasks=0 if owned_by is None else _count(db, _TASKS, owned_by),
         agents=_count(db, _AGENTS),
         directory=directory if needs.path is not None else None,
+        peer=None if needs.peer is None else _peer(db, needs.peer),
     )
 
 
@@ -106,6 +107,14 @@ def _named(db: apsw.Connection, needs: Needs, agent: Agent | None) -> Agent | No
     if name is None and agent is not None and agent.archived:
         name = agent.name
     row = db.execute(f"{AGENT} WHERE name = ? AND archived = 0", (name,)).fetchone()
+    return None if row is None else as_agent(*row)
+
+
+def _peer(db: apsw.Connection, ref: str) -> Agent | None:
+    """Another agent: by its name, if it is there, or by its id."""
+    row = db.execute(
+        f"{AGENT} WHERE id = ?1 OR (name = ?1 AND archived = 0) ORDER BY id <> ?1", (ref,)
+    ).fetchone()
     return None if row is None else as_agent(*row)
 
 

@@ -13,6 +13,7 @@ from ironclaw.store.file_rows import goes_with
 from ironclaw.store.hearing import answers_of
 from ironclaw.store.message_rows import HOST, add_event, find_target, next_event
 from ironclaw.store.question_rows import asked_with
+from ironclaw.store.relay_rows import leg_of
 from ironclaw.store.sending import is_sent, send
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.clock import Clock
     from ironclaw.domain.letters import Letter
+    from ironclaw.domain.relaying import Leg
     from ironclaw.store.content import Content
     from ironclaw.store.engine import Store
 
@@ -63,6 +65,14 @@ class Outbox:
         """
         now = self._clock.now_ms()
         return await self._store.write(lambda db: send(db, self._content, letter, now_ms=now))
+
+    async def leg(self, delivery: Delivery) -> Leg | None:
+        """Where what one agent says to another goes; None: nobody waits for it. Raises HostError.
+
+        Args:
+            delivery: In a chat of two agents.
+        """
+        return await self._store.read(lambda db: leg_of(db, delivery))
 
     async def due(self, *, now_ms: int, limit: int) -> list[Delivery]:
         """Deliveries whose time has come, oldest first, at most one for each thread of a chat."""
@@ -175,6 +185,7 @@ class Outbox:
             tries, next_ms, error, event, agent, code, by_host,
         ) = row  # fmt: skip
         text = self._content.unseal(SessionId(session), f"delivery/{id_}", sealed).decode()
+        files = goes_with(db, self._content, DeliveryId(id_))
         choice = asked_with(db, self._content, SessionId(session), id_)
         return Delivery(
             id=DeliveryId(id_),
@@ -196,6 +207,13 @@ class Outbox:
             question=None if choice is None else choice.id,
             options=() if choice is None else choice.options,
             free_text=choice is None or choice.free_text,
-            files=goes_with(db, self._content, DeliveryId(id_)),
+            files=files,
+            goes_on=bool(files) and _goes_on(db, chat, event),
             answers=answers_of(db, DeliveryId(id_)),
         )
+
+
+def _goes_on(db: apsw.Connection, chat: str, event: int) -> bool:
+    """Whether the event that a delivery is shown as says that the answer is still to come."""
+    row = db.execute("SELECT kind FROM event WHERE chat = ? AND id = ?", (chat, event)).fetchone()
+    return bool(row is not None and row[0] == "file")

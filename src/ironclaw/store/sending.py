@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
-from ironclaw.core.ids import ChatId, new_id
+from ironclaw.core.ids import AgentId, ChatId, new_id
 from ironclaw.domain.model import SessionState, UnknownSender
+from ironclaw.domain.relaying import AGENT_CHANNEL, Pair, place_of
 from ironclaw.store.agent_rows import as_agent
 from ironclaw.store.message_rows import add_delivery, delivery_id, find_target
 from ironclaw.store.outgoing import claim
+from ironclaw.store.relay_rows import check_often, check_way
 
 if TYPE_CHECKING:
     import apsw
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.letters import Letter
     from ironclaw.domain.model import Agent, Delivery, Destination
     from ironclaw.store.content import Content
+    from ironclaw.store.message_rows import Target
 
 TOOL: Final = "send_message"
 _SPEAKER: Final = (
@@ -46,7 +51,8 @@ def send(db: apsw.Connection, content: Content, letter: Letter, *, now_ms: int) 
         now_ms: Milliseconds since the epoch.
 
     Raises:
-        PolicyError: `FORBIDDEN`: the agent may not send there now.
+        PolicyError: `FORBIDDEN`: the agent may not send there now. `RATE_LIMITED`: it has written
+            to that agent too often.
         UserError: `NOT_FOUND`: the turn is not one of that session.
             `TOO_LARGE`: its session has no room for the files.
         PeerError: `TAMPER`: a file that it names was not sent in that turn.
@@ -68,6 +74,8 @@ def send(db: apsw.Connection, content: Content, letter: Letter, *, now_ms: int) 
     turn = find_target(db, letter.turn)
     if turn is None or turn.session != letter.session:
         raise UserError(Code.NOT_FOUND, "There is no such turn.", hint="Send it in a turn.")
+    if place.channel == AGENT_CHANNEL:
+        return _to_agent(db, content, letter, place, turn, now_ms=now_ms)
     claimed = claim(db, content, session=letter.session, ids=letter.files, target=turn)
     if claimed.left_out:
         raise UserError(
@@ -82,6 +90,36 @@ def send(db: apsw.Connection, content: Content, letter: Letter, *, now_ms: int) 
         target=turn._replace(chat=_chat(db, place), thread=None),
         text=letter.text,
         files=claimed.files,
+        now_ms=now_ms,
+    )
+
+
+def _to_agent(
+    db: apsw.Connection,
+    content: Content,
+    letter: Letter,
+    place: Destination,
+    turn: Target,
+    *,
+    now_ms: int,
+) -> Delivery:
+    """The same to another agent: in the chat of the two, and a thread for this conversation."""
+    pair = Pair(to=AgentId(place.platform_id), by=letter.agent)
+    check_way(db, pair, session=letter.session, turn=turn.id, limits=letter.limits)
+    if letter.files:
+        raise UserError(
+            Code.INVALID,
+            "Files cannot be sent to another agent.",
+            hint="Say what is in them.",
+        )
+    chat = _chat(db, msgspec.structs.replace(place, platform_id=place_of(pair)))
+    check_often(db, pair, chat, limits=letter.limits, now_ms=now_ms)
+    return add_delivery(
+        db,
+        content,
+        key=_key(letter),
+        target=turn._replace(chat=chat, thread=letter.session),
+        text=letter.text,
         now_ms=now_ms,
     )
 

@@ -18,7 +18,9 @@ CREATE TABLE delivery_answers (
   message TEXT NOT NULL,
   PRIMARY KEY (delivery, position)
 ) STRICT, WITHOUT ROWID;
+-- Agents that it has come through.
 ALTER TABLE message ADD COLUMN hops INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX message_hops ON message (chat, at_ms) WHERE hops > 0;
 -- Why a turn over it loses silent authority: words of a closed set; empty when it does not.
 ALTER TABLE message ADD COLUMN taint TEXT NOT NULL DEFAULT '';
 ALTER TABLE session ADD COLUMN taint TEXT NOT NULL DEFAULT '';

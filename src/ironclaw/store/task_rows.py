@@ -123,7 +123,8 @@ class TaskRows:
         """Whether the agent has not done yet what the task told it. Raises HostError."""
         row = await self._store.read(
             lambda db: db.execute(
-                "SELECT 1 FROM message WHERE open = 1 AND engage = 1 AND external_id GLOB ? LIMIT 1",
+                "SELECT 1 FROM message WHERE open = 1 AND engage = 1 AND external_id GLOB ?"
+                " LIMIT 1",
                 (f"{told_as(task, '')}*",),
             ).fetchone()
         )

@@ -83,6 +83,16 @@ class Setting:
             tasks=len(tasks),
             agents=sum(not one.archived for one in self.agents.values()),
             directory=directory,
+            peer=next(
+                (
+                    one
+                    for one in self.agents.values()
+                    if needs.peer in {one.id, None if one.archived else one.name}
+                ),
+                None,
+            )
+            if needs.peer
+            else None,
         )
 
     def put(self, op: Op) -> None:  # noqa: C901, PLR0912 - one case for each kind of op
@@ -114,6 +124,8 @@ class Setting:
                 self.sessions[session] = msgspec.structs.replace(
                     self.sessions[session], state=SessionState.FORGOTTEN
                 )
+            case base.ForgetNotes():
+                pass
             case base.PutPolicy(policy):
                 self.policy = policy
 

@@ -150,7 +150,8 @@ _CHANGES: Final = (
     "- limits: those to change of `memory_bytes`, `cpu_millis`, `pids`, `files`, `file_bytes`, "
     "`disk_bytes`, `disk_files`, `pool_size`, `max_steps`, `turn_s`, `calls_per_day`, "
     "`tokens_per_day`; `unlimited` (a list of their names) puts them back to the house's own\n"
-    "- destination.add: `name`, `channel`, `platform_id` of a chat that you may then send to; "
+    "- destination.add: `name`, `channel`, `platform_id` of a chat that you may then send to, or "
+    "channel `agent` and as `platform_id` the name of another agent; "
     "destination.remove: `name`\n"
     "- mount.add: `name`, `path` of a directory that you may then read below /shared; "
     "mount.remove: `name`\n"
@@ -166,7 +167,6 @@ _CHANGES: Final = (
 
 SPECS: Final = (
     ToolSpec(
-    ToolSpec(
         name="conversation_search",
         description="Search what was said in this chat and thread, long ago or before /new. What "
         "has all of the words comes first, then the newest.",
@@ -176,6 +176,7 @@ SPECS: Final = (
         '"description":"Only what was said before, as 2026-11-26T05:14:00Z."}},'
         '"required":["query"],"additionalProperties":false}',
     ),
+    ToolSpec(
         name="my_rights",
         description="Tell what this agent may do and use now, and which of its requests are open. "
         "Look here before you ask for a change.",
@@ -207,7 +208,8 @@ SPECS: Final = (
     ToolSpec(
         name="send_message",
         description="Send a message to one of the destinations of this agent. Your answer to the "
-        "chat you are in needs no tool; my_rights lists the destinations.",
+        "chat you are in needs no tool; my_rights lists the destinations. What another agent "
+        "answers comes back here later, as a message of `agent NAME`: end your turn meanwhile.",
         parameters='{"type":"object","properties":{'
         '"destination":{"type":"string","description":"Name of the destination."},'
         '"text":{"type":"string","minLength":1,"maxLength":16000,"description":"What to say."}},'

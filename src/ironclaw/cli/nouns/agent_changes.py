@@ -9,14 +9,19 @@ from typing import Annotated, Any, Final
 import typer
 
 from ironclaw.cli.nouns.changing import ask_for
+from ironclaw.cli.nouns.daemon import daemon
 from ironclaw.cli.nouns.places import ChannelOption, ChatOption, place
 from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.domain.persona_parts import compose, parts_of
 from ironclaw.domain.principals import API_CHANNEL
+from ironclaw.domain.relaying import AGENT_CHANNEL
+from ironclaw.domain.spending import micros
 
 _UNITS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _BYTES: Final = ("memory_bytes", "file_bytes", "disk_bytes")
+_MONEY: Final = ("money_per_day", "money_per_session")
 LIMITS: Final = (
     *_BYTES,
     "cpu_millis",
@@ -28,6 +33,10 @@ LIMITS: Final = (
     "turn_s",
     "calls_per_day",
     "tokens_per_day",
+    "calls_per_session",
+    "tokens_per_session",
+    *_MONEY,
+    "turn_total_s",
 )
 """Names of limits, as `agent limits NAME=VALUE` takes them."""
 _NameArgument = Annotated[str, typer.Argument(help="a-z, 0-9 and '-'.")]
@@ -46,15 +55,40 @@ def add_to(app: typer.Typer) -> None:
 
 def agent_persona(
     agent: AgentArgument,
-    persona: Annotated[str, typer.Argument(help="Who it is, in words; `@FILE` reads a file.")],
+    persona: Annotated[
+        str | None, typer.Argument(help="Who it is, in words; `@FILE` reads a file.")
+    ] = None,
     *,
+    identity: Annotated[
+        str | None, typer.Option(help="Only this part: who it is, and for whom; or `@FILE`.")
+    ] = None,
+    soul: Annotated[
+        str | None, typer.Option(help="Only this part: what it cares about, how it talks.")
+    ] = None,
+    instructions: Annotated[
+        str | None, typer.Option(help="Only this part: how it goes about its work.")
+    ] = None,
     reason: Reason = "",
     despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Ask for another persona."""
-    spec = {"kind": "persona", "agent": agent, "persona": _text(persona)}
+    """Ask for another persona, or for another part of it."""
+    parts = {"identity": identity, "soul": soul, "instructions": instructions}
+    told = {name: _text(text) for name, text in parts.items() if text is not None}
+    if (persona is None) is not bool(told):
+        raise UserError(
+            Code.INVALID,
+            "Give either the whole persona, or parts of it.",
+            hint="`ironclaw agent persona AGENT --soul 'You are brief.'` alters one part.",
+        )
+    if persona is None:
+        with daemon() as client:
+            now = client.get("v1", "agents", agent)["persona"]
+        text = compose(parts_of(now)._replace(**told))
+    else:
+        text = _text(persona)
+    spec = {"kind": "persona", "agent": agent, "persona": text}
     ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
@@ -132,7 +166,8 @@ def agent_limits(
         list[str],
         typer.Argument(
             metavar="NAME=VALUE...",
-            help=f"{', '.join(LIMITS)}; bytes as 512M; `none` for the house's own or none.",
+            help=f"{', '.join(LIMITS)}; bytes as 512M, money as 2.50; "
+            "`none` for the house's own or none.",
         ),
     ],
     *,
@@ -188,6 +223,9 @@ def agent_destination(
     *,
     channel: ChannelOption = API_CHANNEL,
     chat: ChatOption = None,
+    to_agent: Annotated[
+        str | None, typer.Option(metavar="AGENT", help="Another agent, in place of a chat.")
+    ] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take it away instead.")] = False,
     reason: Reason = "",
     despite: Despite = None,
@@ -195,16 +233,23 @@ def agent_destination(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Ask that an agent may send to another chat, or no more."""
+    """Ask that an agent may send to another chat or to another agent, or no more."""
     spec = {"kind": "destination.remove", "agent": agent, "name": name}
     if not remove:
-        spec = spec | {"kind": "destination.add"} | place(agent, channel, chat)
+        where = (
+            place(agent, channel, chat)
+            if to_agent is None
+            else {"channel": AGENT_CHANNEL, "platform_id": to_agent}
+        )
+        spec = spec | {"kind": "destination.add"} | where
     ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
 def _limit(text: str) -> tuple[str, int | None]:
     """`NAME=VALUE` as name and number; None for `none`. Raises UserError (`INVALID`)."""
     name, _, value = text.partition("=")
+    if name in _MONEY and value != "none":
+        return name, _money(value)
     found = re.fullmatch(r"(\d{1,15})([kKmMgG]?)", value)
     if name not in LIMITS or (found is None and value != "none"):
         raise UserError(
@@ -215,6 +260,18 @@ def _limit(text: str) -> tuple[str, int | None]:
     if found is None:
         return name, None
     return name, int(found[1]) * (_UNITS[found[2].lower()] if name in _BYTES else 1)
+
+
+def _money(text: str) -> int:
+    """An amount in millionths. Raises UserError (`INVALID`)."""
+    try:
+        return micros(text)
+    except ValueError as error:
+        raise UserError(
+            Code.INVALID,
+            f"{text[:80]!r} is no amount of money.",
+            hint="Write it in the currency of this house, as 2.50.",
+        ) from error
 
 
 def _text(argument: str) -> str:

@@ -100,6 +100,8 @@ class Needs(NamedTuple):
     """Agent and name of a task."""
     path: str | None = None
     """A directory of the host to look at."""
+    peer: str | None = None
+    """Another agent: the name of one that is there, or an id."""
 
 
 class HostDir(NamedTuple):
@@ -162,6 +164,7 @@ class Live(NamedTuple):
     agents: int = 0
     """How many there are, archived ones not counted."""
     directory: HostDir | None = None
+    peer: Agent | None = None
 
 
 # --- what follows from an applied change ----------------------------------------------------------
@@ -250,6 +253,13 @@ class ForgetSession(NamedTuple):
     agent: AgentId
 
 
+class ForgetNotes(NamedTuple):
+    """What an agent noted in one session: taken out of its memory."""
+
+    session: SessionId
+    agent: AgentId
+
+
 class PutPolicy(NamedTuple):
     """The policy from now on."""
 
@@ -269,6 +279,7 @@ Op = (
     | PutTask
     | DropTask
     | ForgetSession
+    | ForgetNotes
     | PutPolicy
 )
 """One thing to be written, in the transaction that marks the change applied; all are idempotent."""
@@ -329,6 +340,10 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def bearing(self, live: Live) -> Bearing:
         """What it does to rights. When in doubt: widens."""
         raise NotImplementedError
+
+    def notices(self) -> tuple[str, ...]:
+        """What whoever decides has to know of it beside its fields, in the host's words."""
+        return ()
 
     def atoms(self) -> frozenset[str]:
         """What it would give, in comparable pieces: `tool:agt_…:write_file`.

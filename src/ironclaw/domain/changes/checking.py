@@ -8,6 +8,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.domain.changes.base import MAX_PERSONA_BYTES
 from ironclaw.domain.principals import API_CHANNEL
+from ironclaw.domain.relaying import AGENT_CHANNEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,6 +100,12 @@ def check_chat(agent: AgentId, channel: str, platform_id: str, house: House) -> 
             Code.INVALID,
             f"There is no channel {channel[:64]!r}.",
             hint=f"The channels are: {', '.join(house.channels)}.",
+        )
+    if channel == AGENT_CHANNEL:
+        raise PolicyError(
+            Code.FORBIDDEN,
+            "The chats of that channel are those that agents have with each other.",
+            hint="Ask for a destination: `ironclaw agent destination AGENT NAME --to-agent OTHER`.",
         )
     owner, slash, _ = platform_id.partition("/")
     if channel == API_CHANNEL and slash and owner != agent:

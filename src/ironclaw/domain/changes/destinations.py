@@ -21,8 +21,15 @@ from ironclaw.domain.changes.base import (
     Topic,
     derived_id,
 )
-from ironclaw.domain.changes.checking import check_chat, existing, living, nothing_to_do
+from ironclaw.domain.changes.checking import (
+    check_chat,
+    check_word,
+    existing,
+    living,
+    nothing_to_do,
+)
 from ironclaw.domain.model import Destination
+from ironclaw.domain.relaying import AGENT_CHANNEL
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId
@@ -32,8 +39,14 @@ MAX_DESTINATIONS: Final = 32
 """Of one agent."""
 
 
+_OF_AGENTS: Final = (
+    "The other agent's answers come back into the conversation that it is asked from.",
+    "What another agent says is foreign content to this one, marked as such; nobody checks it.",
+)
+
+
 class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
-    """Let an agent send to another chat."""
+    """Let an agent send to another chat, or to another agent: channel `agent`, its name."""
 
     topic: ClassVar = Topic.DESTINATIONS
     title: ClassVar = "Let an agent send to another chat"
@@ -56,13 +69,18 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
         return self.agent
 
     def needs(self) -> Needs:
+        if self._is_agent:
+            return Needs(agent=self.agent, peer=self.platform_id)
         return Needs(agent=self.agent, place=(self.channel, self.platform_id))
 
     def check(self, live: Live) -> None:
-        check_chat(self.agent, self.channel, self.platform_id, live.house)
+        if self._is_agent:
+            _check_peer(self.agent, self.platform_id, live)
+        else:
+            check_chat(self.agent, self.channel, self.platform_id, live.house)
         agent = living(live)
         if (known := _named(live, self.name)) is not None:
-            if known == self._destination:
+            if known == self._destination(live):
                 raise nothing_to_do("The agent may send there, by that name, already.")
             raise UserError(
                 Code.CONFLICT,
@@ -77,13 +95,16 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
             )
 
     def before(self, live: Live) -> State:
-        return _state(_named(live, self.name))
+        return _state(_named(live, self.name)) | self._identity(live)
 
     def after(self, live: Live) -> State:
-        return _state(self._destination)
+        return _state(self._destination(live)) | self._identity(live)
 
     def bearing(self, live: Live) -> Bearing:
         return Bearing.WIDENS
+
+    def notices(self) -> tuple[str, ...]:
+        return _OF_AGENTS if self._is_agent else ()
 
     def atoms(self) -> frozenset[str]:
         return frozenset({f"destination:{self.agent}:{self.channel}:{self.platform_id}"})
@@ -91,20 +112,32 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
         agent = existing(live)
         others = tuple(one for one in agent.destinations if one.name != self.name)
+        destinations = (*others, self._destination(live))
+        put = PutAgent(msgspec.structs.replace(agent, destinations=destinations))
+        if self._is_agent:
+            # The chat of the two is made when something is said in it.
+            return (put,)
         chat = ChatId(derived_id("cht", change)) if live.chat is None else live.chat.id
-        return (
-            PutChat(chat, self.channel, self.platform_id, strangers=None),
-            PutAgent(
-                msgspec.structs.replace(agent, destinations=(*others, self._destination)),
-            ),
-        )
+        return (PutChat(chat, self.channel, self.platform_id, strangers=None), put)
 
     def inverse(self, live: Live, change: ChangeId) -> RemoveDestination:
         return RemoveDestination(agent=self.agent, name=self.name)
 
     @property
-    def _destination(self) -> Destination:
-        return Destination(name=self.name, channel=self.channel, platform_id=self.platform_id)
+    def _is_agent(self) -> bool:
+        return self.channel == AGENT_CHANNEL
+
+    def _destination(self, live: Live) -> Destination:
+        # By its id: what was approved stays the same agent when names move on.
+        is_known = self._is_agent and live.peer is not None
+        place = live.peer.id if is_known and live.peer is not None else self.platform_id
+        return Destination(name=self.name, channel=self.channel, platform_id=place)
+
+    def _identity(self, live: Live) -> State:
+        """Which agent has that name: an approval of another one does not count."""
+        if not self._is_agent:
+            return {}
+        return {"other agent": None if live.peer is None else f"{live.peer.name} ({live.peer.id})"}
 
 
 class RemoveDestination(Spec, frozen=True, kw_only=True, tag="destination.remove"):
@@ -160,6 +193,21 @@ class RemoveDestination(Spec, frozen=True, kw_only=True, tag="destination.remove
             name=self.name,
             channel=known.channel,
             platform_id=known.platform_id,
+        )
+
+
+def _check_peer(agent: AgentId, ref: str, live: Live) -> None:
+    """Refuse what is no other agent that is there. Raises UserError."""
+    check_word(ref, what="other agent's name")
+    if live.peer is None or live.peer.archived:
+        raise UserError(
+            Code.NOT_FOUND,
+            f"There is no agent {ref[:64]!r}.",
+            hint="For the channel `agent`, the chat is the name of another agent.",
+        )
+    if live.peer.id == agent:
+        raise UserError(
+            Code.INVALID, "An agent does not write to itself.", hint="Name another agent."
         )
 
 

@@ -6,13 +6,15 @@ visible when it cannot be delivered. The store looks once more whether it may be
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import msgspec
 
 from ironclaw.domain.changes.base import NAME_RULE
 from ironclaw.domain.letters import Letter
+from ironclaw.domain.relaying import Limits
 from ironclaw.services.host_tools.tool import Arguments, NotDoneError, read
+from ironclaw_contract.limits import MAX_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +25,43 @@ if TYPE_CHECKING:
     from ironclaw.services.host_tools.tool import Call
 
 
+DEFAULT: Final = Limits()
+
+
 class Message(Arguments, frozen=True, kw_only=True):
     """Arguments of `send_message`."""
 
     destination: Annotated[str, msgspec.Meta(pattern=NAME_RULE)]
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=16_000)]
+
+
+class Sent(Arguments, frozen=True, kw_only=True):
+    """The same as the box may say it: `send_file` sends files along."""
+
+    destination: Annotated[str, msgspec.Meta(pattern=NAME_RULE)]
+    text: Annotated[str, msgspec.Meta(max_length=16_000)]
+    files: Annotated[
+        tuple[Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_]{1,64}\Z")], ...],
+        msgspec.Meta(max_length=MAX_FILES),
+    ] = ()
+    """Ids that the box gave to files whose parts it has sent."""
+
+
+class Arrivals(Protocol):
+    """Who knows of the parts: `ironclaw.services.files.Files`."""
+
+    async def arrived(self, session: SessionId, ids: Sequence[str]) -> bool:
+        """Whether files that a box says it has sent are there, now or a little later."""
+        ...
+
+
+class NoArrivals:
+    """Of a house without files."""
+
+    async def arrived(self, session: SessionId, ids: Sequence[str]) -> bool:
+        """None ever do."""
+        del session
+        return not ids
 
 
 class Letters(Protocol):
@@ -61,18 +95,30 @@ class Sending:
         letters: Keeps what is sent.
         hands: Delivers it.
         pace: How often an agent may send.
+        limits: How far agents may go with each other.
+        files: Waits for files that are sent along.
     """
 
-    def __init__(self, letters: Letters, hands: Hands, pace: Pace) -> None:
+    def __init__(
+        self,
+        letters: Letters,
+        hands: Hands,
+        pace: Pace,
+        limits: Limits = DEFAULT,
+        *,
+        files: Arrivals | None = None,
+    ) -> None:
+        self._files = files or NoArrivals()
         self._letters = letters
         self._hands = hands
         self._pace = pace
+        self._limits = limits
 
     async def send(self, call: Call) -> str:
         """Send one message, once."""
-        message = read(call.arguments, Message)
+        message = read(call.arguments, Sent)
         text = message.text.replace("\0", "")
-        if not text.strip():
+        if not text.strip() and not message.files:
             raise NotDoneError("invalid: `text` says nothing")
         names = [one.name for one in call.agent.destinations]
         if message.destination not in names:
@@ -85,9 +131,13 @@ class Sending:
             key=call.key,
             destination=message.destination,
             text=text,
+            files=message.files,
+            limits=self._limits,
         )
         if not await self._letters.is_sent(letter):
             self._pace.take(call.agent.id)
+            if message.files and not await self._files.arrived(call.session, message.files):
+                raise NotDoneError("unavailable: the file did not arrive. Try again later")
             delivery = await self._letters.send(letter)
             if delivery is not None:
                 self._hands.committed((delivery,))

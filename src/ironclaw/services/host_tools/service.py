@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ironclaw.core.errors import HostError, IronClawError
 from ironclaw.core.log import get_logger
+from ironclaw.domain.relaying import Limits
 from ironclaw.services.host_tools.asking import Asking
 from ironclaw.services.host_tools.pace import Pace
-from ironclaw.services.host_tools.sending import Sending
 from ironclaw.services.host_tools.searching import ConversationSearch
+from ironclaw.services.host_tools.sending import Sending
 from ironclaw.services.host_tools.standing import Standing
+from ironclaw.services.host_tools.tasking import Tasking
 from ironclaw.services.host_tools.tool import Call, NotDoneError
 from ironclaw_contract.limits import MAX_USED_CHARS
 from ironclaw_contract.rpc import Used
@@ -32,11 +34,14 @@ if TYPE_CHECKING:
     from ironclaw.services.host_tools.searching import Finds
     from ironclaw.services.host_tools.sending import Arrivals, Hands, Letters
     from ironclaw.services.host_tools.standing import Requests, Tasks, Usages
+    from ironclaw.services.host_tools.tasking import Runs
     from ironclaw.services.host_tools.tool import Tool
     from ironclaw_contract.rpc import Use
 
 SENT_PER_MINUTE: Final = 30
 ASKED_PER_HOUR: Final = 60
+RUN_PER_HOUR: Final = 12
+SEARCHED_PER_MINUTE: Final = 12
 USED_PER_MINUTE: Final = 240
 """Uses of all tools together: each looks into the store, which everybody shares."""
 REMEMBERED: Final = 2048
@@ -57,12 +62,12 @@ class Agents(Protocol):
         ...
 
 
-class Parts(NamedTuple):
-    """What the tools work with."""
-
 async def _no_skills() -> tuple[KeptSkill, ...]:
     return ()
 
+
+class Parts(NamedTuple):
+    """What the tools work with."""
 
     agents: Agents
     gateway: Asks
@@ -70,15 +75,20 @@ async def _no_skills() -> tuple[KeptSkill, ...]:
     letters: Letters
     hands: Hands
     tasks: Tasks
+    runs: Runs
     usages: Usages
+    finds: Finds
     clock: Clock
+    limits: Limits = Limits()
+    """How far agents may go with each other."""
+    files: Arrivals | None = None
+    """Waits for files that agents send along."""
+    skills: Skills = _no_skills
+    """Those that were imported."""
 
 
 class HostToolService:
     """Implements `services.parts.HostTools`."""
-    skills: Skills = _no_skills
-    finds: Finds
-    """Those that were imported."""
 
     def __init__(self, parts: Parts) -> None:
         asking = Asking(
@@ -90,16 +100,28 @@ class HostToolService:
             parts.letters,
             parts.hands,
             Pace(most=SENT_PER_MINUTE, window_s=60, clock=parts.clock),
+            parts.limits,
+            files=parts.files,
         )
-        standing = Standing(
-            requests=parts.requests, tasks=parts.tasks, usages=parts.usages, clock=parts.clock
+        standing = Standing(requests=parts.requests, tasks=parts.tasks, usages=parts.usages)
+        tasking = Tasking(
+            book=parts.tasks,
+            runs=parts.runs,
+            trips=parts.letters,
+            pace=Pace(most=RUN_PER_HOUR, window_s=3600, clock=parts.clock),
         )
         self._pace = Pace(most=USED_PER_MINUTE, window_s=60, clock=parts.clock)
         self._agents = parts.agents
+        finding = ConversationSearch(
+            parts.finds, Pace(most=SEARCHED_PER_MINUTE, window_s=60, clock=parts.clock)
+        )
         self._tools: dict[str, Tool] = {
+            "conversation_search": finding.search,
             "request_change": asking.request,
             "withdraw_change": asking.withdraw,
             "my_rights": standing.tell,
+            "run_task": tasking.run,
+            "tasks": tasking.tell,
             "send_message": sending.send,
         }
         self._answers: collections.OrderedDict[_Key, str] = collections.OrderedDict()
@@ -112,11 +134,7 @@ class HostToolService:
         """
         try:
             text = await self._use(agent, session, use)
-        finding = ConversationSearch(
-            parts.finds, Pace(most=SEARCHED_PER_MINUTE, window_s=60, clock=parts.clock)
-        )
         except NotDoneError as error:
-            "conversation_search": finding.search,
             return _used(use, agent, session, error.text, is_error=True)
         except HostError as error:
             _log.error("host_tool_failed", tool=use.tool, agent=agent, code=error.code)

@@ -73,6 +73,7 @@ SAMPLES = (
             fallbacks=("scripted/third",),
             temperature_hundredths=70,
             max_output_tokens=900,
+            thinking=Thinking.HIGH,
         ),
         ALTERS,
     ),
@@ -104,6 +105,7 @@ SAMPLES = (
     Sample(LinkPerson(principal=CAL, same_as=ANN), ALTERS),
     Sample(UnlinkPerson(principal=CAL), WIDENS, linked),
     Sample(AddDestination(agent=BOB, name="mum", channel="telegram", platform_id="1"), WIDENS),
+    Sample(AddDestination(agent=BOB, name="peer", channel="agent", platform_id="peer"), WIDENS),
     Sample(RemoveDestination(agent=BOB, name="team"), NARROWS),
     Sample(AddMount(agent=BOB, name="papers", path="/srv/given/papers"), WIDENS),
     Sample(RemoveMount(agent=BOB, name="notes"), NARROWS),
@@ -163,5 +165,6 @@ SAMPLES = (
     Sample(ArchiveAgent(agent=BOB), NARROWS),
     Sample(RestoreAgent(agent=OLD), WIDENS),
     Sample(ForgetSession(agent=BOB, session=SESSION), ALTERS),
+    Sample(ForgetSession(agent=BOB, session=SESSION, keep_notes=True), ALTERS),
     Sample(SetPolicy(policy=Policy(solo=True, approver_channels=("api",))), ALTERS),
 )

@@ -11,6 +11,7 @@ from ironclaw.domain.changes.base import (
     DropStanding,
     DropTask,
     DropWiring,
+    ForgetNotes,
     ForgetSession,
     HostDir,
     House,
@@ -48,6 +49,7 @@ from ironclaw.domain.skills import KeptSkill, read
 
 NOW_MS = 1_800_000_000_000
 BOB, OLD = AgentId("agt_bob"), AgentId("agt_old")
+PEER = AgentId("agt_peer")
 ROOM = ("telegram", "room")
 DESK, ANN, CAL = PrincipalId("api:desk"), PrincipalId("api:ann"), PrincipalId("telegram:7")
 OWNER_TOO = PrincipalId("api:second")
@@ -80,7 +82,7 @@ HOUSE = House(
     now_ms=NOW_MS,
     models=("scripted",),
     tools=("clock", "read_file", "write_file"),
-    channels=("api", "web", "telegram", "mail"),
+    channels=("api", "agent", "web", "telegram", "mail"),
     mount_roots=("/srv/given",),
     own_dirs=("/srv/given/house", "/var/lib/ironclaw"),
     skills=(BIRDS, OLD_BIRDS, STRANGE),
@@ -101,7 +103,8 @@ class World:
             lane=1,
         )
         old = Agent(id=OLD, name="old", archived=True, lane=2)
-        self.agents: dict[AgentId, Agent] = {BOB: bob, OLD: old}
+        eve = Agent(id=PEER, name="peer", lane=3)
+        self.agents: dict[AgentId, Agent] = {BOB: bob, OLD: old, PEER: eve}
         chat = Chat(id=ChatId("cht_room"), channel=ROOM[0], platform_id=ROOM[1])
         lone = Chat(id=ChatId("cht_lone"), channel="telegram", platform_id="lone")
         self.chats: dict[tuple[str, str], Chat] = {ROOM: chat, ("telegram", "lone"): lone}
@@ -179,6 +182,14 @@ class World:
             tasks=sum(one.agent == needs.agent for one in self.tasks.values()),
             agents=len(active),
             directory=self.disk.get(needs.path) if needs.path else None,
+            peer=next(
+                (
+                    one
+                    for one in self.agents.values()
+                    if needs.peer and needs.peer in {one.id, None if one.archived else one.name}
+                ),
+                None,
+            ),
         )
 
     def of(self, spec: Spec) -> Live:
@@ -226,6 +237,8 @@ class World:
                 self.tasks[task.id] = task
             case DropTask(task_id):
                 self.tasks.pop(task_id, None)
+            case ForgetNotes():
+                pass
             case ForgetSession(session_id):
                 self.sessions[session_id] = msgspec.structs.replace(
                     self.sessions[session_id], state=SessionState.FORGOTTEN
