@@ -64,7 +64,7 @@ class Tools:
 
 
 class Nothing:
-    """No schedules."""
+    """No schedules, no notes."""
 
     async def rearm(self) -> None:
         """Nothing to arm."""
@@ -84,7 +84,12 @@ class Reached:
         self.agent: Agent = talk.agent
         self.count = 0
         self.places = places
-        self.reach = Reaching(boxes=core.sessions, agents=core.store.registry, schedules=Nothing())
+        self.reach = Reaching(
+            boxes=core.sessions,
+            agents=core.store.registry,
+            schedules=Nothing(),
+            notes=Nothing(),
+        )
 
     async def change(self, **fields: Any) -> float:
         """Write a change and reach what runs; seconds that this took."""

@@ -1,4 +1,4 @@
-"""The running system, told of what changes have written: boxes, blank slots, tasks, keys.
+"""The running system, told of what changes have written: boxes, blank slots, tasks, keys, notes.
 
 The store says what shall be; this brings what runs to it, and never the other way round. It reads
 what is true now instead of what a change wrote, so an old change that is finished late sets nothing
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from ironclaw.domain.changes.base import (
     DropTask,
     ForgetSession,
+    ForgetNotes,
     NewAgent,
     PutAgent,
     PutTask,
@@ -68,13 +69,23 @@ class Reaching:
 
     Args:
         boxes: What runs.
+class Notes(Protocol):
+    """What agents have noted: `services.memory.Memories`."""
+
+    async def purge(self, agent: str, session: SessionId) -> Purged:
+        """Take away every note that is from one session. Raises IronClawError."""
+        ...
+
+
         agents: What the store says.
         schedules: Who waits for tasks.
     """
 
-    def __init__(self, *, boxes: Boxes, agents: Agents, schedules: Schedules) -> None:
+    def __init__(self, *, boxes: Boxes, agents: Agents, schedules: Schedules, notes: Notes) -> None:
+        self._notes = notes
         self._boxes = boxes
         self._agents = agents
+        notes: What agents have noted.
         self._schedules = schedules
         # Read and told in one go: what was read first could be told last otherwise.
         self._telling = asyncio.Lock()
@@ -94,9 +105,18 @@ class Reaching:
             await self._boxes.forget(session)
 
     async def holds(self, ops: Sequence[Op]) -> bool:
-        """Whether what runs is as the store says; looks, changes nothing."""
+        """Whether what runs is as the store says; looks, changes nothing.
+
+        At notes it does not look: boxes of the agent's other sessions write there all the time.
+        """
         agents = [await self._agents.agent(agent) for agent in _agents_of(ops)]
         return all(map(self._boxes.is_at, agents)) and all(
+        for op in ops:
+            if isinstance(op, ForgetNotes):
+                # Its box is gone: it notes nothing more.
+                purged = await self._notes.purge(op.agent, op.session)
+                if not purged.is_whole:
+                    _log.warning("notes_not_looked_through", agent=op.agent, session=op.session)
             map(self._boxes.is_forgotten, _forgotten_of(ops))
         )
 

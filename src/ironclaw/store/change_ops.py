@@ -18,6 +18,7 @@ from ironclaw.domain.changes.base import (
     DropStanding,
     DropTask,
     DropWiring,
+    ForgetNotes,
     ForgetSession,
     NewAgent,
     Op,
@@ -97,6 +98,9 @@ def execute(db: apsw.Connection, op: Op, cause: Cause) -> bool:  # noqa: C901, P
             return _drop_task(db, op, cause)
         case ForgetSession():
             return _forget(db, op, cause)
+        case ForgetNotes():
+            # They are files: whoever tells the running system takes them away.
+            return False
         case PutPolicy(policy):
             return _put_policy(db, policy, cause)
     assert_never(op)

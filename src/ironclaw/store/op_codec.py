@@ -11,6 +11,7 @@ from ironclaw.domain.changes.base import (
     DropStanding,
     DropTask,
     DropWiring,
+    ForgetNotes,
     ForgetSession,
     NewAgent,
     Op,
@@ -52,6 +53,7 @@ _SHAPES: Final[dict[str, _Shape]] = {
     "PutTask": _Shape(PutTask, tuple[Task]),
     "DropTask": _Shape(DropTask, tuple[TaskId, AgentId]),
     "ForgetSession": _Shape(ForgetSession, tuple[SessionId, AgentId]),
+    "ForgetNotes": _Shape(ForgetNotes, tuple[SessionId, AgentId]),
     "PutPolicy": _Shape(PutPolicy, tuple[Policy]),
 }
 

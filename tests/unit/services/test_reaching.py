@@ -18,6 +18,7 @@ from ironclaw.core.ids import SlotId, TaskId
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.changes.base import (
     DropTask,
+    ForgetNotes,
     ForgetSession,
     NewAgent,
     PutAgent,
@@ -54,9 +55,23 @@ class Rearmed:
         self.times += 1
 
 
-def reaching(core: Core, schedules: Rearmed | None = None) -> Reaching:
+class Notes:
+    """Keeps in mind whose notes were taken away."""
+
+    def __init__(self) -> None:
+        self.purged: list[tuple[str, str]] = []
+
+    async def purge(self, agent: str, session: SessionId) -> Purged:
+        self.purged.append((agent, session))
+        return Purged(1, is_whole=True)
+
+
+def reaching(core: Core, schedules: Rearmed | None = None, notes: Notes | None = None) -> Reaching:
     return Reaching(
-        boxes=core.sessions, agents=core.store.registry, schedules=schedules or Rearmed()
+        boxes=core.sessions,
+        agents=core.store.registry,
+        schedules=schedules or Rearmed(),
+        notes=notes or Notes(),
     )
 
 
@@ -504,6 +519,25 @@ async def test_a_forgotten_conversation_leaves_no_box_no_key_and_no_files(
 
 
 @pytest.mark.parametrize("step", ["key", "files", "nothing"])
+async def test_what_was_noted_in_it_goes_when_its_box_is_gone(core: Core):
+    talk = await begun(core)
+    ops = [ForgetNotes(talk.session, talk.agent.id), ForgetSession(talk.session, talk.agent.id)]
+    for op in ops:
+        await write(core, op)
+    notes = Notes()
+
+    async def purge(agent: str, session: SessionId) -> Purged:
+        assert await core.isolator.survivors() == []
+        return await Notes.purge(notes, agent, session)
+
+    notes.purge = purge  # type: ignore[method-assign]
+    await reaching(core, notes=notes).reach(ops)
+    assert notes.purged == [(talk.agent.id, talk.session)]
+    # Those of another conversation, which is not forgotten, stay.
+    await reaching(core, notes=notes).reach([ForgetSession(talk.session, talk.agent.id)])
+    assert len(notes.purged) == 1
+
+
 async def test_forgetting_goes_on_wherever_a_killed_core_left_it(open_core: OpenCore, step: str):
     core = await open_core()
     talk = await begun(core)

@@ -18,6 +18,7 @@ from ironclaw.domain.changes.base import (
     DropStanding,
     DropTask,
     DropWiring,
+    ForgetNotes,
     ForgetSession,
     NewAgent,
     Op,
@@ -387,6 +388,7 @@ EVERY: tuple[Op, ...] = (
     ),
     DropTask(TaskId("tsk_a"), AgentId("agt_a")),
     ForgetSession(SessionId("ses_a"), AgentId("agt_a")),
+    ForgetNotes(SessionId("ses_a"), AgentId("agt_a")),
     PutPolicy(Policy(solo=True)),
 )  # fmt: skip
 

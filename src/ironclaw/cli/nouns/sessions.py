@@ -80,6 +80,9 @@ def session_stop(session: SessionArgument, *, as_json: Json = False) -> None:
 def session_forget(
     session: SessionArgument,
     *,
+    keep_notes: Annotated[
+        bool, typer.Option("--keep-notes", help="Leave what the agent noted in it in its memory.")
+    ] = False,
     reason: Reason = "",
     despite: Despite = None,
     yes: Yes = False,
@@ -89,6 +92,7 @@ def session_forget(
     with daemon() as client:
         agent = client.get("v1", "sessions", session)["session"]["agent"]
     spec = {"kind": "session.forget", "agent": agent, "session": session}
+    spec |= {"keep_notes": True} if keep_notes else {}
     ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 

@@ -29,10 +29,13 @@ class ForgetSession(Spec, frozen=True, kw_only=True, tag="session.forget"):
     labels: ClassVar = {
         "agent": "agent",
         "session": "session",
+        "keep_notes": "keep what it noted",
     }
 
     agent: AgentId
     session: SessionId
+    keep_notes: bool = False
+    """Leave what the agent noted there in its memory."""
 
     @property
     def agent_id(self) -> AgentId:
@@ -65,7 +68,10 @@ class ForgetSession(Spec, frozen=True, kw_only=True, tag="session.forget"):
         return frozenset({f"session.forget:{self.session}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        return (base.ForgetSession(self.session, self.agent),)
+        forgotten = base.ForgetSession(self.session, self.agent)
+        if self.keep_notes:
+            return (forgotten,)
+        return (forgotten, base.ForgetNotes(self.session, self.agent))
 
     def inverse(self, live: Live, change: ChangeId) -> None:
         return None
