@@ -27,6 +27,7 @@ from ironclaw.domain.changes.base import ForgetSession, PutAgent
 from ironclaw.domain.model import BoxLimits
 from ironclaw.image.provision import current_rootfs
 from ironclaw.sandbox.isolator import open_isolator
+from ironclaw.services.memory import Purged
 from ironclaw.services.parts import SessionLimits
 from ironclaw.services.reaching import Reaching
 from ironclaw.store.change_ops import Cause, execute
@@ -68,6 +69,10 @@ class Nothing:
 
     async def rearm(self) -> None:
         """Nothing to arm."""
+
+    async def purge(self, _agent: str, _session: str) -> Purged:
+        """Nothing to take away."""
+        return Purged(0, is_whole=True)
 
 
 def mounts_of(pid: int) -> dict[str, str]:

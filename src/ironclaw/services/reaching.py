@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
+from ironclaw.core.log import get_logger
 from ironclaw.domain.changes.base import (
     DropTask,
-    ForgetSession,
     ForgetNotes,
+    ForgetSession,
     NewAgent,
     PutAgent,
     PutTask,
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.domain.changes.base import Op
     from ironclaw.domain.model import Agent
+    from ironclaw.services.memory import Purged
+
+
+_log = get_logger("reaching")
 
 
 class Boxes(Protocol):
@@ -64,11 +69,6 @@ class Schedules(Protocol):
         ...
 
 
-class Reaching:
-    """Implements `services.gateway.rows.Reach`.
-
-    Args:
-        boxes: What runs.
 class Notes(Protocol):
     """What agents have noted: `services.memory.Memories`."""
 
@@ -77,15 +77,20 @@ class Notes(Protocol):
         ...
 
 
+class Reaching:
+    """Implements `services.gateway.rows.Reach`.
+
+    Args:
+        boxes: What runs.
         agents: What the store says.
         schedules: Who waits for tasks.
+        notes: What agents have noted.
     """
 
     def __init__(self, *, boxes: Boxes, agents: Agents, schedules: Schedules, notes: Notes) -> None:
         self._notes = notes
         self._boxes = boxes
         self._agents = agents
-        notes: What agents have noted.
         self._schedules = schedules
         # Read and told in one go: what was read first could be told last otherwise.
         self._telling = asyncio.Lock()
@@ -103,6 +108,12 @@ class Notes(Protocol):
                 await self._boxes.refresh(await self._agents.agent(agent))
         for session in _forgotten_of(ops):
             await self._boxes.forget(session)
+        for op in ops:
+            if isinstance(op, ForgetNotes):
+                # Its box is gone: it notes nothing more.
+                purged = await self._notes.purge(op.agent, op.session)
+                if not purged.is_whole:
+                    _log.warning("notes_not_looked_through", agent=op.agent, session=op.session)
 
     async def holds(self, ops: Sequence[Op]) -> bool:
         """Whether what runs is as the store says; looks, changes nothing.
@@ -111,12 +122,6 @@ class Notes(Protocol):
         """
         agents = [await self._agents.agent(agent) for agent in _agents_of(ops)]
         return all(map(self._boxes.is_at, agents)) and all(
-        for op in ops:
-            if isinstance(op, ForgetNotes):
-                # Its box is gone: it notes nothing more.
-                purged = await self._notes.purge(op.agent, op.session)
-                if not purged.is_whole:
-                    _log.warning("notes_not_looked_through", agent=op.agent, session=op.session)
             map(self._boxes.is_forgotten, _forgotten_of(ops))
         )
 

@@ -26,6 +26,7 @@ from ironclaw.domain.changes.base import (
     SetArchived,
 )
 from ironclaw.domain.model import BoxLimits, SessionState, SharedMount, Task
+from ironclaw.services.memory import Purged
 from ironclaw.services.parts import SessionLimits
 from ironclaw.services.reaching import Reaching
 from ironclaw.store.change_ops import Cause, execute
@@ -518,7 +519,6 @@ async def test_a_forgotten_conversation_leaves_no_box_no_key_and_no_files(
     assert core.failed == []
 
 
-@pytest.mark.parametrize("step", ["key", "files", "nothing"])
 async def test_what_was_noted_in_it_goes_when_its_box_is_gone(core: Core):
     talk = await begun(core)
     ops = [ForgetNotes(talk.session, talk.agent.id), ForgetSession(talk.session, talk.agent.id)]
@@ -538,6 +538,7 @@ async def test_what_was_noted_in_it_goes_when_its_box_is_gone(core: Core):
     assert len(notes.purged) == 1
 
 
+@pytest.mark.parametrize("step", ["key", "files", "nothing"])
 async def test_forgetting_goes_on_wherever_a_killed_core_left_it(open_core: OpenCore, step: str):
     core = await open_core()
     talk = await begun(core)

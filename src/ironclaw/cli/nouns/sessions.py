@@ -88,7 +88,7 @@ def session_forget(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Ask that a conversation is forgotten for good: its key is destroyed."""
+    """Ask that a conversation is forgotten for good: its key, its files and what was noted."""
     with daemon() as client:
         agent = client.get("v1", "sessions", session)["session"]["agent"]
     spec = {"kind": "session.forget", "agent": agent, "session": session}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ForgetSession(Spec, frozen=True, kw_only=True, tag="session.forget"):
-    """Forget a conversation for good."""
+    """Forget a conversation for good, and what the agent noted in it."""
 
     topic: ClassVar = Topic.SESSIONS
     title: ClassVar = "Forget a conversation for good"
