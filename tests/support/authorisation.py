@@ -45,6 +45,10 @@ PUT /v1/agents/{agent}/memory/{topic}          !      .    --+-+ .....   --+-++ 
 DELETE /v1/agents/{agent}/memory/{topic}       !      .    --+-+ .....   --+-++ ++---
 POST /v1/agents/{agent}/memory/purge           !      .    --+-+ .....   --+-++ ++---
 GET /v1/usage                                  !      -    -++++ -....   -+++++ +++-+
+GET /v1/skills                                 !      -    -++++ ~       -+++++ +++-+
+GET /v1/skills/{skill}                         !      -    -++++ ~       -+++++ +++-+
+GET /v1/templates                              !      -    -++++ ~       -+++++ +++-+
+GET /v1/templates/{template}                   !      -    -++++ ~       -+++++ +++-+
 GET /v1/wirings                                !      -    -++++ ~       -+++++ +++-+
 GET /v1/tasks                                  !      -    -++++ -....   -+++++ +++-+
 POST /v1/agents/{agent}/tasks/{name}/run       !      .    --+-+ .....   --+-++ ++---

@@ -110,6 +110,7 @@ class World(NamedTuple):
 
     async def _places(self, path: str, agent: Agent) -> dict[str, str]:
         found = {"agent": agent.name, "name": "main", "number": "1"}
+        found |= {"skill": "birds", "template": "watch"}
         if "{topic}" in path:
             await self.house.memories.edit(agent.name, "birds", b"Ada is a heron.")
             found["topic"] = "birds"

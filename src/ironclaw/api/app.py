@@ -22,6 +22,7 @@ from ironclaw.api import (
     registry,
     sessions,
     system,
+    skills,
     token_routes,
 )
 from ironclaw.api.arrivals import Arrivals
@@ -56,6 +57,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *people.ENDPOINTS,
     *questions.ENDPOINTS,
     *files.ENDPOINTS,
+    *usage.ENDPOINTS,
+    *skills.ENDPOINTS,
     *changes.ENDPOINTS,
     *sessions.ENDPOINTS,
     *audit.ENDPOINTS,

@@ -40,6 +40,7 @@ COMMANDS: Final[dict[str, _Lazy]] = {
     "demo": _Lazy("ironclaw.cli.demo", "demo", "From nothing to a sealed reply, and away again."),
     "chat": _Lazy("ironclaw.cli.chat", "chat", "Talk to an agent."),
     "agent": _Lazy("ironclaw.cli.nouns.agents", "agent_app", "Agents: what they are and may."),
+    "skill": _Lazy("ironclaw.cli.nouns.skills", "skill_app", "Instructions for agents."),
     "task": _Lazy("ironclaw.cli.nouns.tasks", "task_app", "What agents do at times of their own."),
     "change": _Lazy("ironclaw.cli.nouns.changes", "change_app", "Changes that were asked for."),
     "approve": _Lazy("ironclaw.cli.nouns.deciding", "approve", "Say yes to a change."),

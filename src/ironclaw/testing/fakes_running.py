@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.changes.base import HostDir, House
+from ironclaw.domain.skills import KeptSkill, read
 
 if TYPE_CHECKING:
     import asyncio
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
     from ironclaw.domain.change import Row
     from ironclaw.domain.changes.base import Op
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.skills import KeptSkill
     from ironclaw.testing.fake_setting import Setting
 
 MODELS = ("scripted", "other")
 CHANNELS = ("api", "test", "web", "telegram")
 TOOLS = ("read_file", "write_file", "list_files", "request_change", "send_message")
+
+
+def kept_skill(name: str = "birds", *, more: str = "") -> KeptSkill:
+    """A skill as if it had been imported."""
+    text = f"---\nname: {name}\ndescription: Tell birds apart.\n{more}---\nListen first.\n"
+    folder = read({"SKILL.md": text.encode(), "songs/robin.txt": b"tic"})
+    return KeptSkill(folder=folder, signer="A" * 43 + "=", is_trusted=True, kept_ms=1)
 
 
 class MemoryReach:
@@ -72,7 +79,7 @@ class MemoryLooks:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.directories: dict[str, HostDir] = {}
-        self.kept_skills: tuple[KeptSkill, ...] = ()
+        self.kept_skills: tuple[KeptSkill, ...] = (kept_skill(),)
 
     def house(self) -> House:
         """The house now."""

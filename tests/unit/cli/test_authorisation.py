@@ -65,6 +65,12 @@ VERBS: Final = {
     "agent share": _verb("agent share {agent} /nowhere --name it", *_ASK),
     "agent unshare": _verb("agent unshare {agent} it", *_ASK),
     "agent destination": _verb("agent destination {agent} it --channel a --chat b", *_ASK),
+    "agent template": _verb("agent template list", "GET /v1/templates"),
+    "skill list": _verb("skill list", "GET /v1/skills"),
+    "skill show": _verb("skill show birds", "GET /v1/skills/{skill}"),
+    "skill add": _verb("skill add {agent} birds", "GET /v1/skills/{skill}", *_ASK),
+    "skill remove": _verb("skill remove {agent} birds", *_ASK),
+    "skill drop": _verb("skill drop birds", "GET /v1/skills/{skill}"),
     "task add": _verb("task add {agent} it do --channel a --chat b --at 2099-01-01T00:00", *_ASK),
     "task remove": _verb("task remove {agent} it", *_ASK),
     "task update": _verb("task update {agent} it --quiet", *_ASK),
@@ -141,6 +147,7 @@ LOCAL: Final = {
     *("up", "down", "logs", "doctor", "demo", "prove", "bench", "change watch"),
     *("audit verify", "audit export", "audit rotate", "receipt verify"),
 }
+    *("skill keygen", "skill pack", "skill sign", "skill verify", "skill import"),
 """Verbs that ask no running house, or make requests of rows above on their own."""
 
 

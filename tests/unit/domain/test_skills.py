@@ -82,7 +82,8 @@ def test_what_is_no_skill_is_refused(tree: dict[str, bytes]) -> None:
     "path",
     [
         "../x", "/x", "a/../b", "a//b", "./a", ".hidden", "a/.git/x", "a\0b", "a\nb", "a b",
-        "\u202ea", "a/", "", "x" * 101, "/".join("a" * 9), "y" * 90 + "/" + "y" * 90, "a\\b", "-rf", "~a", "ä",
+        "\u202ea", "a/", "", "x" * 101, "/".join("a" * 9), "y" * 90 + "/" + "y" * 90, "a\\b",
+        "-rf", "~a", "ä",
     ],
 )  # fmt: skip
 def test_paths_lead_nowhere_else(path: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from ironclaw.cli import render
-from ironclaw.cli.nouns import agent_changes
+from ironclaw.cli.nouns import agent_changes, templates
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, show, when
 from ironclaw.cli.options import AgentArgument, Despite, Json, Reason, Yes
@@ -24,6 +24,7 @@ agent_app = typer.Typer(
 agent_changes.add_to(agent_app)
 
 
+agent_app.add_typer(templates.template_app, name="template")
 @agent_app.command("list")
 def agent_list(
     *,
@@ -64,12 +65,37 @@ def agent_create(
     pool_size: Annotated[int, typer.Option(help="Blank slots kept ready.")] = 1,
     reason: Reason = "",
     despite: Despite = None,
+    template: Annotated[
+        str | None,
+        typer.Option(help="Persona, tools and limits of a ready-made one: `agent template list`."),
+    ] = None,
+    with_tasks: templates.WithTasks = False,
+    zone: templates.ZoneOption = "UTC",
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask for a new agent."""
     spec = {
         "kind": "agent.create",
+    if template is not None:
+        if persona or tool:
+            raise UserError(
+                Code.INVALID,
+                "A template says what the persona and the tools are.",
+                hint="Leave out --persona and --tool, and alter the agent afterwards.",
+            )
+        templates.create(
+            name,
+            template,
+            model=model,
+            with_tasks=with_tasks,
+            zone=zone,
+            pool_size=pool_size,
+            reason=reason,
+            yes=yes,
+            as_json=as_json,
+        )
+        return
         "name": name,
         "persona": persona,
         "model": model,
@@ -139,6 +165,7 @@ def _show(agent: dict[str, Any], *, as_json: bool) -> None:
         ]
         agent["mounts"] = [f"/shared/{one['name']}: {one['path']}" for one in agent["mounts"]]
     show(agent, as_json=as_json)
+        agent["skills"] = [f"/shared/skills/{one['name']}" for one in agent["skills"]]
 
 
 def _amount(name: str, value: int) -> str:
