@@ -11,6 +11,8 @@ from ironclaw.cli.nouns import agent_changes, templates
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, show, when
 from ironclaw.cli.options import AgentArgument, Despite, Json, Reason, Yes
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.domain.tools import TOOLS
 
 _TOOL: Final = f"A tool it may use: {', '.join(TOOLS)}; repeat for more than one."
@@ -22,9 +24,9 @@ agent_app = typer.Typer(
     rich_markup_mode=None,
 )
 agent_changes.add_to(agent_app)
-
-
 agent_app.add_typer(templates.template_app, name="template")
+
+
 @agent_app.command("list")
 def agent_list(
     *,
@@ -63,20 +65,18 @@ def agent_create(
     ] = "scripted",
     tool: Annotated[list[str] | None, typer.Option(help=_TOOL)] = None,
     pool_size: Annotated[int, typer.Option(help="Blank slots kept ready.")] = 1,
-    reason: Reason = "",
-    despite: Despite = None,
     template: Annotated[
         str | None,
         typer.Option(help="Persona, tools and limits of a ready-made one: `agent template list`."),
     ] = None,
     with_tasks: templates.WithTasks = False,
     zone: templates.ZoneOption = "UTC",
+    reason: Reason = "",
+    despite: Despite = None,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Ask for a new agent."""
-    spec = {
-        "kind": "agent.create",
     if template is not None:
         if persona or tool:
             raise UserError(
@@ -96,6 +96,8 @@ def agent_create(
             as_json=as_json,
         )
         return
+    spec = {
+        "kind": "agent.create",
         "name": name,
         "persona": persona,
         "model": model,
@@ -163,9 +165,9 @@ def _show(agent: dict[str, Any], *, as_json: bool) -> None:
         agent["destinations"] = [
             f"{one['name']}: {one['channel']} {one['platform_id']}" for one in agent["destinations"]
         ]
+        agent["skills"] = [f"/shared/skills/{one['name']}" for one in agent["skills"]]
         agent["mounts"] = [f"/shared/{one['name']}: {one['path']}" for one in agent["mounts"]]
     show(agent, as_json=as_json)
-        agent["skills"] = [f"/shared/skills/{one['name']}" for one in agent["skills"]]
 
 
 def _amount(name: str, value: int) -> str:
