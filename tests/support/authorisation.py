@@ -49,6 +49,7 @@ GET /v1/skills                                 !      -    -++++ ~       -+++++ 
 GET /v1/skills/{skill}                         !      -    -++++ ~       -+++++ +++-+
 GET /v1/templates                              !      -    -++++ ~       -+++++ +++-+
 GET /v1/templates/{template}                   !      -    -++++ ~       -+++++ +++-+
+GET /v1/usage                                  !      -    -++++ -....   -+++++ +++-+
 GET /v1/wirings                                !      -    -++++ ~       -+++++ +++-+
 GET /v1/tasks                                  !      -    -++++ -....   -+++++ +++-+
 POST /v1/agents/{agent}/tasks/{name}/run       !      .    --+-+ .....   --+-++ ++---

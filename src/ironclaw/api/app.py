@@ -24,6 +24,7 @@ from ironclaw.api import (
     system,
     skills,
     token_routes,
+    usage,
 )
 from ironclaw.api.arrivals import Arrivals
 from ironclaw.api.endpoint import Endpoint, Parts
@@ -54,6 +55,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *openai_models.ENDPOINTS,
     *registry.ENDPOINTS,
     *memory.ENDPOINTS,
+    *usage.ENDPOINTS,
     *people.ENDPOINTS,
     *questions.ENDPOINTS,
     *files.ENDPOINTS,

@@ -54,6 +54,9 @@ COMMANDS: Final[dict[str, _Lazy]] = {
         "ironclaw.cli.nouns.sessions", "session_app", "List, show, stop sessions; their receipts."
     ),
     "memory": _Lazy("ironclaw.cli.nouns.memory", "memory_app", "What agents have noted."),
+    "usage": _Lazy(
+        "ironclaw.cli.nouns.usage", "usage", "What agents have used of their models; budgets."
+    ),
     "receipt": _Lazy("ironclaw.cli.receipt", "receipt_app", "Verify receipts, on any machine."),
     "audit": _Lazy(
         "ironclaw.cli.nouns.audit", "audit_app", "Show, verify, export, rotate the audit."

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ironclaw.core.ids import AgentId, ChangeId, ChatId, SessionId
-    from ironclaw.domain.model import Agent, Delivery, Event, Message, Usage
+    from ironclaw.domain.model import Agent, Delivery, Event, Message
+    from ironclaw.domain.spending import Spent
 
 MAX_CHARS: Final = 400
 """Characters of a command with its argument; what is longer is none."""
@@ -204,18 +205,6 @@ def status_words(status: Status) -> str:
     lines += _listed("Changes that wait", status.changes)
     lines += _listed("Tasks", status.tasks)
     return "\n".join(lines)
-
-
-def _budget(agent: Agent, used: Usage) -> str:
-    parts = [
-        f"{have} of {most} {what} used, {max(0, most - have)} left"
-        for have, most, what in (
-            (used.calls, agent.calls_per_day, "model calls"),
-            (used.tokens, agent.tokens_per_day, "tokens"),
-        )
-        if most is not None
-    ]
-    return "; ".join(parts)
 
 
 def _listed(title: str, names: Sequence[str]) -> list[str]:

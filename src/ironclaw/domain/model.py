@@ -252,14 +252,6 @@ class Task(_Value, frozen=True):
     """It is not told, and what it misses is not made up for."""
 
 
-class Usage(_Value, frozen=True):
-    """What an agent has used of its model in one UTC day."""
-
-    calls: int = 0
-    tokens: int = 0
-    """Read and written."""
-
-
 class SessionState(enum.StrEnum):
     """Whether a session may run at all; whether a box runs now is the sessions service's matter."""
 

@@ -10,6 +10,7 @@ token: a price of 3 a million tokens is 3,000. Everything is a whole number, rou
 from __future__ import annotations
 
 import enum
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
@@ -28,6 +29,7 @@ WARN_PERCENT: Final = 80
 LEAST_OUTPUT: Final = 256
 """Tokens of an answer below which no call is begun: half a sentence helps nobody."""
 _PER_MICRO: Final = 1000
+_AMOUNT: Final = re.compile(r"(?P<whole>[0-9]{1,7})(?:\.(?P<rest>[0-9]{1,6}))?")
 _MOST_RAISED: Final = 2**53
 
 
@@ -282,6 +284,14 @@ def money(micros: int, currency: str) -> str:
     whole, rest = divmod(abs(micros), MICROS)
     digits = f"{rest:06d}".rstrip("0").ljust(2, "0")
     return f"{'-' if micros < 0 else ''}{whole}.{digits} {currency}"
+
+
+def micros(text: str) -> int:
+    """An amount of money as people write it (`1.25`), in micros. Raises ValueError."""
+    found = _AMOUNT.fullmatch(text)
+    if found is None:
+        raise ValueError("this is no amount of money")
+    return int(found["whole"]) * MICROS + int((found["rest"] or "0").ljust(6, "0"))
 
 
 def amount(of: Of, value: int, currency: str) -> str:

@@ -1,38 +1,67 @@
-"""Budgets: how many model calls and tokens of a UTC day an agent has, kept over restarts.
+"""Budgets: what agents may use of their models, counted before a call is sent, kept over restarts.
 
-generate: the agent as it is now -> reserve (call and guessed input) -> the real call -> settle
+generate: the agent as it is now -> for each attempt: begin -> the provider -> end | cut
 
-A call counts once it is sent, whatever comes of it; one that is cut off costs what it is thought to
-have cost, so an agent gains nothing by cutting calls off. Without a budget nothing is written.
+    begin  a budget holds: the worst case is reserved, durably, or the attempt is not made
+    end    corrected to what the provider counted; people are told when a budget is nearly used up
+    cut    nobody will say what it used: what was reserved stays
+
+Without a budget everything is counted too, and nobody waits for that. A call counts once, however
+many attempts it takes.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 import msgspec
 
 from ironclaw.core.errors import HostError, IronClawError
 from ironclaw.core.log import get_logger
+from ironclaw.domain.spending import (
+    DAY_MS,
+    Amounts,
+    Counted,
+    Of,
+    Per,
+    Refusal,
+    Row,
+    Spent,
+    Used,
+    budgets_of,
+    cost,
+    grant,
+    nearly_spent,
+    refusal,
+    warning,
+)
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.rpc import Delta, Failed, Generated
+from ironclaw_contract.entries import Said
+from ironclaw_contract.rpc import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import AgentId, SessionId
-    from ironclaw.domain.model import Agent
-    from ironclaw.services.parts import Models
+    from ironclaw.core.ids import SessionId
+    from ironclaw.domain.model import Agent, Delivery
+    from ironclaw.domain.spending import Budget, Grant, Meter, Rates
+    from ironclaw.services.raising import Proposal
     from ironclaw_contract.rpc import Generate, ModelTell
 
-DAY_MS: Final = 24 * 60 * 60 * 1000
+GUESSED_BYTES: Final = 3
+"""Bytes of a call in a token, for what is reserved: more tokens than most texts have."""
 TOKEN_BYTES: Final = 4
-"""Bytes of text in a token, about: for what has to be known before, or cannot be known any more."""
-SPENT: Final = "The agent has used up its model calls or tokens of today (UTC)."
+"""The same for what a provider never counted: about as many as they have."""
+IMAGE_TOKENS: Final = 2000
+"""Of an image: its bytes are not in what a box sends."""
+SPENT: Final = "What the agent may use of its model is used up."
 UNCOUNTED: Final = "The call could not be counted on the host."
+UNPRICED: Final = "The agent's model cannot be used within its budget."
 """What the box is told."""
+
+_TOLD: Final = 4096
 
 _log = get_logger("budgets")
 
@@ -45,118 +74,271 @@ class Agents(Protocol):
         ...
 
 
+class Models(Protocol):
+    """The model service."""
+
+    def generate(
+        self, agent: Agent, session: SessionId, request: Generate, meter: Meter
+    ) -> AsyncGenerator[ModelTell, None]:
+        """As `parts.Models.generate`; the meter is asked before each attempt."""
+        ...
+
+
+class Prices(Protocol):
+    """What models cost: `ironclaw.models.pricing.Pricing`."""
+
+    async def rates(self, model: str) -> Rates | None:
+        """The prices of `provider/model`; None when nobody knows them. Never raises."""
+        ...
+
+
 class Book(Protocol):
-    """Where usage is counted: `ironclaw.store.usage_rows.UsageRows`. Methods raise HostError."""
+    """Where it is counted: `ironclaw.store.spent_rows.SpentRows`. Methods raise HostError."""
 
-    async def reserve(
-        self,
-        agent: AgentId,
-        day: int,
-        *,
-        tokens: int,
-        calls_most: int | None,
-        tokens_most: int | None,
-    ) -> bool:
-        """Count a call and its tokens; False, and nothing counted, when the budget is spent."""
+    def note(self, key: Row, amounts: Amounts) -> None:
+        """Count it; durable soon."""
         ...
 
-    async def settle(self, agent: AgentId, day: int, *, tokens: int) -> None:
-        """Add to what was counted, or take from it."""
+    async def reserve(self, key: Row, decide: Callable[[Used], Grant | Spent]) -> Grant | Spent:
+        """Decide over what was used, and count what is granted, in one step."""
         ...
+
+    async def add(self, key: Row, amounts: Amounts) -> Used:
+        """Add to what was counted, or take from it; what is used by then."""
+        ...
+
+    async def warn(
+        self, key: Row, turn: str, *, budget: str, window: str, most: int, text: str
+    ) -> Delivery | None:
+        """Tell people once."""
+        ...
+
+
+class Raises(Protocol):
+    """Who proposes a higher limit: `ironclaw.services.raising.Raising`."""
+
+    async def propose(self, agent: Agent, session: SessionId, spent: Spent) -> Proposal:
+        """Ask for one, unless that is done. Never raises."""
+        ...
+
+
+class Announce(Protocol):
+    """Who hands over what people are told: `ironclaw.services.delivery.DeliveryService`."""
+
+    def committed(self, deliveries: Sequence[Delivery]) -> None:
+        """These are new in the ledger."""
+        ...
+
+
+class Counters(Protocol):
+    """Where usage is counted for Prometheus: `ironclaw.api.metrics.Metrics`."""
+
+    def model_used(self, agent: str, model: str, amounts: Amounts) -> None:
+        """An attempt used so much."""
+        ...
+
+    def budget_spent(self, agent: str) -> None:
+        """A call was not sent."""
+        ...
+
+
+class Desk(NamedTuple):
+    """What budgets work with."""
+
+    models: Models
+    agents: Agents
+    book: Book
+    prices: Prices
+    raises: Raises
+    announce: Announce
+    counters: Counters
+    clock: Clock
+    currency: str
 
 
 class Budgets:
     """Implements `parts.Models` in front of the model service."""
 
-    def __init__(self, *, models: Models, agents: Agents, book: Book, clock: Clock) -> None:
-        self._models = models
-        self._agents = agents
-        self._book = book
-        self._clock = clock
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._told: dict[tuple[str, str, str, int], None] = {}
 
     async def generate(
         self, agent: Agent, session: SessionId, request: Generate
     ) -> AsyncGenerator[ModelTell, None]:
-        """As the model service's, or one `Failed` with `BUDGET_SPENT` and nothing sent.
+        """As the model service's; `Failed` with `BUDGET_SPENT` where nothing may be sent.
 
         The agent is looked up again, so that a budget or a model that was changed holds at once. A
         book that cannot be written is a call that is not made.
         """
         try:
-            agent = await self._agents.agent(agent.id)
-            account = await self._reserve(agent, request)
+            agent = await self._desk.agents.agent(agent.id)
         except IronClawError as error:
             _log.error("budget_unknown", agent=agent.id, code=error.code, detail=error.detail)
             yield Failed(request.call, WireCode.MODEL_UNAVAILABLE, UNCOUNTED)
             return
-        if account is None:
-            _log.info("budget_spent", agent=agent.id)
-            yield Failed(request.call, WireCode.BUDGET_SPENT, SPENT)
+        meter = _CallMeter(self._desk, agent, session, request, self._told)
+        stream = self._desk.models.generate(agent, session, request, meter)
+        async with contextlib.aclosing(stream) as events:
+            async for event in events:
+                yield event
+
+
+class _CallMeter:
+    """Implements `domain.spending.Meter` for one call."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        agent: Agent,
+        session: SessionId,
+        request: Generate,
+        told: dict[tuple[str, str, str, int], None],
+    ) -> None:
+        self._desk = desk
+        self._agent = agent
+        self._session = session
+        self._request = request
+        self._told = told
+        self._budgets = budgets_of(agent)
+        self._has_money = any(budget.of is Of.MONEY for budget in self._budgets)
+        self._day = desk.clock.now_ms() // DAY_MS
+        self._calls = 1
+        self._reserved: Amounts | None = None
+        self._row = Row(agent.id, self._day, session, "")
+        self._began_s = 0.0
+
+    async def begin(self, model: str, output: int) -> int | Refusal:
+        """Reserve an attempt, or say why it is not made."""
+        self._row = Row(self._agent.id, self._day, self._session, model)
+        self._reserved = None
+        if self._budgets:
+            try:
+                output_or_refusal = await self._reserve(model, output)
+            except HostError as error:
+                _log.error(
+                    "budget_unknown", agent=self._agent.id, code=error.code, detail=error.detail
+                )
+                return Refusal(WireCode.MODEL_UNAVAILABLE, UNCOUNTED, "")
+            if isinstance(output_or_refusal, Refusal):
+                return output_or_refusal
+            output = output_or_refusal
+        self._began_s = self._desk.clock.monotonic_s()
+        return output
+
+    async def _reserve(self, model: str, output: int) -> int | Refusal:
+        rates = await self._desk.prices.rates(model) if self._has_money else None
+        if self._has_money and rates is None:
+            _log.warning("price_unknown", agent=self._agent.id, model=model)
+            return Refusal(WireCode.MODEL_REFUSED, UNPRICED, no_price(model))
+        tokens = self._guess(GUESSED_BYTES)
+        decided = await self._desk.book.reserve(
+            self._row,
+            lambda used: grant(
+                self._budgets,
+                used,
+                tokens=tokens,
+                output=output,
+                rates=rates,
+                is_first=self._calls > 0,
+            ),
+        )
+        if isinstance(decided, Spent):
+            return await self._refused(decided)
+        self._reserved = decided.reserved
+        return decided.output
+
+    async def _refused(self, spent: Spent) -> Refusal:
+        _log.info("budget_spent", agent=self._agent.id, budget=spent.budget.name)
+        self._desk.counters.budget_spent(self._agent.name)
+        proposal = await self._desk.raises.propose(self._agent, self._session, spent)
+        word = refusal(spent, self._desk.currency, change=proposal.change, wanted=proposal.wanted)
+        return Refusal(WireCode.BUDGET_SPENT, SPENT, word)
+
+    async def end(self, counted: Counted | None, said_bytes: int) -> None:
+        """Count what the attempt used."""
+        if counted is None and said_bytes:
+            counted = Counted(self._guess(TOKEN_BYTES), said_bytes // TOKEN_BYTES)
+        rates = await self._desk.prices.rates(self._row.model)
+        amounts = self._amounts(counted or Counted(0, 0), rates)
+        if not self._budgets:
+            self._desk.book.note(self._row, amounts)
             return
         try:
-            stream = self._models.generate(agent, session, request)
-            async with contextlib.aclosing(stream) as events:
-                async for event in events:
-                    account.saw(event)
-                    yield event
-        finally:
-            if difference := account.difference:
-                await self._settle(agent, account.day, difference)
-
-    async def _reserve(self, agent: Agent, request: Generate) -> _Account | None:
-        """Count the call; None when the budget is spent."""
-        day = self._clock.now_ms() // DAY_MS
-        if agent.calls_per_day is None and agent.tokens_per_day is None:
-            return _Account(day, 0, counts_tokens=False)
-        counts_tokens = agent.tokens_per_day is not None
-        guess = len(msgspec.msgpack.encode(request)) // TOKEN_BYTES if counts_tokens else 0
-        is_open = await self._book.reserve(
-            agent.id,
-            day,
-            tokens=guess,
-            calls_most=agent.calls_per_day,
-            tokens_most=agent.tokens_per_day,
-        )
-        return _Account(day, guess, counts_tokens=counts_tokens) if is_open else None
-
-    async def _settle(self, agent: Agent, day: int, difference: int) -> None:
-        try:
-            await self._book.settle(agent.id, day, tokens=difference)
+            used = await self._desk.book.add(self._row, amounts.minus(self._reserved or Amounts()))
+            self._reserved = None
+            await self._warn(used)
         except HostError as error:
-            # The guess stays; the answer is there, and the next call will see the store's state.
-            _log.error("budget_not_settled", agent=agent.id, code=error.code, detail=error.detail)
+            # What was reserved stays; the answer is there, and the next call sees how the store is.
+            _log.error(
+                "budget_not_settled", agent=self._agent.id, code=error.code, detail=error.detail
+            )
+
+    def cut(self, said_bytes: int) -> None:
+        """Leave what was reserved; without a budget, count what is thought to have been used."""
+        if self._budgets:
+            self._counted(self._reserved or Amounts())
+            self._calls = 0
+            return
+        used = Counted(self._guess(TOKEN_BYTES), said_bytes // TOKEN_BYTES)
+        self._desk.book.note(self._row, self._amounts(used, None))
+
+    def _amounts(self, used: Counted, rates: Rates | None) -> Amounts:
+        calls, self._calls = self._calls, 0
+        waited_s = self._desk.clock.monotonic_s() - self._began_s
+        amounts = Amounts(
+            calls=calls,
+            input_tokens=used.input,
+            cached_tokens=used.cached,
+            written_tokens=used.written,
+            output_tokens=used.output,
+            micros=0 if rates is None else cost(rates, used),
+            unpriced=calls if rates is None else 0,
+            model_ms=max(0, round(waited_s * 1000)),
+        )
+        self._counted(amounts)
+        return amounts
+
+    def _counted(self, amounts: Amounts) -> None:
+        self._desk.counters.model_used(self._agent.name, self._row.model, amounts)
+
+    def _guess(self, bytes_of_token: int) -> int:
+        """How long the input is thought to be, in tokens."""
+        said = (entry for entry in self._request.entries if isinstance(entry, Said))
+        images = sum(one.media_type.startswith("image/") for entry in said for one in entry.files)
+        size = len(msgspec.msgpack.encode(self._request))
+        return -(-size // bytes_of_token) + images * IMAGE_TOKENS
+
+    async def _warn(self, used: Used) -> None:
+        for spent in nearly_spent(self._budgets, used):
+            mark = self._mark(spent.budget)
+            if mark in self._told:
+                continue
+            told = await self._desk.book.warn(
+                self._row,
+                self._request.turn,
+                budget=spent.budget.name,
+                window=mark[2],
+                most=spent.budget.most,
+                text=warning(spent, self._desk.currency),
+            )
+            self._told[mark] = None
+            if len(self._told) > _TOLD:
+                del self._told[next(iter(self._told))]
+            if told is not None:
+                _log.info("budget_warned", agent=self._agent.id, budget=spent.budget.name)
+                self._desk.announce.committed([told])
+
+    def _mark(self, budget: Budget) -> tuple[str, str, str, int]:
+        window = str(self._day) if budget.per is Per.DAY else self._session
+        return (self._agent.id, budget.name, window, budget.most)
 
 
-class _Account:
-    """What one call costs, as far as it is known."""
-
-    def __init__(self, day: int, guess: int, *, counts_tokens: bool) -> None:
-        self.day = day
-        self._guess = guess
-        self._counts = counts_tokens
-        self._said_bytes = 0
-        self._real: int | None = None
-
-    def saw(self, event: ModelTell) -> None:
-        """Take in what came of it."""
-        match event:
-            case Delta():
-                self._said_bytes += len(event.text.encode(errors="replace"))
-            case Generated():
-                self._real = event.input_tokens + event.output_tokens
-                if not self._real:
-                    # A provider that does not count: what was read and what was made is known.
-                    made = len(msgspec.msgpack.encode(event.entries))
-                    self._real = self._guess + made // TOKEN_BYTES
-            case Failed():
-                # Whatever a provider made of it before it failed was not seen by anybody.
-                self._real = self._guess if self._said_bytes else 0
-
-    @property
-    def difference(self) -> int:
-        """Tokens to be added to what was reserved."""
-        if not self._counts:
-            return 0
-        if self._real is None:
-            return self._said_bytes // TOKEN_BYTES
-        return self._real - self._guess
+def no_price(model: str) -> str:
+    """What people are told of a model that no budget of money can be kept with."""
+    provider, _, name = model.partition("/")
+    return (
+        f"The agent has a budget of money, and nobody knows what its model {model} costs. Set "
+        f'its price in the configuration: [models.providers.{provider}.prices."{name}"] with '
+        "`input` and `output` for a million tokens, or `free = true`; then restart."
+    )

@@ -69,7 +69,13 @@ CODES: Final[dict[WireCode, Code]] = {
 """The code of a failed turn on every surface of the host."""
 
 _OF_MODELS: Final = frozenset(
-    {WireCode.MODEL_REFUSED, WireCode.MODEL_UNAVAILABLE, WireCode.BUSY, WireCode.CONTEXT_TOO_LONG}
+    {
+        WireCode.MODEL_REFUSED,
+        WireCode.MODEL_UNAVAILABLE,
+        WireCode.BUSY,
+        WireCode.CONTEXT_TOO_LONG,
+        WireCode.BUDGET_SPENT,
+    }
 )
 """Failures of which the host may know more than their code."""
 
@@ -87,8 +93,8 @@ WORDS: Final[dict[WireCode, str]] = {
     WireCode.CONTEXT_TOO_LONG: "This conversation has become too long for the model.",
     WireCode.TOO_MANY_STEPS: "The agent used all the steps it may take without coming to an end. "
     "Ask for less at once.",
-    WireCode.BUDGET_SPENT: "The agent has used up its model calls or tokens of today. It goes on "
-    "after midnight (UTC); its limit can be raised: `ironclaw agent limits`.",
+    WireCode.BUDGET_SPENT: "The agent is paused: what it may use of its model is used up. People "
+    "can raise that: `ironclaw agent limits`.",
     WireCode.GOES_IN_CIRCLES: "The agent did the same thing again and again without getting on, "
     "and was stopped. Say what it should do differently.",
     WireCode.INTERNAL: "Something went wrong on our side. Please try again.",

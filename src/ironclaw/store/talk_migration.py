@@ -107,14 +107,30 @@ CREATE TABLE spent (
   model TEXT NOT NULL,
   calls INTEGER NOT NULL,
   input_tokens INTEGER NOT NULL,
+  -- Of `input_tokens`: what the provider had kept, and what it keeps from then on.
   cached_tokens INTEGER NOT NULL,
+  written_tokens INTEGER NOT NULL,
   output_tokens INTEGER NOT NULL,
   -- Millionths of the house's currency.
   micros INTEGER NOT NULL,
+  -- Calls whose price nobody knew.
+  unpriced INTEGER NOT NULL,
   model_ms INTEGER NOT NULL,
   PRIMARY KEY (agent, day, session, model)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX spent_session ON spent (session);
+INSERT INTO spent
+  SELECT day, agent, '', '', calls, tokens, 0, 0, 0, 0, calls, 0 FROM usage;
+DROP TABLE usage;
+-- What people were told of a budget, once in each window (a day, or a session) of each limit.
+CREATE TABLE spent_notice (
+  agent TEXT NOT NULL,
+  budget TEXT NOT NULL,
+  window TEXT NOT NULL,
+  most INTEGER NOT NULL,
+  day INTEGER NOT NULL,
+  PRIMARY KEY (agent, budget, window, most)
+) STRICT, WITHOUT ROWID;
 """
 
 _TASKS: Final = """

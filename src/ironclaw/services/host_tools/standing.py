@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from ironclaw.domain.change import OPEN, Status
-from ironclaw.domain.model import BoxLimits, Usage
+from ironclaw.domain.model import BoxLimits
+from ironclaw.domain.spending import Of
 from ironclaw.services.host_tools.tool import Arguments, principal_of, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import AgentId, PrincipalId
+    from ironclaw.core.ids import AgentId, PrincipalId, SessionId
     from ironclaw.domain.change import Row
+    from ironclaw.domain.model import Agent
     from ironclaw.domain.schedules import KeptTask
+    from ironclaw.domain.spending import Spent
     from ironclaw.services.host_tools.tool import Call
 
 MAX_LISTED: Final = 100
 MAX_REQUESTS: Final = 30
-_DAY_MS: Final = 24 * 60 * 60 * 1000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -54,15 +55,24 @@ class ShownRequest(_Shown, frozen=True):
     """What the person who decided said to it."""
 
 
+class ShownBudget(_Shown, frozen=True):
+    """What is left of a budget. Of money no amount: that would tell what the model costs."""
+
+    name: str
+    left_percent: int
+    used: int | None = None
+    most: int | None = None
+
+
 class ShownLimits(_Shown, frozen=True):
     """What the agent may use."""
 
     box: BoxLimits
     max_steps: int
     turn_s: int | None = None
-    calls_per_day: int | None = None
-    tokens_per_day: int | None = None
-    used_today: Usage | None = None
+    turn_total_s: int | None = None
+    budgets: tuple[ShownBudget, ...] = ()
+    """What its model may be used for: in a UTC day, and in this session from its beginning on."""
 
 
 class Rights(_Shown, frozen=True):
@@ -107,21 +117,20 @@ class Tasks(Protocol):
 
 
 class Usages(Protocol):
-    """What was used: `ironclaw.store.usage_rows.UsageRows`."""
+    """How budgets stand: `ironclaw.services.usage.UsageDesk`."""
 
-    async def usage(self, agent: AgentId, day: int) -> Usage:
-        """What one agent has used in a UTC day. Raises HostError."""
+    async def standing(self, agent: Agent, session: SessionId) -> Sequence[Spent]:
+        """How each budget of an agent stands in a conversation. Raises HostError."""
         ...
 
 
 class Standing:
     """The tool."""
 
-    def __init__(self, *, requests: Requests, tasks: Tasks, usages: Usages, clock: Clock) -> None:
+    def __init__(self, *, requests: Requests, tasks: Tasks, usages: Usages) -> None:
         self._requests = requests
         self._tasks = tasks
         self._usages = usages
-        self._clock = clock
 
     async def tell(self, call: Call) -> str:
         """Tell it, as JSON text. Of its own session, agent and requests alone."""
@@ -143,15 +152,13 @@ class Standing:
 
     async def _limits(self, call: Call) -> ShownLimits:
         agent = call.agent
-        has_budget = agent.calls_per_day is not None or agent.tokens_per_day is not None
-        today = self._clock.now_ms() // _DAY_MS
+        standing = await self._usages.standing(agent, call.session)
         return ShownLimits(
             box=agent.limits,
             max_steps=agent.max_steps,
             turn_s=agent.turn_s,
-            calls_per_day=agent.calls_per_day,
-            tokens_per_day=agent.tokens_per_day,
-            used_today=await self._usages.usage(agent.id, today) if has_budget else None,
+            turn_total_s=agent.turn_total_s,
+            budgets=tuple(map(_budget, standing)),
         )
 
     async def _asked(self, agent: AgentId) -> tuple[ShownRequest, ...]:
@@ -173,6 +180,17 @@ def _task(kept: KeptTask) -> ShownTask:
         return ShownTask(name=task.name, when=when)
     next_ = _EPOCH + timedelta(milliseconds=kept.next_ms)
     return ShownTask(name=task.name, when=when, next=next_.isoformat(timespec="seconds"))
+
+
+def _budget(spent: Spent) -> ShownBudget:
+    of, _, most = spent.budget
+    is_money = of is Of.MONEY
+    return ShownBudget(
+        name=spent.budget.name,
+        left_percent=max(0, most - spent.used) * 100 // most if most else 0,
+        used=None if is_money else spent.used,
+        most=None if is_money else most,
+    )
 
 
 def _request(row: Row) -> ShownRequest:
