@@ -24,7 +24,8 @@ from ironclaw.domain.commands import (
     status_words,
     stop_words,
 )
-from ironclaw.domain.model import Agent, Usage
+from ironclaw.domain.model import Agent
+from ironclaw.domain.spending import Budget, Of, Per, Spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,18 +135,22 @@ def test_a_new_conversation_says_what_becomes_of_the_old_one():
 
 
 def test_a_status_is_short_and_tells_a_budget_only_where_there_is_one():
-    status = Status(AGENT, SessionId("ses_1"), "busy", 0, Usage(calls=5, tokens=9), [], [])
+    status = Status(AGENT, SessionId("ses_1"), "busy", 0, [], [], [])
     assert status_words(status) == (
         "Agent: helper, model scripted\nConversation: ses_1, box busy, nothing waits"
     )
-    agent = Agent(id=AgentId("agt_1"), name="helper", calls_per_day=4, tokens_per_day=1000)
+    budgets = [
+        Spent(Budget(Of.CALLS, Per.DAY, 4), 4),
+        Spent(Budget(Of.MONEY, Per.SESSION, 2_500_000), 1_000_000),
+    ]
     changes = [ChangeId(f"chg_{n}") for n in range(7)]
     said = status_words(
-        Status(agent, SessionId("ses_1"), "none", 2, Usage(calls=5, tokens=9), changes, ["report"])
+        Status(AGENT, SessionId("ses_1"), "none", 2, budgets, changes, ["report"], "EUR")
     )
     assert said.splitlines()[1:] == [
         "Conversation: ses_1, box none, 2 waiting",
-        "Today (UTC): 5 of 4 model calls used, 0 left; 9 of 1000 tokens used, 991 left",
+        "Used of its model calls of today (UTC): 4 of 4",
+        "Used of its money for its model of this conversation: 1.00 EUR of 2.50 EUR",
         "Changes that wait: chg_0, chg_1, chg_2, chg_3, chg_4 and 2 more",
         "Tasks: report",
     ]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.cores import Core, until
+from tests.support.usage import usage_desk
 
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
@@ -25,7 +26,6 @@ from ironclaw.services.gateway import service as gateway
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.store.task_rows import TaskRows
-from ironclaw.store.usage_rows import UsageRows
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw_contract.limits import MAX_TEXT_BYTES
@@ -150,7 +150,7 @@ async def opened(core: Core, tasks: Tasks) -> Desk:
         directory=store.registry,
         sessions=core.sessions,
         gateway=asked,
-        usages=UsageRows(store.store),
+        usages=usage_desk(store),
         tasks=TaskRows(store.store),
         record=trail.append,
         announce=core.announced,
@@ -490,7 +490,7 @@ async def test_a_model_that_cannot_be_asked_for_is_answered_with_why(
         ("/model other/one", "gateway", "submit"),
         ("/stop", "sessions", "interrupt"),
         ("/stop", "record", "__call__"),
-        ("/status", "usages", "usage"),
+        ("/status", "usages", "standing"),
     ],
 )
 async def test_a_command_that_was_cut_off_is_done_once(

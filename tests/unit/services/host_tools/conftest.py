@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 import pytest
+from tests.support.usage import usage_desk
 
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code

@@ -9,10 +9,11 @@ import msgspec
 from ironclaw.core.ids import TaskId
 from ironclaw.domain.change import Status
 from ironclaw.domain.model import SharedMount, Task
+from ironclaw.domain.spending import Amounts, Row
 from ironclaw.domain.tools import HOST_TOOLS
 from ironclaw.services.host_tools.standing import Rights
+from ironclaw.store.spent_rows import SpentRows
 from ironclaw.store.task_rows import put_task
-from ironclaw.store.usage_rows import UsageRows
 
 if TYPE_CHECKING:
     from tests.unit.services.host_tools.conftest import Desk
@@ -70,14 +71,17 @@ async def test_it_tells_what_it_asked_for_and_what_became_of_that(desk: Desk):
 
 
 async def test_it_tells_how_much_of_a_budget_is_used(desk: Desk):
-    await desk.become(calls_per_day=5)
+    await desk.become(calls_per_day=5, tokens_per_session=100, money_per_day=4_000_000)
     day = desk.clock.now_ms() // 86_400_000
-    book = UsageRows(desk.core.store)
-    await book.reserve(desk.agent.id, day, tokens=7, calls_most=5, tokens_most=None)
-    limits = (await rights(desk)).limits
-    assert limits.calls_per_day == 5
-    assert limits.used_today is not None
-    assert (limits.used_today.calls, limits.used_today.tokens) == (1, 7)
+    book = SpentRows(desk.core.store, desk.core.custodian, desk.clock)
+    used = Amounts(calls=1, input_tokens=7, micros=1_000_000)
+    await book.add(Row(desk.agent.id, day, desk.session, "other/big"), used)
+    calls, money, tokens = (await rights(desk)).limits.budgets
+    assert (calls.name, calls.used, calls.most, calls.left_percent) == ("calls_per_day", 1, 5, 80)
+    assert (tokens.name, tokens.used, tokens.most) == ("tokens_per_session", 7, 100)
+    # Of money no amount, which would tell what a token costs.
+    assert (money.name, money.left_percent) == ("money_per_day", 75)
+    assert (money.used, money.most) == (None, None)
 
 
 async def test_no_arguments_at_all_are_none_too(desk: Desk):

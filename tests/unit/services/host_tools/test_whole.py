@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import pytest
+from tests.support.usage import usage_desk
 from tests.unit.services.host_tools.conftest import Hands, schedules_of
 
 from ironclaw.core.clock import ManualClock
@@ -25,7 +26,6 @@ from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.services.schedules import Schedules
 from ironclaw.store.task_rows import TaskRows
-from ironclaw.store.usage_rows import UsageRows
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store, searching_of
 from ironclaw_contract.rpc import Use, Used
