@@ -25,7 +25,7 @@ from ironclaw.core.codes import CODES
 from ironclaw.domain.model import Partition, Role
 from ironclaw.domain.rights import RIGHTS, Right
 from ironclaw.domain.tokens import LIMITS, Scope
-from ironclaw.testing import docs_audit, docs_gateway
+from ironclaw.testing import docs_audit, docs_gateway, docs_templates
 from ironclaw.testing.claims import claims
 
 if TYPE_CHECKING:
@@ -320,6 +320,7 @@ WORDS: Final = (
     ("scope", "What a token lets through of the rights of its principal."),
     ("segment", "One sealed, immutable queue file."),
     ("session", "One conversation of one agent, with a key, a box and a workspace of its own."),
+    ("skill", "A folder of instructions and data that people give an agent; it runs nothing."),
     ("slot", "A launched blank box with its airlock, not yet bound to a session."),
     ("spec", "The part of a change that says what shall be; each kind has one of its own."),
     ("standing", "One role that a principal holds, for all agents or for one."),
@@ -341,6 +342,11 @@ def changes() -> str:
     return f"# Changes\n\n{_GENERATED}{docs_gateway.changes()}"
 
 
+def ready_made_agents() -> str:
+    """docs/reference/templates.md."""
+    return f"# Ready-made agents\n\n{_GENERATED}{docs_templates.page()}"
+
+
 def security_claims() -> str:
     """docs/security/claims.md."""
     return f"# Claims\n\n{_GENERATED}{claims()}"
@@ -354,6 +360,7 @@ PAGES: Final = {
     "reference/glossary.md": glossary,
     "reference/audit.md": audit,
     "reference/changes.md": changes,
+    "reference/templates.md": ready_made_agents,
     "security/claims.md": security_claims,
 }
 
