@@ -75,9 +75,13 @@ def once(
         if last.kind == "error":
             render.data(told | {"code": last.code})
             raise typer.Exit(_failed(last).row.exit_code)
+        if last.kind == "question":
+            told |= {"question": last.question, "options": last.options}
         render.data(told)
     elif last.kind == "error":
         raise _failed(last)
+    elif last.kind == "question":
+        render.note(f"Answer with your next message, or: ironclaw question answer {last.question}")
 
 
 def converse(client: Client, agent: str, name: str, *, thread: str | None) -> None:

@@ -53,6 +53,9 @@ COMMANDS: Final[dict[str, _Lazy]] = {
     "session": _Lazy(
         "ironclaw.cli.nouns.sessions", "session_app", "List, show, stop sessions; their receipts."
     ),
+    "question": _Lazy(
+        "ironclaw.cli.nouns.questions", "question_app", "What agents ask people; answer it."
+    ),
     "memory": _Lazy("ironclaw.cli.nouns.memory", "memory_app", "What agents have noted."),
     "usage": _Lazy(
         "ironclaw.cli.nouns.usage", "usage", "What agents have used of their models; budgets."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.cli import render
+from ironclaw.domain.questions import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +33,7 @@ class Player:
         """What the agent did meanwhile."""
 
     def play(self, spoken: Iterable[Spoken]) -> Spoken:
-        """Show it; return the last of it: the reply or the error."""
+        """Show it; return the last of it: reply, question or error."""
         last = None
         for one in spoken:
             match one.kind:
@@ -68,6 +69,10 @@ class Player:
         if one.kind == "progress":
             render.piece(one.text)
             self._pieces += one.text
+        elif one.kind == "question":
+            if self._pieces:
+                render.line()
+            render.block(as_text(one.text, one.options, free_text=one.free_text))
         elif one.kind == "reply":
             # Pieces are the reply as it was made; what they lack is shown now.
             if one.text.startswith(self._pieces):

@@ -23,13 +23,18 @@ class Spoken(NamedTuple):
     """Something an agent said."""
 
     kind: str
-    """`notice` (about an earlier message), `progress`, `doing`, `thinking`, `reply` or `error`."""
+    """`notice` (about an earlier message), `progress`, `doing`, `thinking`, `reply`, `error`
+    or `question`: then its turn waits for an answer."""
     text: str
     chat: str
     session: str
     message: str
     code: str = ""
     """Why, for an `error`."""
+    question: str = ""
+    """Id of a `question`."""
+    options: tuple[str, ...] = ()
+    free_text: bool = True
 
 
 def send(client: Client, agent: str, chat: str, text: str, *, thread: str | None) -> dict[str, Any]:
@@ -85,14 +90,27 @@ def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
             continue
         if data["kind"] == "message":
             continue
-        code = data.get("code", "")
-        yield Spoken(data["kind"], data["text"], sent["chat"], session, message, code)
-        if data["kind"] in {"reply", "error"}:
+        yield _spoken(data, sent)
+        if data["kind"] in {"reply", "question", "error"}:
             return
     raise HostError(
         Code.UNAVAILABLE,
         "The daemon ended before the reply came.",
         hint="`ironclaw session transcript` shows the reply once it is there.",
+    )
+
+
+def _spoken(event: dict[str, Any], sent: dict[str, Any]) -> Spoken:
+    return Spoken(
+        event["kind"],
+        event["text"],
+        sent["chat"],
+        sent["session"],
+        sent["message"],
+        code=event.get("code", ""),
+        question=event.get("question") or "",
+        options=tuple(event.get("options", ())),
+        free_text=event.get("free_text", True),
     )
 
 

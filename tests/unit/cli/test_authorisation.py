@@ -110,8 +110,11 @@ VERBS: Final = {
     "session transcript": _verb(
         "session transcript {session}", "GET /v1/sessions/{session}/transcript"
     ),
-    "session search": _verb(
-        "session search {session} hello", "GET /v1/sessions/{session}/search"
+    "session search": _verb("session search {session} hello", "GET /v1/sessions/{session}/search"),
+    "session forget": _verb("session forget {session}", "GET /v1/sessions/{session}", *_ASK),
+    "question list": _verb("question list", "GET /v1/questions"),
+    "question answer": _verb(
+        "question answer {question} red", "POST /v1/questions/{question}/answer"
     ),
     "session forget": _verb("session forget {session}", "GET /v1/sessions/{session}", *_ASK),
     "memory list": _verb("memory list {agent}", "GET /v1/agents/{agent}/memory"),
@@ -241,6 +244,7 @@ class Places:
             "{change}": self._change,
             "{grant}": self._grant,
             "{session}": self._session,
+            "{question}": self._question,
             "{token}": self._token,
             "{wiring}": self._wiring,
             "{spec}": self._spec,
@@ -249,6 +253,10 @@ class Places:
 
     def _session(self, agent: Agent) -> str:
         return str(self._told("chat", agent.name, "hello")["session"])
+
+    def _question(self, agent: Agent) -> str:
+        told = self._told("chat", agent.name, f"ask {self._count}", file=self._asker)
+        return str(told["question"])
 
     def _token(self, _agent: Agent) -> str:
         self._cli("token", "mint", f"t{self._count}")
