@@ -145,7 +145,7 @@ def test_a_status_is_short_and_tells_a_budget_only_where_there_is_one():
     ]
     changes = [ChangeId(f"chg_{n}") for n in range(7)]
     said = status_words(
-        Status(AGENT, SessionId("ses_1"), "none", 2, budgets, changes, ["report"], "EUR")
+        Status(AGENT, SessionId("ses_1"), "none", 2, budgets, changes, ["report"], currency="EUR")
     )
     assert said.splitlines()[1:] == [
         "Conversation: ses_1, box none, 2 waiting",

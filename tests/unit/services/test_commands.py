@@ -155,7 +155,6 @@ async def opened(core: Core, tasks: Tasks) -> Desk:
         record=trail.append,
         announce=core.announced,
         hub=hub,
-        clock=clock,
     )
     return Desk(core, agent, chat, parts, hub, trail)
 
