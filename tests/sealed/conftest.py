@@ -147,7 +147,13 @@ def agent(house: House, request: pytest.FixtureRequest) -> str:
 
 SAME_FOR_EVERYBODY = {
     *("test_audit", "test_bad_input", "test_commands", "test_disk_cap", "test_front_door"),
-    *("test_long_conversation", "test_memory"),
+    *(
+        "test_long_conversation",
+        "test_memory",
+        "test_skills",
+        "test_tasks_and_agents",
+        "test_turns",
+    ),
 }
 """Modules about what is the same code for every kind of user: the API, the store, the guard, the
 tools. They are seen for whoever runs the tests; an ordinary user's own run sees them as such."""

@@ -84,8 +84,6 @@ class Came(NamedTuple):
     """Agents that it has come through."""
     taint: str = ""
     """Why a turn over it is not to be trusted; empty when nothing says so."""
-    shown_as: int | None = None
-    """Number of the event that shows it in its chat already."""
 
 
 DIRECTLY: Final = Came()

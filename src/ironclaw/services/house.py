@@ -11,15 +11,17 @@ import msgspec
 
 from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, QuestionId, SessionId
 from ironclaw.domain.model import Agent, Chat, Session, Standing, Task, Wiring
+from ironclaw_contract.entries import Files
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from ironclaw.domain.model import Event
     from ironclaw.domain.rights import Actor
-    from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.searching import Searched
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.services.files import Opened
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.memory import Memories
     from ironclaw.services.questions import Questions
@@ -54,10 +56,10 @@ class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     """Grows within one chat and survives restarts for all that is kept; 0 for
     what is `Live`, which is not kept."""
-    kind: Literal["message", "progress", "doing", "thinking", "reply", "question", "error"]
+    kind: Literal["message", "progress", "doing", "thinking", "file", "reply", "question", "error"]
     """`progress`: a piece of the answer as it is made. `doing`: what the agent does meanwhile, in a
-    few words. `thinking`: a piece of what its model thinks. `question`: the turn waits until people
-    answer."""
+    few words. `thinking`: a piece of what its model thinks. `file`: files that it sends before it
+    has answered. `question`: the turn waits until people answer."""
     chat: ChatId
     thread: str | None
     session: SessionId
@@ -72,6 +74,8 @@ class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Why, for an `error`: one of the error codes."""
     question: QuestionId | None = None
     """For a `question`: its id, by which it can be answered."""
+    files: Files = ()
+    """What came or goes with it; each can be had by its id."""
     options: tuple[str, ...] = ()
     """What people may choose from; a plain message with one of them, or its number, answers."""
     free_text: bool = True
@@ -216,6 +220,10 @@ class House(Protocol):
 
     async def transcript(self, session: SessionId, *, limit: int) -> list[ChatEvent]:
         """The newest `limit` kept events of a session, oldest first."""
+        ...
+
+    async def file(self, file: str) -> Opened:
+        """A file by its id, whosever it is. Raises UserError (`NOT_FOUND`)."""
         ...
 
     async def search(

@@ -112,10 +112,10 @@ class Relay:
                     raise
             case Back():
                 await self._back(delivery, leg)
+                self._hub.show(delivery)
             case None:
                 # The conversation that asked was forgotten: nobody waits for it.
-                pass
-        self._hub.show(delivery)
+                self._hub.show(delivery)
 
     async def _forward(self, delivery: Delivery, leg: Forward) -> None:
         peer = await self._agents.agent(leg.pair.to)
@@ -133,9 +133,7 @@ class Relay:
             thread=delivery.thread,
         )
         seat = Seat(peer.id, Partition.PER_THREAD, delivery.chat, delivery.thread)
-        # Its delivery stands in the chat of the pair already.
-        came = Came(leg.hops, TAINT, shown_as=delivery.event)
-        await self._ways.pass_on(event, seat=seat, chat=delivery.chat, came=came)
+        await self._ways.pass_on(event, seat=seat, chat=delivery.chat, came=Came(leg.hops, TAINT))
 
     async def _back(self, delivery: Delivery, leg: Back) -> None:
         words = _FAILED.format(text=delivery.text) if delivery.is_error else delivery.text

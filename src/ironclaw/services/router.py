@@ -21,6 +21,7 @@ from ironclaw.core.errors import UserError
 from ironclaw.core.ids import PrincipalId, SessionId, new_id
 from ironclaw.core.log import get_logger
 from ironclaw.domain.access import AccessReason
+from ironclaw.domain.attachments import check_files
 from ironclaw.domain.commands import Heard, parse
 from ironclaw.domain.model import Engage
 from ironclaw.domain.questions import MAX_OPTION_CHARS, no_question
@@ -161,7 +162,8 @@ class Router:
             actor: Who says it, where a token limits what they may do; else the sender as such.
 
         Raises:
-            UserError: `TOO_LARGE` or `INVALID`; nothing of it was kept.
+            UserError: `TOO_LARGE` or `INVALID`; nothing of it was kept. Of a button also
+                `NOT_FOUND`, and `CONFLICT` when somebody was first.
             HostError: The store failed; the same event may be given again.
 
         Trust:
@@ -303,7 +305,7 @@ class Router:
             event: The core's own but for its text; its external id begins with a newline.
             seat: Whose conversation; begun where there is none.
             chat: That of the pair.
-            came: How far it has come, and as what it is shown already.
+            came: How far it has come.
 
         Raises:
             PolicyError: `RATE_LIMITED`; nothing of it was kept.
@@ -338,7 +340,7 @@ class Router:
             event, session=session, chat=chat, engage=engage, sticky=sticky, came=came
         )
         message = accepted.message
-        if accepted.new and came.shown_as is None:
+        if accepted.new:
             self._hub.publish(
                 ChatEvent(
                     id=accepted.event,
@@ -350,6 +352,7 @@ class Router:
                     sender=message.sender,
                     text=message.text,
                     at_ms=message.at_ms,
+                    files=message.files,
                 )
             )
         # A repeat wakes too: the first time may have been cut off before the wake.
@@ -410,12 +413,13 @@ def checked(event: Event) -> Event:
         raise UserError(
             Code.TOO_LARGE,
             f"A message has at most {MAX_TEXT_BYTES} bytes.",
-            hint="Send it in parts, or as a file in the agent's shared directory.",
+            hint="Send it in parts, or as a file.",
         )
     if "\0" in event.text:
         raise UserError(Code.INVALID, "The text has a NUL character.", hint="Remove it.")
-    if not event.text.strip():
+    if not event.text.strip() and not event.files:
         raise UserError(Code.INVALID, "The message has no text.", hint="Say something.")
+    check_files(event.files)
     for name in ("channel", "platform_id", "handle", "external_id"):
         _check_id(name, getattr(event, name))
     if event.thread is not None:

@@ -61,7 +61,7 @@ class LoggedEvent(NamedTuple):
     """A kept event of a chat; the fields are those of `services.house.ChatEvent`."""
 
     id: int
-    kind: Literal["message", "reply", "question", "error"]
+    kind: Literal["message", "file", "reply", "question", "error"]
     chat: ChatId
     thread: str | None
     session: SessionId
@@ -114,7 +114,9 @@ class ChatLog:
 
         def work(db: apsw.Connection) -> list[LoggedEvent]:
             rows = db.execute(
-                f"{_EVENTS} WHERE e.chat = ? AND e.id > ? ORDER BY e.id LIMIT ?",
+                # What one agent says to another stands there as a message of the other one.
+                f"{_EVENTS} WHERE e.chat = ? AND e.id > ? AND e.kind <> 'sent'"
+                " ORDER BY e.id LIMIT ?",
                 (chat, after, limit),
             )
             return self._some(db, rows)
@@ -149,7 +151,7 @@ class ChatLog:
 
         def work(db: apsw.Connection) -> list[LoggedEvent]:
             rows = db.execute(
-                f"{_EVENTS} WHERE e.session = ? AND e.kind NOT IN ('message', 'reply', 'question')"
+                f"{_EVENTS} WHERE e.session = ? AND e.kind IN ('error', 'undelivered')"
                 " ORDER BY e.at_ms DESC, e.chat DESC, e.id DESC LIMIT 1",
                 (session,),
             )
@@ -272,9 +274,11 @@ class ChatLog:
         )
 
 
-def _kind(kind: str) -> Literal["message", "reply", "question", "error"]:
+def _kind(kind: str) -> Literal["message", "file", "reply", "question", "error"]:
     match kind:
-        case "message" | "reply" | "question":
+        case "message" | "file" | "reply" | "question":
             return kind
+        case "sent":
+            return "reply"
         case _:
             return "error"

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, MessageId, SessionId, WiringId, new_id
@@ -15,8 +17,8 @@ from ironclaw.domain.acting import said_by
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Message, MessageStatus, Session
 from ironclaw.domain.ports import Committed, Outbound, Resume, Worked
-from ironclaw.domain.routing import Accepted
-from ironclaw.store import past
+from ironclaw.domain.routing import DIRECTLY, Accepted, Came
+from ironclaw.store import past, task_outcomes
 from ironclaw.store.audit_rows import append
 from ironclaw.store.commanding import find, handle
 from ironclaw.store.content import Content
@@ -34,6 +36,7 @@ from ironclaw.store.message_rows import (
     close_message,
     delivery_id,
     find_target,
+    hops_of,
     seal_words,
     touch,
     with_files,
@@ -104,6 +107,7 @@ class Ledger(QuestionBook, Outbox):
         chat: ChatId,
         engage: bool,
         sticky: WiringId | None = None,
+        came: Came = DIRECTLY,
     ) -> Accepted:
         """Take a message in, once.
 
@@ -113,6 +117,7 @@ class Ledger(QuestionBook, Outbox):
             chat: Where it was said.
             engage: Whether it starts a turn; else it is context.
             sticky: A wiring that from now on engages in this chat or thread without a mention.
+            came: Through which agents, where the host passes it on.
 
         Raises:
             UserError: `CONFLICT`: the session was forgotten meanwhile; nothing of it was kept.
@@ -131,6 +136,7 @@ class Ledger(QuestionBook, Outbox):
             at_ms=now,
             engage=engage,
             status=MessageStatus.PENDING if engage else MessageStatus.CONTEXT,
+            hops=came.hops,
         )
 
         def find(db: apsw.Connection) -> Accepted | None:
@@ -153,7 +159,13 @@ class Ledger(QuestionBook, Outbox):
                 return answered
             sealed = seal_words(self._content, session, message.id, event.sender, event.text)
             make_room(db, session, engage=engage, size=len(sealed))
-            number = add_message(db, message, external_id=event.external_id, sealed=sealed)
+            number = add_message(
+                db,
+                message,
+                external_id=event.external_id,
+                sealed=sealed,
+                taint=came.taint,
+            )
             touch(db, session, now_ms=now)
             if sticky is not None:
                 db.execute(
@@ -174,20 +186,6 @@ class Ledger(QuestionBook, Outbox):
                 settle()
         return accepted
 
-    async def inform(self, session: SessionId, *, text: str, key: str) -> Accepted | None:
-        """Say something into a conversation that starts no turn: see `store.informing`.
-
-        Once for each key; None when there is nobody to tell. Raises HostError.
-        """
-        now = self._clock.now_ms()
-        return await self._store.write(
-            lambda db: inform(db, self._content, session=session, text=text, key=key, now_ms=now)
-        )
-
-    async def handled(self, heard: Heard) -> Handled | None:
-        """What became of a command, when it was given before. Raises HostError."""
-        return await self._store.read(lambda db: find(db, self._content, heard))
-
     def _about_questions(
         self,
         db: apsw.Connection,
@@ -202,21 +200,38 @@ class Ledger(QuestionBook, Outbox):
             # What the host has agents told is nobody's answer, and passes over nothing.
             return None, False
         now = self._clock.now_ms()
-        answered = hear_answer(
-            db,
-            self._content,
-            event,
-            session=session,
-            chat=chat,
-            is_meant=engage,
-            by=said_by(event),
-            now_ms=now,
+        # Whoever sends files says more than an answer.
+        answered = (
+            None
+            if event.files
+            else hear_answer(
+                db,
+                self._content,
+                event,
+                session=session,
+                chat=chat,
+                is_meant=engage,
+                by=said_by(event),
+                now_ms=now,
+            )
         )
         if answered is not None or not engage:
             return answered, False
-        return None, close_instead(
-            db, self._content, event, session=session, chat=chat, now_ms=now
+        return None, close_instead(db, self._content, event, session=session, chat=chat, now_ms=now)
+
+    async def inform(self, session: SessionId, *, text: str, key: str) -> Accepted | None:
+        """Say something into a conversation that starts no turn: see `store.informing`.
+
+        Once for each key; None when there is nobody to tell. Raises HostError.
+        """
+        now = self._clock.now_ms()
+        return await self._store.write(
+            lambda db: inform(db, self._content, session=session, text=text, key=key, now_ms=now)
         )
+
+    async def handled(self, heard: Heard) -> Handled | None:
+        """What became of a command, when it was given before. Raises HostError."""
+        return await self._store.read(lambda db: find(db, self._content, heard))
 
     async def handle(
         self, heard: Heard, *, session: SessionId, effect: Effect, words: Words
@@ -245,6 +260,13 @@ class Ledger(QuestionBook, Outbox):
                 now_ms=now,
             )
         )
+
+    async def hops(self, session: SessionId, turn: str) -> int:
+        """Agents that what a turn works on has come through, at most. Raises HostError.
+
+        What waits counts too: it may have joined the turn a moment ago.
+        """
+        return await self._store.read(lambda db: hops_of(db, session, turn))
 
     async def waits(self, session: SessionId) -> int:
         """How many messages of a session wait for an answer. Raises HostError."""
@@ -435,6 +457,7 @@ class Ledger(QuestionBook, Outbox):
                 now_ms=now,
             )
             deliveries.append(with_answers(db, told, heard_by(db, target.id)))
+            deliveries += task_outcomes.ended(db, self._content, target, code=code, now_ms=now)
         return Committed(tuple(deliveries), tuple(target.id for target in pending))
 
 

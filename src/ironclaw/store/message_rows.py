@@ -12,13 +12,14 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
 from ironclaw.domain.model import Delivery, DeliveryStatus, Message, MessageStatus
-from ironclaw.store.file_rows import Kept, came_with, files_of, join
+from ironclaw.store.file_rows import came_with, files_of, join
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import apsw
 
+    from ironclaw.domain.attachments import Kept
     from ironclaw.domain.questions import Choice
     from ironclaw.store.content import Content
 
@@ -112,7 +113,6 @@ def add_message(
     sealed: bytes,
     is_open: bool = True,
     taint: str = "",
-    shown_as: int | None = None,
 ) -> int:
     """Keep a message and show it in its chat; returns the number of its event.
 
@@ -123,9 +123,8 @@ def add_message(
         sealed: Its words, by `seal_words`.
         is_open: Whether it waits for the agent.
         taint: Why a turn over it is not to be trusted; empty when nothing says so.
-        shown_as: Number of the event that shows it already.
     """
-    number = next_event(db, message.chat)[0] if shown_as is None else shown_as
+    number, _, _ = next_event(db, message.chat)
     db.execute(
         "INSERT INTO message (event, id, session, chat, thread, external_id, sealed,"
         " at_ms, engage, status, open, hops, taint) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -135,8 +134,6 @@ def add_message(
             taint,
         ),
     )  # fmt: skip
-    if shown_as is not None:
-        return number
     target = Target(
         message.id, db.last_insert_rowid(), message.session, message.chat, message.thread,
         message.status.value, 0, message.engage, agent="",  # a person speaks
@@ -216,6 +213,7 @@ def add_delivery(
     by_host: bool = False,
     choice: Choice | None = None,
     files: Sequence[Kept] = (),
+    goes_on: bool = False,
     now_ms: int,
 ) -> Delivery:
     """Say something in the target's own chat and thread.
@@ -230,6 +228,7 @@ def add_delivery(
         by_host: Whether the host says it in place of the agent; of a failure it always does.
         choice: What people may answer, where it asks them something.
         files: What goes with it.
+        goes_on: Whether the turn goes on behind it, so that it is not the answer.
         now_ms: Milliseconds since the epoch.
     """
     id_ = delivery_id(target.session, key)
@@ -247,6 +246,8 @@ def add_delivery(
     )  # fmt: skip
     join(db, id_, files)
     kind = "error" if is_error else "reply" if choice is None else "question"
+    if goes_on:
+        kind = "file"
     add_event(db, number=number, kind=kind, target=target, delivery=id_, now_ms=now_ms)
     return Delivery(
         id=id_,
@@ -268,6 +269,7 @@ def add_delivery(
         options=() if choice is None else choice.options,
         free_text=choice is None or choice.free_text,
         files=files_of(files),
+        goes_on=goes_on,
     )
 
 

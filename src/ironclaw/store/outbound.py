@@ -32,9 +32,9 @@ from ironclaw.store.message_rows import (
     find_target,
 )
 from ironclaw.store.outgoing import claim, drop_unclaimed, take_part
-from ironclaw.store.summary_rows import keep_summary
 from ironclaw.store.question_rows import ask as keep_question
 from ironclaw.store.question_rows import check_answers, has_open, is_asked
+from ironclaw.store.summary_rows import keep_summary
 from ironclaw.store.tampering import tamper as _tamper
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
@@ -157,6 +157,7 @@ class _Agent(msgspec.Struct):
     """What matters here of an agent."""
 
     max_steps: int
+    tools: tuple[str, ...] = ()
 
 
 class _Taking:
@@ -202,13 +203,7 @@ class _Taking:
 
     def turn_record(self, seq: int, body: Step | TurnEnd) -> None:
         target = self._own(body.turn, "turn")
-        if not target.engage or target.status != MessageStatus.PENDING:
-            raise _tamper("turn", f"{body.turn} is not waiting for an answer")
-        if body.index != target.next_index:
-            raise _tamper("index", f"step {body.index} where {target.next_index} comes next")
-        # What one message may make of the ledger and of its chat has an end.
-        if body.index > 0 and body.index > (most := self._max_steps()):
-            raise _tamper("steps", f"step {body.index} of a turn of {most}")
+        self._check(target, body)
         if body.index == 0:
             self._only_turn(target)
             begin_turn(self._db, target)
@@ -228,13 +223,11 @@ class _Taking:
             answers = target if say.reply_to == target.id else self._own(say.reply_to, "reply")
             if not say.files and task_outcomes.is_silent(self._db, answers, say.text):
                 continue
-            self._say(f"{self._epoch}/{seq}/{position}", answers, say.text, files=say.files)
+            key, goes_on = f"{self._epoch}/{seq}/{position}", isinstance(body, Step)
+            self._say(key, answers, say.text, files=say.files, goes_on=goes_on)
         drop_unclaimed(self._db, self._session)
         if isinstance(body, TurnEnd):
             self._end(seq, target, body)
-
-    def summary(self, body: Summary) -> None:
-        if wrong := keep_summary(self._db, self._content, self._session, body, now_ms=self._now_ms):
         else:
             self._asks(seq, target, body)
 
@@ -313,6 +306,7 @@ class _Taking:
         *,
         code: Code | None = None,
         files: Sequence[str] = (),
+        goes_on: bool = False,
     ) -> None:
         clean = text.replace("\0", "")
         claimed = claim(self._db, self._content, session=self._session, ids=files, target=target)
@@ -328,12 +322,11 @@ class _Taking:
                 text=clean,
                 code=code,
                 files=claimed.files,
+                goes_on=goes_on and bool(claimed.files),
                 now_ms=self._now_ms,
             )
             # One that is said of another turn finds none: that turn is over, or not begun.
-            self.deliveries.append(
-                with_answers(self._db, said, heard_by(self._db, target.id))
-            )
+            self.deliveries.append(with_answers(self._db, said, heard_by(self._db, target.id)))
 
     def _own(self, message: str, what: str) -> Target:
         target = find_target(self._db, message)
@@ -365,4 +358,3 @@ class _Taking:
         ).fetchone()
         if row is not None:
             raise _tamper("turn", f"{target.id} begins while {row[0]} is open")
-

@@ -114,7 +114,7 @@ def _to_agent(
         )
     chat = _chat(db, msgspec.structs.replace(place, platform_id=place_of(pair)))
     check_often(db, pair, chat, limits=letter.limits, now_ms=now_ms)
-    return add_delivery(
+    delivery = add_delivery(
         db,
         content,
         key=_key(letter),
@@ -122,6 +122,9 @@ def _to_agent(
         text=letter.text,
         now_ms=now_ms,
     )
+    # Seen in the conversation that it comes from; in the chat of the two it becomes a message.
+    db.execute("UPDATE event SET kind = 'sent' WHERE chat = ? AND id = ?", (chat, delivery.event))
+    return delivery
 
 
 def _place(agent: Agent, name: str) -> Destination | None:

@@ -150,14 +150,35 @@ async def test_people_see_each_thing_once_on_both_sides(two: Two):
     await two.carried(reply)
     pair = await two.core.chatlog.chat_events(asked.chat, after=0)
     assert [(one.sender, one.text) for one in pair] == [
-        ("ann", "What is the time?"),
+        ("agent ann", "What is the time?"),
         ("bob", "It is noon."),
     ]
+    theirs = await two.core.chatlog.transcript(asked.session, limit=9)
+    assert [one.text for one in theirs] == [one.text for one in pair]
+    mine = await two.core.chatlog.transcript(two.ann.session, limit=9)
+    assert {(one.sender, one.kind, one.text) for one in mine} == {
+        ("Ann", "message", "ask bob"),
+        ("ann", "reply", "What is the time?"),
+        ("agent bob", "message", "It is noon."),
+    }
     own = await two.core.chatlog.chat_events(two.ann.chat.id, after=0)
     assert [(one.sender, one.text) for one in own] == [
         ("Ann", "ask bob"),
         ("agent bob", "It is noon."),
     ]
+
+
+async def test_whoever_watches_the_chat_of_the_two_sees_it_as_it_happens(two: Two):
+    asked = await two.asked("one")
+    watch = two.hub.watch(asked.chat, after=0)
+    assert (await anext(watch)).text == "one"
+    (reply,) = await two.says(asked, "two")
+    await two.carried(reply)
+    assert (await anext(watch)).text == "two"
+    turn = (await two.ann.hear("ask bob again")).message.id
+    await two.asked("three", turn=turn, key="again")
+    assert (await anext(watch)).text == "three"
+    await watch.aclose()
 
 
 async def test_a_repeat_after_a_crash_changes_nothing(two: Two):
