@@ -81,8 +81,10 @@ def _rest_of_summed(
     )
     if not any(number > n for number in joined.values()):
         return []
-    ((turn,),) = db.execute("SELECT turn FROM message WHERE n = ?", (n,))
-    entries = _turn(db, content, session, turn, steps=True)
+    ((turn, status),) = db.execute(
+        "SELECT t.id, t.status FROM message m JOIN message t ON t.id = m.turn WHERE m.n = ?", (n,)
+    )
+    entries = _turn(db, content, session, turn, steps=status == MessageStatus.ANSWERED)
     for place, entry in enumerate(entries):
         if isinstance(entry, Said) and joined.get(entry.message, 0) > n:
             return entries[place:]

@@ -64,7 +64,7 @@ class Box:
 
     async def hear(self, text: str) -> None:
         accepted = await self.talk.hear(text)
-        self.loop.take(message_record(accepted.message))
+        self.loop.take(message_record(accepted.message, place="here"))
         await self._do(self.loop.settle())
         while self.loop.is_due_for_summary:
             await self._do(self.loop.sum_up())

@@ -13,7 +13,9 @@ from ironclaw.services.briefing import first_records
 from ironclaw.services.parts import SessionLimits
 from ironclaw.store.forgetting import forget
 from ironclaw.store.summary_rows import MAX_SUMMARY_BYTES
-from ironclaw_contract.records import History, Step, Summary
+from ironclaw_contract.codes import WireCode
+from ironclaw_contract.entries import Answered, Called, Returned
+from ironclaw_contract.records import History, Step, Summary, TurnEnd
 
 if TYPE_CHECKING:
     from ironclaw.domain.ports import Resume
@@ -45,6 +47,34 @@ async def test_a_fresh_box_is_told_the_summary_and_the_turns_behind_it(talk: Con
     await commit(talk, 6, Summary(turn=next_id, text="Ann counts to four."))
     past = await resumed(talk)
     assert (past.summary, past.entries) == ("Ann counts to four.", ())
+
+
+@pytest.mark.parametrize("is_failure", [False, True])
+async def test_what_joined_a_turn_behind_what_was_summed_up_is_told(
+    talk: Conversation, is_failure: bool
+):
+    """To a box a turn that somebody joined is two pieces, and a summary may end between them."""
+    one = (await talk.hear("one", thread="t")).message.id
+    two = (await talk.hear("two", thread="t")).message.id
+    await commit(
+        talk,
+        1,
+        Step(turn=one, index=0, entries=(Called("c", "clock", "{}"), Returned("c", "noon"))),
+        TurnEnd(
+            turn=one,
+            index=1,
+            entries=() if is_failure else (Answered("to both"),),
+            heard=(two,),
+            failed=WireCode.MODEL_REFUSED if is_failure else None,
+        ),
+    )
+    await turns(talk, "three", first=3)
+    await commit(talk, 4, Summary(turn=one, text="s"))
+    told = [getattr(entry, "text", "") for entry in (await resumed(talk)).entries]
+    assert told == ["two", *([] if is_failure else ["to both"]), "three", "to three"]
+    # One that ends with what joined it leaves nothing of the turn.
+    await commit(talk, 5, Summary(turn=two, text="s"))
+    assert [entry.text for entry in (await resumed(talk)).entries] == ["three", "to three"]
 
 
 async def test_the_ledger_keeps_what_was_summed_up(talk: Conversation):
