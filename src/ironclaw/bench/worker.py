@@ -21,6 +21,7 @@ from ironclaw.api.app import create_app
 from ironclaw.api.metrics import Metrics
 from ironclaw.api.server import serve
 from ironclaw.bench.floor import bare_runs, echoes
+from ironclaw.bench.long_talk import MODEL, TURNS, talk_long
 from ironclaw.bench.posture import PostureCosts
 from ironclaw.bench.profile import Stages
 from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import MessageId, SessionId
     from ironclaw.daemon import Core
-    from ironclaw.domain.model import Agent, Delivery
+    from ironclaw.domain.model import Agent, Delivery, Session
 
 CHANNEL: Final = "bench"
 _PROFILED: Final = 100
@@ -130,6 +131,8 @@ class Bench:
         _note("cold starts")
         result["cold_ms"] = spread(await self._colds(cold_agent))._asdict()
         await core.slots.drop(warm_agent.id)
+        _note(f"a conversation of {TURNS} turns")
+        result["long_talk"] = await self._long_talk()
         _note(f"{sizes.sessions} idle sessions")
         result |= await self._idle(cold_agent)
         _note("throughput")
@@ -144,6 +147,18 @@ class Bench:
         result["doubled"] = sum(len(times) > 1 for times in handed.values())
         result["core_rss_mb"] = round(rss_bytes(os.getpid()) / 1e6, 1)
         return result
+
+    async def _long_talk(self) -> dict[str, float]:
+        """Whether anything grows with a conversation."""
+        await self._wire(await self._agent("bench-long", pool_size=0, model=MODEL), "long")
+
+        async def session() -> SessionId:
+            return (await self._session("long")).id
+
+        found = await talk_long(
+            self._core, send=lambda text: self._timed("long", text), session=session
+        )
+        return found._asdict()
 
     async def _profile(self, name: str) -> dict[str, float]:
         """Where the time of a round trip goes, in medians."""
@@ -225,8 +240,8 @@ class Bench:
             # Registered and at rest: a message that does not engage begins the session.
             await self._core.house.hear(_event(name, "(context)", mentioned=False))
 
-    async def _agent(self, name: str, *, pool_size: int) -> Agent:
-        agent = await self._core.registry.create_agent(name=name, pool_size=pool_size)
+    async def _agent(self, name: str, *, pool_size: int, model: str = "scripted") -> Agent:
+        agent = await self._core.registry.create_agent(name=name, pool_size=pool_size, model=model)
         self._core.slots.keep(agent)
         return agent
 
@@ -236,20 +251,24 @@ class Bench:
             chat=chat.id, agent=agent.id, engage=Engage.MENTION, ignored=Ignored.ACCUMULATE
         )
 
-    async def _timed(self, name: str) -> float:
+    async def _timed(self, name: str, text: str = "measure") -> float:
         """Send one message; seconds from its acceptance to the hand-over of the reply."""
         began = time.perf_counter()
-        (routed,) = await self._core.house.hear(_event(name, "measure"))
+        (routed,) = await self._core.house.hear(_event(name, text))
         if routed.message is None:
             raise RuntimeError(f"not accepted: {routed.reason}")
         self._sent.append(routed.message)
         return await self._channel.reply(routed.message) - began
 
     async def _stop(self, name: str) -> None:
+        await self._core.house.stop_session((await self._session(name)).id)
+
+    async def _session(self, name: str) -> Session:
         for view in await self._core.house.sessions(agent=None):
             chat = view.session.chat
             if chat is not None and (await self._core.registry.chat(chat)).platform_id == name:
-                await self._core.house.stop_session(view.session.id)
+                return view.session
+        raise RuntimeError(f"nothing was said in {name}")
 
 
 def _event(name: str, text: str, *, mentioned: bool = True) -> Event:

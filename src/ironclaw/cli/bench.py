@@ -48,6 +48,10 @@ TARGETS: Final = (
     Target("core RSS, MB", ("core_rss_mb",), 90),
     Target("idle CPU for 100 idle sessions, % of a core", ("idle_cpu_percent",), 0.5),
     Target("messages/s", ("messages_per_s",), 300, at_least=True),
+    Target("1,000-turn session: turn 1,000 to turn 10, ratio", ("long_talk", "cost_ratio"), 1.5),
+    Target("1,000-turn session: longest call to window, ratio", ("long_talk", "context_ratio"), 1),
+    Target("1,000-turn session: core RSS grown, MB", ("long_talk", "rss_grown_mb"), 8),
+    Target("1,000-turn session: turn 1 found", ("long_talk", "is_found"), 1, at_least=True),
     Target("lost", ("lost",), 0),
     Target("doubled", ("doubled",), 0),
 )
