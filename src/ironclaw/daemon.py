@@ -117,6 +117,7 @@ class Core(NamedTuple):
     tasks: Tasks
     tokens: TokenRows
     gatehouse: Gatehouse
+    rooms: Rooms
 
 
 @contextlib.asynccontextmanager
@@ -331,6 +332,7 @@ async def open_core(
             tasks=tasks,
             tokens=await TokenRows.open(store, clock, old_file=state / "tokens.json"),
             gatehouse=gatehouse,
+            rooms=rooms,
         )
         await _resume(core, pool_size=settings.sandbox.pool_size)
         await ensure_first_token(
