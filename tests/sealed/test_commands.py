@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.sealed, pytest.mark.timeout(120)]
 
 
-@pytest.mark.parametrize("directive", ["!hang", "!slow 300\n!loop clock"])
+@pytest.mark.parametrize("directive", ["!hang", '!slow 300\n!loop list_files {"path": "{round}"}'])
 def test_stop_ends_a_turn_within_a_second_and_the_conversation_goes_on(
     house: House, agent: str, directive: str
 ) -> None:

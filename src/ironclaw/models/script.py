@@ -11,6 +11,8 @@ from typing import Final, NamedTuple
 
 from ironclaw_contract.codes import WireCode
 
+ROUND: Final = "{round}"
+"""In the arguments of `!loop`: the number of the answer."""
 MAX_DELAY_MS: Final = 600_000
 MAX_PIECES: Final = 10_000
 MAX_CHARS: Final = 250_000

@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from ironclaw.models.script import MAX_DELAY_MS, Script, ToolCall, parse_script
+from ironclaw.models.script import MAX_DELAY_MS, ROUND, Script, ToolCall, parse_script
 from ironclaw.models.scripted_summary import sum_up, summary_in
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
@@ -116,7 +116,11 @@ def _rounds_done(turn: Sequence[Entry]) -> int:
 def _calls(script: Script, done: int) -> tuple[ToolCall, ...]:
     if done < len(script.rounds):
         return script.rounds[done]
-    return (script.forever,) if script.forever is not None else ()
+    if script.forever is None:
+        return ()
+    # So that a loop need not be the same call again and again.
+    arguments = script.forever.arguments.replace(ROUND, str(done))
+    return (script.forever._replace(arguments=arguments),)
 
 
 def _answer(request: Generate, entries: tuple[Answered | Called, ...], stop: Stop) -> Generated:

@@ -180,11 +180,12 @@ def http_api() -> str:
         - Everything about an agent is altered by a change: `POST /v1/changes` asks, its `card` is
           shown to somebody else, `POST …/decision` with the card's `hash` and `state`, and its
           `version` as `card`, approves exactly that or denies it.
-        - Events of a chat are server-sent events of the kinds `message`, `progress`, `reply`,
-          `error`; those of changes are `requested`, `decided`, `applied`, `done`, `failed`,
-          `denied`, `expired`, `escalated`, `withdrawn`, `revoked`, each with the change, its card,
-          its buttons and its link. Resume with `Last-Event-ID`; `progress` has no id and is not
-          kept. Without it a stream begins with what happens next, with `?after=0` at the beginning.
+        - Events of a chat are server-sent events of the kinds `message`, `reply`, `question`,
+          `file`, `error`, and what is live only, without an id: `progress`, `doing`, `thinking`
+          ([conversation.md](conversation.md)); those of changes are `requested`, `decided`,
+          `applied`, `done`, `failed`, `denied`, `expired`, `escalated`, `withdrawn`, `revoked`,
+          each with the change, its card, its buttons and its link. Resume with `Last-Event-ID`.
+          Without it a stream begins with what happens next, with `?after=0` at the beginning.
           A stream ends after an hour, and with the next event when the token or the right is gone.
         - The `Host` header must name this machine or be in `api.allowed_hosts`; pages of other
           sites (`Origin`) are refused.

@@ -75,11 +75,11 @@ async def test_tool_rounds_come_one_after_the_other_and_then_words():
 
 
 async def test_a_loop_never_ends():
-    message = said("!loop clock")
+    message = said("!loop clock {round}")
     turn: list[Entry] = []
-    for _ in range(5):
+    for number in range(5):
         last = (await events(message, *turn))[-1]
-        assert [entry.name for entry in last.entries] == ["clock"]
+        assert [(one.name, one.arguments) for one in last.entries] == [("clock", f"{number}")]
         turn += [*last.entries, Returned(call=last.entries[0].call, text="x")]
 
 
