@@ -381,7 +381,7 @@ class Kind(NamedTuple):
 KINDS: Final = (
     Kind("openai", "/v1", openai),
     Kind("openai", "/v1", responses, {"api": "responses"}, thinker="gpt-5.1"),
-    Kind("openai-compatible", "/v1", thinking_openai, thinker="deepseek/deepseek-v4"),
+    Kind("openai-compatible", "/v1", thinking_openai, thinker="some-thinker"),
     Kind("openrouter", "/api/v1", openai, {}, "openai/some-model", "openai/gpt-5.1"),
     Kind("azure", "/openai/v1", openai),
     Kind("anthropic", "", anthropic, thinker="claude-sonnet-4-5"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import binascii
+import contextlib
 import json
 import struct
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -113,7 +114,9 @@ class ModelServer:
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
         if reply.hangs:
-            assert await reader.read(1) == b""
+            # One that has not read everything leaves with a reset.
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read(1) == b""
             self.left.set()
         elif not reply.breaks:
             writer.write(b"0\r\n\r\n")

@@ -93,8 +93,12 @@ def _compatible(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     provider = OpenAICompatibleProvider(
         "openai-compatible",
         openai_client=_openai_client(settings, key),
-        # Servers of one's own know the older name of the limit; not all know the newer one.
-        profile=OpenAIModelProfile(openai_chat_supports_max_completion_tokens=False),
+        profile=OpenAIModelProfile(
+            # Servers of one's own know the older name of the limit; not all know the newer one.
+            openai_chat_supports_max_completion_tokens=False,
+            # Nobody knows all their models: whoever has one think knows that it can.
+            supports_thinking=True,
+        ),
     )
     return OpenAIChatModel(name, provider=provider)
 

@@ -37,13 +37,18 @@ def asked(kind: str, model: str, thinking: Thinking | None, *entries: Entry) -> 
 
 def test_a_model_that_cannot_think_is_asked_as_ever() -> None:
     for thinking in (None, *Thinking):
-        found = asked("openai-compatible", "some-model", thinking)
+        found = asked("groq", "some-model", thinking)
         assert found == {"max_tokens": 100, "max_retries": 0, "cache": True, "temperature": 0.5}
 
 
 @pytest.mark.parametrize(
     ("kind", "model"),
-    [("anthropic", "claude-sonnet-4-5"), ("openai", "gpt-5.1"), ("google", "gemini-2.5-flash")],
+    [
+        ("anthropic", "claude-sonnet-4-5"),
+        ("openai", "gpt-5.1"),
+        ("google", "gemini-2.5-flash"),
+        ("openai-compatible", "anything-of-mine"),
+    ],
 )
 def test_a_model_that_can_has_room_for_it(kind: str, model: str) -> None:
     assert "thinking" not in asked(kind, model, None)
