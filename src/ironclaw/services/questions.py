@@ -14,6 +14,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ironclaw.core.errors import HostError
+from ironclaw.core.ids import new_id
 from ironclaw.core.log import get_logger
 from ironclaw.domain.acting import said_by
 from ironclaw.domain.model import Event
@@ -127,8 +128,9 @@ class Questions:
             handle=handle,
             sender=handle[:256],
             text=text,
-            # No channel and no client can send this id.
-            external_id=f"\nanswer:{question}",
+            # No channel and no client can send this id. Another one each time: a second answer is
+            # refused, also when it says the same.
+            external_id=f"\n{new_id('ext')}",
         )
         return await self.press(question, event)
 
