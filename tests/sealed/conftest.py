@@ -150,6 +150,7 @@ SAME_FOR_EVERYBODY = {
     *(
         "test_long_conversation",
         "test_memory",
+        "test_questions",
         "test_skills",
         "test_tasks_and_agents",
         "test_turns",
