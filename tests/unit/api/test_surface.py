@@ -124,6 +124,19 @@ async def test_no_path_leads_around_the_gateway(edge: Any, method: Any, path: An
     assert await edge.house.agents()
 
 
+async def test_what_was_said_can_be_searched(edge: Any):
+    async with edge.client() as client:
+        session = (await client.post(SEND, json={"text": "hello"})).json()["session"]
+        found = (await client.get(f"/v1/sessions/{session}/search?q=hello&limit=1")).json()
+        past = (await client.get(f"/v1/sessions/{session}/search?q=hello&before_ms=1")).json()
+        refused = await client.get(f"/v1/sessions/{session}/search?q=hello&limit=51")
+
+    assert [one["excerpt"] for one in found["found"]] == ["hello"]
+    assert found["found"][0]["session"] == session
+    assert past == {"found": [], "whole": True, "back_to_ms": 0}
+    assert refused.status_code == 400
+
+
 async def test_sessions_show_box_receipt_and_transcript(edge: Any):
     async with edge.client() as client:
         session = (await client.post(SEND, json={"text": "hello"})).json()["session"]
