@@ -71,6 +71,7 @@ from ironclaw.services.rooms import Rooms
 from ironclaw.services.router import Router
 from ironclaw.services.searching import Searching
 from ironclaw.services.sessions import Sessions
+from ironclaw.services.showing import Showing
 from ironclaw.services.slots import Slots
 from ironclaw.services.usage import UsageDesk
 from ironclaw.skills.shelf import Shelf
@@ -178,7 +179,13 @@ async def open_core(
         relay = LateRelay()
         every: list[Channel] = [ApiChannel(hub.show), AgentChannel(relay.carry), *channels]
         by_name = {channel.name: channel for channel in every}
-        delivery = DeliveryService(outbox=ledger, channels=by_name, hub=hub, clock=clock)
+        delivery = DeliveryService(
+            outbox=ledger,
+            channels=by_name,
+            hub=hub,
+            clock=clock,
+            showing=Showing(by_name, registry.chat),
+        )
         tasks.start(delivery.run(), name="delivery")
         slots = Slots(
             isolator=isolator,

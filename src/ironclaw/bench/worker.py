@@ -85,9 +85,6 @@ class BenchChannel:
             waiting.set_result(now)
         return delivery.id
 
-    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
-        """Nobody watches."""
-
     async def reply(self, message: MessageId) -> float:
         """Wait for the reply to a message; when it was handed over."""
         if message in self.handed:

@@ -13,7 +13,6 @@ from ironclaw.domain.relaying import AGENT_CHANNEL
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ironclaw.core.ids import MessageId, SessionId
     from ironclaw.domain.model import Delivery
 
 
@@ -33,6 +32,3 @@ class AgentChannel:
         """Bring it to the other agent. Raises UserError, PolicyError, HostError."""
         await self._carry(delivery)
         return delivery.id
-
-    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
-        """Nothing: an agent waits for the whole answer."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ironclaw.core.ids import MessageId, SessionId
     from ironclaw.domain.model import Delivery
 
 
@@ -28,6 +27,3 @@ class ApiChannel:
         """Show it to live watchers; a second time they drop it by its event id."""
         self._show(delivery)
         return delivery.id
-
-    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
-        """Nothing: the hub shows pieces of an answer already."""

@@ -6,7 +6,7 @@ Adapters never import each other; only `ironclaw.daemon` puts them together.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from ironclaw_contract.records import Answer, InboundBody, OutboundBody
 from ironclaw_contract.rpc import Facts, Hello, ModelAsk, ModelTell, Use
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import (
         Agent,
         BoxLimits,
+        Chat,
         Delivery,
         Message,
         Session,
@@ -498,6 +499,11 @@ class Channel(Protocol):
         """
         ...
 
-    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
-        """Show a piece of the answer while it is made. Best effort; may do nothing."""
+
+@runtime_checkable
+class Lively(Protocol):
+    """A channel that can show what an agent is at."""
+
+    async def doing(self, chat: Chat, thread: str | None, text: str) -> None:
+        """Show a few words until the next ones, or the reply. May raise as `deliver` does."""
         ...

@@ -85,7 +85,9 @@ class ModelCalls:
     async def _generate(self, ask: Generate) -> None:
         link = self._slot.link
         turn = MessageId(ask.turn)
-        shown = self._inbox.sent(turn)
+        # A summary is made of turns that are over: it is shown where the last one was.
+        is_summary = ask.purpose is Purpose.SUMMARY
+        shown = self._inbox.last if is_summary else self._inbox.sent(turn)
         is_again, self._turn = self._turn == turn, turn
         self._show("doing", shown, asks(ask.purpose, again=is_again))
         thought = 0

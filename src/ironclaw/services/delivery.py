@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.ports import Channel
     from ironclaw.services.house import Live
     from ironclaw.services.hub import Hub
+    from ironclaw.services.showing import Showing
 
 MAX_TRIES: Final = 8
 BASE_S: Final = 1.0
@@ -103,6 +104,7 @@ class DeliveryService:
         channels: Mapping[str, Channel],
         hub: Hub,
         clock: Clock,
+        showing: Showing | None = None,
         max_tries: int = MAX_TRIES,
         base_s: float = BASE_S,
         timeout_s: float = TIMEOUT_S,
@@ -111,6 +113,7 @@ class DeliveryService:
         self._channels = channels
         self._hub = hub
         self._clock = clock
+        self._showing = showing
         self._max_tries = max_tries
         self._base_s = base_s
         self._timeout_s = timeout_s
@@ -151,7 +154,9 @@ class DeliveryService:
     def live(
         self, kind: Live, message: Message, text: str, *, joined: Sequence[MessageId] = ()
     ) -> None:
-        """Show what an agent is at to those who watch the chat now."""
+        """Show what an agent is at to those who watch the chat now, and in its channel."""
+        if kind == "doing" and self._showing is not None and self._tasks is not None:
+            self._showing.show(self._tasks, message, text)
         self._hub.publish(
             ChatEvent(
                 id=0,

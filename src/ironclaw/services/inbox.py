@@ -45,6 +45,7 @@ class Inbox:
         self._answers: list[Answer] = []
         self._told: set[tuple[str, str]] = set()
         """Questions whose answers are with the box."""
+        self._last: Message | None = None
         self._fresh: list[Message] = []
         self._behind = False
         """The ledger has more than `_fresh`, or something that comes before it."""
@@ -71,6 +72,11 @@ class Inbox:
     def joined(self, turn: MessageId) -> tuple[MessageId, ...]:
         """What joined a turn, as far as it was with this box."""
         return self._joined.get(turn, ())
+
+    @property
+    def last(self) -> Message | None:
+        """The message that the box answered last."""
+        return self._last
 
     def sent(self, message: MessageId) -> Message | None:
         """The message of that id that is with the box, if it is."""
@@ -125,6 +131,7 @@ class Inbox:
             self._joined.pop(name, None)
             self._waits -= {name}
             if (message := self._sent.pop(name, None)) is not None:
+                self._last = message
                 yield message
 
     def lose(self) -> None:

@@ -9,8 +9,8 @@ from ironclaw.domain.model import Event
 
 if TYPE_CHECKING:
     from ironclaw.core.errors import IronClawError
-    from ironclaw.core.ids import DeliveryId, MessageId, SessionId
-    from ironclaw.domain.model import Delivery
+    from ironclaw.core.ids import DeliveryId
+    from ironclaw.domain.model import Chat, Delivery
 
 
 class FakeChannel:
@@ -26,7 +26,8 @@ class FakeChannel:
         """By text: what the next attempts raise."""
         self.hang: set[str] = set()
         """Texts whose delivery never returns."""
-        self.progressed: list[tuple[SessionId, MessageId, str]] = []
+        self.seen_doing: list[tuple[str, str | None, str]] = []
+        """What agents were at, and where."""
 
     async def deliver(self, delivery: Delivery) -> str:
         """Keep it, or fail as told."""
@@ -38,9 +39,11 @@ class FakeChannel:
         self.shown.setdefault(delivery.id, delivery)
         return f"fake-{delivery.id}"
 
-    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
+    async def doing(self, chat: Chat, thread: str | None, text: str) -> None:
         """Keep it."""
-        self.progressed.append((session, message, text))
+        if text in self.hang:
+            await asyncio.Event().wait()
+        self.seen_doing.append((chat.platform_id, thread, text))
 
     @property
     def texts(self) -> list[str]:

@@ -139,8 +139,21 @@ async def test_words_that_are_no_answer_are_not_shown_as_one(core: Core, purpose
     ask = Generate(77, one.id, "", (said,), (), 1024, purpose)
     core.link()._events.put_nowait(Asked(ask))
     await until(lambda: any(isinstance(event, Generated) for event in core.link().told))
-    assert {kind for kind, _, _ in core.announced.live_events} == {"doing"}
-    assert core.announced.live_events[0][1] in {"sums up the conversation", "researches"}
+    # Nobody was answered by this box yet, so a summary of it has no place to be shown in.
+    shown = {Purpose.SUMMARY: [], Purpose.RESEARCH: [("doing", "researches", ())]}
+    assert core.announced.live_events == shown[purpose]
+
+
+async def test_a_summary_is_shown_where_the_last_turn_was(core: Core):
+    talk = await core.store.begin()
+    one = await core.hear(talk, "one")
+    await core.answered(talk, 1)
+    await until(lambda: core.sessions.box_state(talk.session) == "ready")
+    core.announced.live_events.clear()
+    ask = Generate(77, one.id, "", (Said(one.id, "Ann", "x", 0),), (), 1024, Purpose.SUMMARY)
+    core.link()._events.put_nowait(Asked(ask))
+    await until(lambda: core.announced.live_events)
+    assert core.announced.live_events == [("doing", "sums up the conversation", ())]
 
 
 async def test_nothing_is_shown_of_a_turn_that_is_not_the_boxs(core: Core):

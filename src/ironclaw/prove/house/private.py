@@ -122,9 +122,6 @@ class Voice:
             waiting.set_result(None)
         return delivery.id
 
-    async def progress(self, session: SessionId, message: MessageId, text: str) -> None:
-        """Nobody watches."""
-
     async def wait(self, message: MessageId) -> tuple[float, Delivery]:
         """Wait for the first delivery for a message."""
         if message not in self.handed:
