@@ -85,11 +85,13 @@ def skill_verify(place: PlaceArgument, *, as_json: Json = False) -> None:
     folder = read(packed.tree)
     who = signer(folder.files, packed.signature)
     is_trusted = _shelf().trusts(who)
-    show(facts(folder) | {"signer": who, "is_trusted": is_trusted}, as_json=as_json)
+    if is_trusted or not as_json:
+        show(facts(folder) | {"signer": who, "is_trusted": is_trusted}, as_json=as_json)
     if not is_trusted:
+        signed = f"It is signed with the key {who}." if who else "Nobody has signed it."
         raise PolicyError(
             Code.FORBIDDEN,
-            "This house does not trust it: it is not signed by a key that the settings name.",
+            f"This house does not trust the skill {folder.name}. {signed}",
             hint="Name its key in `skills.trusted_keys`, or set `skills.by_digest = true`.",
         )
 

@@ -252,8 +252,9 @@ def _back(live: Live, *, is_there: bool) -> State:
         sorted(agent.tools),
         [f"{one.name}: {one.channel}, {one.platform_id}" for one in agent.destinations],
         [f"{one.name}: {one.path}" for one in agent.mounts],
+        [f"{one.name}: {one.digest}" for one in agent.skills],
     )
     return state | dict(zip(_HAS, values, strict=True))
 
 
-_HAS: Final = ("persona", "model", "tools", "may send to", "sees directories")
+_HAS: Final = ("persona", "model", "tools", "may send to", "sees directories", "skills")

@@ -21,6 +21,7 @@ from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.services.schedules import Schedules
 from ironclaw.store.task_rows import TaskRows
+from ironclaw.testing.fakes_running import kept_skill
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store, searching_of
 from ironclaw_contract.rpc import Use, Used
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ironclaw.core.errors import IronClawError
     from ironclaw.core.ids import AgentId, PrincipalId
     from ironclaw.domain.changes.base import Spec
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.services.gateway.port import ChangeView
 
 OPS = Destination(name="ops", channel="api", platform_id="ops-room")
@@ -161,6 +163,10 @@ def schedules_of(core: CoreStore, clock: ManualClock) -> Schedules:
     return Schedules(book=TaskRows(core.store), teller=router, clock=clock)
 
 
+async def _skills() -> tuple[KeptSkill, ...]:
+    return (kept_skill(),)
+
+
 def _service(
     core: CoreStore, clock: ManualClock, gateway: Gateway, hands: Hands
 ) -> HostToolService:
@@ -176,6 +182,7 @@ def _service(
             usages=usage_desk(core),
             finds=searching_of(core),
             clock=clock,
+            skills=_skills,
         )
     )
 

@@ -12,11 +12,13 @@ from ironclaw.core.errors import HostError, PolicyError, UserError
 from ironclaw.domain.change import Asker, Status
 from ironclaw.domain.changes.agents import CreateAgent
 from ironclaw.domain.changes.persona import SetPersona
+from ironclaw.domain.changes.skills import AddSkill
 from ironclaw.domain.changes.table import SPECS
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.services.host_tools.asking import KINDS
 from ironclaw.services.host_tools.service import ASKED_PER_HOUR
 from ironclaw.services.host_tools.tool import principal_of
+from ironclaw.testing.fakes_running import kept_skill
 
 if TYPE_CHECKING:
     from tests.unit.services.host_tools.conftest import Desk
@@ -238,3 +240,20 @@ async def test_long_requests_count_as_several(desk: Desk):
         taken += 1
     assert used.text.startswith("rate_limited:")
     assert taken == len(desk.gateway.asked) == ASKED_PER_HOUR // 15
+
+
+async def test_a_skill_is_asked_for_by_its_name_and_approved_by_its_digest(desk: Desk):
+    change = {"kind": "skill.add", "name": "birds"}
+    used = await desk.use("request_change", {"change": change, "reason": "r"})
+    assert not used.is_error
+    digest = kept_skill().digest
+    assert desk.gateway.asked[0].spec == AddSkill(agent=desk.agent.id, name="birds", digest=digest)
+
+
+@pytest.mark.parametrize("name", ["fish", "", None, 5, ["birds"], "../birds"])
+async def test_a_skill_that_was_not_imported_cannot_be_asked_for(desk: Desk, name: object):
+    change = {"kind": "skill.add", "name": name}
+    used = await desk.use("request_change", {"change": change, "reason": "r"})
+    assert used.is_error
+    assert "not_found" in used.text
+    assert desk.gateway.asked == []
