@@ -6,7 +6,7 @@ with another currency goes by its own settings alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ironclaw.config.providers import ANY_MODEL
 from ironclaw.domain.spending import FREE, Rates, Tier
@@ -18,12 +18,21 @@ if TYPE_CHECKING:
 
     from ironclaw.config.providers import PriceSettings, ProviderSettings
     from ironclaw.core.clock import Clock
-    from ironclaw.models.host.starter import ModelHost
 
 LIBRARY_CURRENCY: Final = "USD"
 KEPT_S: Final = 3600.0
+FAILED_S: Final = 60.0
+"""For so long it is not asked again when it could not be asked."""
 _MOST: Final = 1024
 _NANOS: Final = 1000
+
+
+class Library(Protocol):
+    """Who can ask the library: `ironclaw.models.host.starter.ModelHost`."""
+
+    async def quote(self, provider: str, model: str) -> Rates | None:
+        """The prices of a model in USD; empty when it knows none, None when it cannot be asked."""
+        ...
 
 
 class Pricing:
@@ -39,7 +48,7 @@ class Pricing:
     def __init__(
         self,
         providers: Mapping[str, ProviderSettings],
-        host: ModelHost,
+        host: Library,
         *,
         currency: str,
         clock: Clock,
@@ -70,7 +79,8 @@ class Pricing:
             return known[1] or None
         found = await self._host.quote(provider, name)
         if found is None:
-            return None if known is None else known[1] or None
+            now_s -= KEPT_S - FAILED_S
+            found = () if known is None else known[1]
         if len(self._known) >= _MOST:
             self._known.clear()
         self._known[model] = (now_s, found)
