@@ -58,6 +58,7 @@ from ironclaw.services.budgets import Budgets, Desk
 from ironclaw.services.commands import LateCommands
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
+from ironclaw.services.files import Files
 from ironclaw.services.guests import LateGuests
 from ironclaw.services.hub import Hub
 from ironclaw.services.memory import Memories
@@ -150,7 +151,13 @@ async def open_core(
         custodian = await Custodian.start(ring, KeyRows(store))
         registry = Registry(store, clock)
         words = FailureWords()
-        ledger = Ledger(store, custodian, clock, why=words.why)
+        ledger = Ledger(
+            store,
+            custodian,
+            clock,
+            why=words.why,
+            files_bytes=settings.conversation.files_bytes,
+        )
         log_of_chats = ChatLog(store, custodian, clock)
         signer = ReceiptSigner(ring)
         signer.publish(settings.receipt_key_file)
@@ -205,12 +212,13 @@ async def open_core(
             configured, os.environ, tasks, hidden=(state, runtime), on_window=rooms.saw
         )
         stack.push_async_callback(host.close)
-        hosted = {name: HostedProvider(name, host) for name in configured}
-        providers = Providers({"scripted": Scripted(), **hosted})
+        files = Files(ledger.files)
+        hosted = {name: HostedProvider(name, host, files) for name in configured}
+        providers = Providers({"scripted": Scripted(files), **hosted})
         counting = _counting(SpentRows(store, custodian, clock), registry, clock, settings)
         stack.push_async_callback(counting.keep(tasks))
         past = Searching(Passages(store, custodian), clock, ranking=ranking)
-        books = Books(registry, ledger, TaskRows(store), counting.usage, past)
+        books = Books(registry, ledger, TaskRows(store), counting.usage, past, files)
         tools = LateTools()
         sessions = Sessions(
             SessionParts(
@@ -257,6 +265,7 @@ async def open_core(
                     steers=settings.conversation.new_messages == "steer",
                 ),
                 tools=tools,
+                files=files,
                 rooms=rooms,
             ),
             tasks,
@@ -409,6 +418,7 @@ async def _resume(core: Core, *, pool_size: int) -> None:
     for slot in await core.isolator.slots():
         if slot not in alive:
             await core.isolator.discard(slot)
+    await core.ledger.files.sweep()
     await core.isolator.clear_workspaces(keep=await core.registry.workspaces())
     if not await core.registry.agents():
         await core.registry.create_agent(

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ironclaw.services.guests import LateGuests
     from ironclaw.services.hub import Hub
     from ironclaw.services.memory import Memories
+    from ironclaw.services.files import Files
     from ironclaw.services.parts import HostTools
     from ironclaw.services.raising import Raising
     from ironclaw.services.relaying import LateRelay
@@ -85,6 +86,7 @@ class Books(NamedTuple):
     tasks: TaskRows
     usages: UsageDesk
     past: Searching
+    files: Files
 
 
 def open_gatehouse(
@@ -137,6 +139,7 @@ def open_gatehouse(
             tasks=books.tasks,
             usages=books.usages,
             finds=books.past,
+            files=books.files,
             clock=clock,
             skills=looks.skills,
         )

@@ -10,7 +10,7 @@ from ironclaw.core.ids import PrincipalId, new_id
 from ironclaw.domain.change import Asker, Seen
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.tasks import AddTask
-from ironclaw.domain.model import Event, Role
+from ironclaw.domain.model import Event, Role, Upload
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.rights import Actor
 from ironclaw.domain.tokens import Scope
@@ -177,7 +177,7 @@ class World(NamedTuple):
         }
         return bodies.get(endpoint)
 
-    async def talk(self, agent: Agent, principal: PrincipalId) -> Talk:
+    async def talk(self, agent: Agent, principal: PrincipalId, *files: Upload) -> Talk:
         """A conversation that somebody has with an agent."""
         chat = await self.house.chat_for(agent.name, "main", principal=principal)
         event = Event(
@@ -188,6 +188,7 @@ class World(NamedTuple):
             text="hello",
             external_id=new_id("ext"),
             mentioned=True,
+            files=files,
         )
         (routed,) = await self.house.hear(event)
         assert routed.session is not None, routed

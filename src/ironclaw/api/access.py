@@ -32,6 +32,7 @@ About = Literal["house", "agent", "session", "question", "change", "chat", "file
 - `agent`, `session`: with the agent that the path names, or whose session it names;
 - `question`: with the agent that asked it, by somebody who may follow the chat it is in;
 - `chat`: to follow one's own, or to look at what its agent (or the house) has;
+- `file`: the same, of a chat in which it was shown;
 - `any`: with one agent at least; the handler shows only what is of such agents;
 - `change`: the same, and the gateway decides over the one change or grant;
 - `own`: any valid token will do, the answer is about the caller.
@@ -78,6 +79,8 @@ async def admit(
             await require(house, actor, right, await _asked_by(house, actor, path("question")))
         case "chat":
             await _check_chat(house, actor, path("chat"))
+        case "file":
+            await _check_file(house, actor, path("file"))
         case "any" | "change":
             await _require_anywhere(house, actor, right)
         case _:
@@ -211,6 +214,20 @@ async def _check_chat(house: House, actor: Actor, ref: str) -> None:
         raise _nothing("chat", ref) from error
     if not await may_follow(house, actor, place):
         raise _nothing("chat", ref)
+
+
+async def _check_file(house: House, actor: Actor, ref: str) -> None:
+    try:
+        opened = await house.file(ref)
+        places = [await house.place_of(chat) for chat in opened.chats]
+    except UserError as error:
+        if error.code is not Code.NOT_FOUND:
+            raise
+        raise _nothing("file", ref) from error
+    for place in places:
+        if await may_follow(house, actor, place):
+            return
+    raise _nothing("file", ref)
 
 
 async def may_follow(house: House, actor: Actor, place: ChatPlace) -> bool:

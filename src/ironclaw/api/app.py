@@ -11,6 +11,7 @@ from starlette.routing import Route, Router
 from ironclaw.api import (
     audit,
     changes,
+    files,
     memory,
     messages,
     openai_chat,
@@ -31,6 +32,7 @@ from ironclaw.api.endpoint import Endpoint, Parts
 from ironclaw.api.gate import Door, Gate, Throttle
 from ironclaw.api.metrics import Metrics
 from ironclaw.api.openai_chats import Openings
+from ironclaw.api.sizes import LargeBodies
 from ironclaw.api.sse import Streams
 from ironclaw.core.clock import Clock, SystemClock
 
@@ -58,6 +60,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     *usage.ENDPOINTS,
     *people.ENDPOINTS,
     *questions.ENDPOINTS,
+    *files.ENDPOINTS,
     *files.ENDPOINTS,
     *usage.ENDPOINTS,
     *skills.ENDPOINTS,
@@ -98,8 +101,9 @@ def create_app(
     )
     throttle = Throttle()
     arrivals = Arrivals(house.trail)
+    large = LargeBodies()
     routes = [
-        Route(row.path, Door(row, parts, throttle, arrivals), methods=[row.method])
+        Route(row.path, Door(row, parts, throttle, arrivals, large), methods=[row.method])
         for row in ENDPOINTS
     ]
     return Gate(Router(routes, redirect_slashes=False, default=_nothing), parts)

@@ -18,6 +18,7 @@ from ironclaw.domain.rights import Right
 from ironclaw.domain.tokens import Scope
 from ironclaw.services.gateway.port import ChangeView, GrantView
 from ironclaw.services.house import ChatEvent, ProviderView, SessionView, TaskView
+from ironclaw_contract.limits import MAX_FILES
 from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -38,10 +39,24 @@ class _In(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """Base of request bodies."""
 
 
+class SentFile(_In, frozen=True):
+    """A file that goes with a message."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+    """As people know it; of a path only the last part counts."""
+    data: bytes
+    """Its content, as base64."""
+    media_type: Short | None = None
+    """Not taken on trust: what it is is found by looking at it."""
+
+
 class SendMessage(_In, frozen=True):
     """Say something to an agent."""
 
-    text: Annotated[str, msgspec.Meta(min_length=1)]
+    text: str = ""
+    """What to say; may be empty where there are files."""
+    files: Annotated[tuple[SentFile, ...], msgspec.Meta(max_length=MAX_FILES)] = ()
+    """At most 16 MiB each and 32 MiB together."""
     thread: Short | None = None
     external_id: ExternalId | None = None
     """The client's own id of the message: sent twice, it is taken once. Same as the header

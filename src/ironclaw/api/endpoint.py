@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ironclaw.services.house import House
 
 MAX_PATH_CHARS: Final = 256
+FILES_BODY_BYTES: Final = 44 * 1024 * 1024
+"""A body with as many files as a message may have, in base64, and 1 MiB of everything else."""
 
 _T = TypeVar("_T")
 _encoder = msgspec.json.Encoder()
@@ -145,6 +147,8 @@ class Endpoint(NamedTuple):
     piece: Any = None
     """One data line of the event stream that it answers with when it is asked to; None: never."""
     refusal: Refusal = PROBLEM
+    most_bytes: int = 0
+    """Of the body, where it may be longer than others: it can have files."""
 
 
 def path_text(parameters: Mapping[str, Any], name: str) -> str:

@@ -8,6 +8,7 @@ the handlers do.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +21,7 @@ from ironclaw.api.access import actor_of, admit
 from ironclaw.api.arrivals import by_of, source_of
 from ironclaw.api.endpoint import Call, Endpoint, Parts, decode, path_text
 from ironclaw.api.problems import bug, respond
-from ironclaw.api.sizes import read_body, refuse_and_drain
+from ironclaw.api.sizes import LargeBodies, read_body, refuse_and_drain
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PolicyError, UserError
 from ironclaw.core.ids import new_id
@@ -29,6 +30,7 @@ from ironclaw.domain.acting import act_as
 from ironclaw.domain.audit import CORE
 
 if TYPE_CHECKING:
+    import msgspec
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ironclaw.api.arrivals import Arrivals
@@ -128,7 +130,8 @@ class Gate:
         request_id: str = scope["ironclaw.request_id"]
         if error.detail:
             _log.warning("request failed", request=request_id, code=error.code, detail=error.detail)
-        if error.code is Code.TOO_LARGE and "ironclaw.is_read" not in scope:
+        wants_drain = error.code is Code.TOO_LARGE or "ironclaw.drain" in scope
+        if wants_drain and "ironclaw.is_read" not in scope:
             await refuse_and_drain(error, request_id, scope, receive, send)
             return
         answer = scope.get("ironclaw.refuse", respond)
@@ -166,15 +169,27 @@ class Door:
     """The way in to one endpoint."""
 
     def __init__(
-        self, endpoint: Endpoint, parts: Parts, throttle: Throttle, arrivals: Arrivals
+        self,
+        endpoint: Endpoint,
+        parts: Parts,
+        throttle: Throttle,
+        arrivals: Arrivals,
+        large: LargeBodies | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._parts = parts
         self._throttle = throttle
         self._arrivals = arrivals
+        self._large = large or LargeBodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check, read, decode, handle, answer."""
+        with contextlib.ExitStack() as held:
+            await self._serve(scope, receive, send, held)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, held: contextlib.ExitStack
+    ) -> None:
         endpoint = self._endpoint
         scope["ironclaw.refuse"] = endpoint.refusal.respond
         token: Token | None = None
@@ -198,12 +213,28 @@ class Door:
             )
         body: Any = None
         if endpoint.body is not None:
-            limit = self._parts.settings.api.max_body_bytes
-            body = decode(endpoint.body, await read_body(scope, receive, limit))  # (3), (4)
+            body = await self._body(endpoint.body, scope, receive, held)  # (3), (4)
         call = Call(self._parts, request, token, actor, body, partial(self._is_valid, secret))
         with act_as(by):
             response = await endpoint.handler(call)
+        held.close()
         await response(scope, receive, send)
+
+    async def _body(
+        self,
+        kind: type[msgspec.Struct],
+        scope: Scope,
+        receive: Receive,
+        held: contextlib.ExitStack,
+    ) -> Any:
+        usual = self._parts.settings.api.max_body_bytes
+
+        def enter() -> None:
+            scope["ironclaw.drain"] = True
+            held.enter_context(self._large.place())
+
+        limit = max(usual, self._endpoint.most_bytes)
+        return decode(kind, await read_body(scope, receive, limit, usual=usual, enter=enter))
 
     def _is_valid(self, secret: str) -> bool:
         return self._parts.tokens.find(secret) is not None

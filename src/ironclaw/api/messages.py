@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from ironclaw.api.access import may_follow
 from ironclaw.api.bodies import SendMessage, Sent
-from ironclaw.api.endpoint import Call, Endpoint, Query, encode
+from ironclaw.api.endpoint import FILES_BODY_BYTES, Call, Endpoint, Query, encode
 from ironclaw.api.sse import close, follow, resume_point
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, UserError
@@ -68,6 +68,7 @@ async def send_message(call: Call) -> Response:
         external_id=external_id(call, body.external_id),
         thread=body.thread,
         mentioned=True,
+        files=tuple(Upload(name=one.name, data=one.data) for one in body.files),
     )
     if wait_s:
         routed, outcome = await _hear_and_wait(call, chat.id, event, wait_s)
@@ -253,6 +254,7 @@ ENDPOINTS = (
         "Send a message to an agent",
         send_message,
         body=SendMessage,
+        most_bytes=FILES_BODY_BYTES,
         reply=Sent,
         status=202,
         query=(

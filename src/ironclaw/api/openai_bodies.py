@@ -59,10 +59,17 @@ IGNORED: Final = frozenset(
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a message: text, or something that is refused."""
+    """A part of a message: text, or a file. Files of older messages are not even decoded."""
 
     type: Short
     text: str | None = None
+    image_url: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    file: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    input_audio: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    filename: str | None = None
+    file_data: str | None = None
+    file_id: str | None = None
+    file_url: str | None = None
 
 
 Content = str | Annotated[tuple[Part, ...], msgspec.Meta(max_length=MAX_ENTRIES)] | None

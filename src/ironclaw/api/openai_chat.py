@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from ironclaw.api.endpoint import Endpoint
+from ironclaw.api.endpoint import FILES_BODY_BYTES, Endpoint
 from ironclaw.api.openai_answers import Whole, data, stream
 from ironclaw.api.openai_bodies import (
     ChatRequest,
@@ -76,6 +76,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Talk to the agent that `model` names, as OpenAI's API has it",
         complete_chat,
         body=ChatRequest,
+        most_bytes=FILES_BODY_BYTES,
         reply=Completion,
         piece=Chunk,
         refusal=REFUSAL,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ironclaw.api.endpoint import Endpoint
+from ironclaw.api.endpoint import FILES_BODY_BYTES, Endpoint
 from ironclaw.api.openai_answers import Whole, data, stream
 from ironclaw.api.openai_bodies import (
     Happening,
@@ -130,6 +130,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Talk to the agent that `model` names, as OpenAI's API has it",
         create_response,
         body=ResponsesRequest,
+        most_bytes=FILES_BODY_BYTES,
         reply=Response,
         piece=Happening,
         refusal=REFUSAL,

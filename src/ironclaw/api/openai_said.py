@@ -18,11 +18,14 @@ from ironclaw.api.openai_bodies import (
     Item,
     ResponsesRequest,
 )
+from ironclaw.api.openai_files import FILE_TYPES, NO_WORDS, uploads, without_note
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from ironclaw.domain.model import Upload
 
 _TEXTS: Final = {"text", "input_text", "output_text"}
 _RULES: Final = {"system", "developer"}
@@ -40,6 +43,8 @@ class Said(NamedTuple):
 
     text: str
     """The newest words of the user; not blank."""
+    files: tuple[Upload, ...] = ()
+    """What came with them."""
     past: tuple[Line, ...] = ()
     """What came before, without the host's and the client's own rules."""
     ignores_rules: bool = False
@@ -117,7 +122,7 @@ def _said(entries: Sequence[ChatMessage | Item], *, ignores_rules: bool) -> Said
             continue
         if entry.role == "user" or entry.role == "assistant":  # noqa: PLR1714 - for the type
             newest = entry
-            lines.append(Line(entry.role, _text_of(entry.content)))
+            lines.append(Line(entry.role, _line(entry)))
     if newest is None or newest.role != "user":
         raise _cannot(
             "the last message is not the user's",
@@ -129,7 +134,8 @@ def _said(entries: Sequence[ChatMessage | Item], *, ignores_rules: bool) -> Said
     if not text.strip():
         raise _cannot("the user's last message has no text", "Say something.")
     past = tuple(line for line in lines[:-1] if line.text.strip())
-    return Said(text, past, ignores_rules)
+    files = () if isinstance(newest.content, str) else uploads(newest.content or ())
+    return Said(text, files, past, ignores_rules)
 
 
 def _text_of(content: Content) -> str:
@@ -138,12 +144,23 @@ def _text_of(content: Content) -> str:
     return "\n".join(part.text or "" for part in content if part.type in _TEXTS)
 
 
+def _line(entry: ChatMessage | Item) -> str:
+    """What a message says, as it is kept: a file alone has words of ours."""
+    text = _text_of(entry.content)
+    if entry.role == "assistant":
+        return without_note(text)
+    has_files = not isinstance(entry.content, str) and any(
+        part.type in FILE_TYPES for part in entry.content or ()
+    )
+    return NO_WORDS if has_files and not text.strip() else text
+
+
 def _check_parts(content: Content) -> None:
     for part in () if content is None or isinstance(content, str) else content:
-        if part.type not in _TEXTS:
+        if part.type not in _TEXTS and part.type not in FILE_TYPES:
             raise _cannot(
                 f"it has a part of type {part.type!r}",
-                "Send text only: images, sound and files are not taken here yet.",
+                "Send text, images, sound and files.",
             )
 
 

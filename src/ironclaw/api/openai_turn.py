@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ironclaw.api.access import may_follow, talked_agent
 from ironclaw.api.messages import OUTCOMES, check_size, external_id, first_of, outcome_of
 from ironclaw.api.openai_chats import HEADER, Whose, Wish, words_of
+from ironclaw.api.openai_files import note
 from ironclaw.api.sse import close
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, PolicyError, UserError
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import ChatId
     from ironclaw.domain.model import Agent, Chat
     from ironclaw.services.house import ChatEvent, Routed
+    from ironclaw_contract.entries import Files
 
 IGNORED_HEADER: Final = b"x-ironclaw-ignored"
 _PARAGRAPH: Final = "\n\n"
@@ -79,6 +81,7 @@ class Turn:
             yield self.reply
             return
         shown: list[str] = []
+        files: Files = ()
         outcome = None
         if self._routed.duplicate:
             outcome = await outcome_of(self._call.parts.house, self._routed)
@@ -90,12 +93,16 @@ class Turn:
             if event.kind == "progress":
                 shown.append(event.text)
                 yield event.text
+            elif event.kind == "file":
+                files += event.files
             elif event.kind in OUTCOMES:
                 outcome = event
         if outcome.kind == "error":
             raise _failure(outcome)
-        self.reply = words_of(outcome)
-        rest = rest_of("".join(shown), self.reply)
+        told = note((*files, *outcome.files))
+        words = words_of(outcome)
+        self.reply = words + told
+        rest = rest_of("".join(shown), words) + told
         if rest:
             yield rest
 
@@ -189,7 +196,7 @@ async def begin(call: Call, agent: Agent, asked: Asked) -> Turn:
         name = await call.parts.openings.chat(house, whose, wish)
         chat = await house.chat_for(agent.id, name, principal=whose.principal)
         place = Place(agent, chat.id, name, asked.said.ignores_rules)
-        return await _hear(call, place, _event(call, chat, asked.said.text, external))
+        return await _hear(call, place, _event(call, chat, asked.said, external))
 
 
 async def _hear(call: Call, place: Place, event: Event) -> Turn:
@@ -209,16 +216,17 @@ async def _hear(call: Call, place: Place, event: Event) -> Turn:
     return Turn(call, place, routed, routed.message, events)
 
 
-def _event(call: Call, chat: Chat, text: str, external: str) -> Event:
+def _event(call: Call, chat: Chat, said: Said, external: str) -> Event:
     handle = call.actor.principal.partition(":")[2]
     return Event(
         channel=chat.channel,
         platform_id=chat.platform_id,
         handle=handle,
         sender=handle,
-        text=text,
+        text=said.text,
         external_id=external,
         mentioned=True,
+        files=said.files,
     )
 
 

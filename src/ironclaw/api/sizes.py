@@ -3,33 +3,83 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.api.problems import respond
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
+from ironclaw.core.errors import PolicyError, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from starlette.types import Receive, Scope, Send
 
     from ironclaw.core.errors import IronClawError
 
 DRAIN_BYTES: Final = 64 * 1024 * 1024
 DRAIN_S: Final = 5.0
+LARGE_AT_ONCE: Final = 4
+"""Bodies with files, that are dealt with at once."""
 BODY_S: Final = 30.0
 """A client that needs longer for its body is cut off."""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+class LargeBodies:
+    """Places for bodies that are longer than usual: each is a lot of memory while it is dealt with.
+
+    Args:
+        most: How many there may be at once.
+    """
+
+    def __init__(self, most: int = LARGE_AT_ONCE) -> None:
+        self._left = most
+
+    @contextlib.contextmanager
+    def place(self) -> Iterator[None]:
+        """Hold one. Raises PolicyError (`RATE_LIMITED`) when all are held."""
+        if self._left <= 0:
+            raise PolicyError(
+                Code.RATE_LIMITED,
+                "Too many large requests are being dealt with.",
+                hint="Send it again a little later, and without `wait`.",
+            )
+        self._left -= 1
+        try:
+            yield
+        finally:
+            self._left += 1
+
+
+async def read_body(
+    scope: Scope,
+    receive: Receive,
+    limit: int,
+    *,
+    usual: int | None = None,
+    enter: Callable[[], None] = lambda: None,
+) -> bytes:
     """Read a request's body, at most `limit` bytes.
+
+    Args:
+        scope: Of the request.
+        receive: Gives the body.
+        limit: Bytes.
+        usual: Bytes of an ordinary body; the limit when None.
+        enter: Called once, before more than that is read; what it raises refuses the body.
 
     Raises:
         UserError: `TOO_LARGE`, before anything is read if the length is announced; `INVALID`, when
             the client left or took too long.
     """
-    for name, value in scope["headers"]:
-        if name == b"content-length" and (not value.isdigit() or int(value[:20]) > limit):
-            raise _too_large(limit)
+    usual = limit if usual is None else usual
+    announced = _announced(scope)
+    if announced > limit:
+        raise _too_large(limit)
+    is_large = announced > usual
+    if is_large:
+        enter()
     chunks: list[bytes] = []
     size = 0
     try:
@@ -42,6 +92,9 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
                 size += len(chunk)
                 if size > limit:
                     raise _too_large(limit)
+                if size > usual and not is_large:
+                    is_large = True
+                    enter()
                 chunks.append(chunk)
                 if not message.get("more_body", False):
                     scope["ironclaw.is_read"] = True
@@ -52,6 +105,12 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
             f"The body did not arrive within {BODY_S:g} s.",
             hint="Send it at once.",
         ) from error
+
+
+def _announced(scope: Scope) -> float:
+    """Bytes that a request says its body has; 0 when it says nothing."""
+    said = [value for name, value in scope["headers"] if name == b"content-length"]
+    return max((int(one[:20]) if one.isdigit() else math.inf for one in said), default=0)
 
 
 def _too_large(limit: int) -> UserError:

@@ -7,11 +7,13 @@ kinds at the ending of its name. Types that a browser would run (HTML, SVG, scri
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.core.ids import FileId, SessionId
 from ironclaw.domain.characters import danger
+from ironclaw_contract.entries import File
 from ironclaw_contract.limits import MAX_FILE_BYTES, MAX_FILES
 
 if TYPE_CHECKING:
@@ -85,6 +87,22 @@ TYPES: Final = tuple(
     )
 )
 """Every type that a file can have here."""
+
+
+class Kept(NamedTuple):
+    """A file that is there as a whole."""
+
+    n: int
+    """Of its row."""
+    session: SessionId
+    file: File
+    parts: int
+    """That its bytes are kept in."""
+
+    @property
+    def id(self) -> FileId:
+        """As people know it."""
+        return FileId(self.file.id)
 
 
 def media_type(name: str, head: bytes) -> str:

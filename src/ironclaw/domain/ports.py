@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         Skill,
     )
     from ironclaw.domain.statement import Receipt
-    from ironclaw_contract.entries import Entry
+    from ironclaw_contract.entries import Entry, File
     from ironclaw_contract.rpc import Generate, Used
 
 
@@ -470,6 +470,31 @@ class Custodian(Protocol):
 
 
 # --- models and channels --------------------------------------------------------------------------
+
+
+class Picture(NamedTuple):
+    """A picture that a model is shown."""
+
+    file: str
+    """Id of the file, as the call names it."""
+    media_type: str
+    data: bytes
+
+
+class Pictures(Protocol):
+    """Where the bytes of pictures come from that a model call names: `services.files.Files`."""
+
+    async def of(self, session: SessionId, request: Generate) -> Sequence[Picture]:
+        """Those that are of that session and fit a call, oldest first. Raises HostError."""
+        ...
+
+
+class FileBytes(Protocol):
+    """Where a channel reads the files of a delivery: `services.files.Files`."""
+
+    def read(self, file: File) -> AsyncIterator[bytes]:
+        """The bytes of one, part by part. Raises UserError (`NOT_FOUND`), HostError."""
+        ...
 
 
 class ModelProvider(Protocol):

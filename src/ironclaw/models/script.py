@@ -47,6 +47,7 @@ class Script(NamedTuple):
     say: str | None = None
     recalls: bool = False
     shows_setup: bool = False
+    shows_files: bool = False
     shows_summary: bool = False
     chars: int = 0
     """Length of the answer; 0 for what it comes to."""
@@ -103,6 +104,10 @@ def _setup(script: Script, rest: str) -> Script | None:
 
 def _summary(script: Script, rest: str) -> Script | None:
     return None if rest else script._replace(shows_summary=True)
+
+
+def _files(script: Script, rest: str) -> Script | None:
+    return None if rest else script._replace(shows_files=True)
 
 
 def _empty(script: Script, rest: str) -> Script | None:
@@ -177,6 +182,7 @@ _DIRECTIVES: Final[dict[str, Callable[[Script, str], Script | None]]] = {
     "say": _say,
     "recall": _recall,
     "setup": _setup,
+    "files": _files,
     "summary": _summary,
     "long": _long,
     "stream": _stream,

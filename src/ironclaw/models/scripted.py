@@ -8,6 +8,7 @@ prove that the conversation came across the wall. `script.parse_script` reads th
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
+    from ironclaw.domain.ports import Picture, Pictures
 
 NAME: Final = "scripted"
 _QUOTE_CHARS: Final = 80
@@ -34,7 +36,8 @@ _FILLER: Final = "The quick brown fox jumps over the lazy dog. "
 class Scripted:
     """The provider `scripted`."""
 
-    def __init__(self) -> None:
+    def __init__(self, pictures: Pictures | None = None) -> None:
+        self._pictures = pictures
         self._failed: OrderedDict[tuple[str, str, int], int] = OrderedDict()
 
     async def generate(
@@ -69,16 +72,26 @@ class Scripted:
             )
             return
         text = "" if script.is_empty else _text(agent, script, former, turn)
-        if script.shows_setup:
-            text = _setup(agent, request)
-        if script.shows_summary:
-            text = summary_in(request.system) or "I have no summary."
+        text = await self._shown(agent, session, request, script) or text
         length = max(1, -(-len(text) // script.pieces))
         for start in range(0, len(text), length):
             if start and script.piece_ms:
                 await asyncio.sleep(script.piece_ms / 1000)
             yield Delta(call=request.call, text=text[start : start + length])
         yield _answer(request, (Answered(text=text),), Stop.END)
+
+    async def _shown(
+        self, agent: Agent, session: SessionId, request: Generate, script: Script
+    ) -> str:
+        """What the script wants to be shown of the request; empty when it wants nothing."""
+        if script.shows_setup:
+            return _setup(agent, request)
+        if script.shows_files:
+            pictures = [] if self._pictures is None else await self._pictures.of(session, request)
+            return _files(request, pictures)
+        if script.shows_summary:
+            return summary_in(request.system) or "I have no summary."
+        return ""
 
     def _failure(self, session: str, turn: str, done: int, script: Script) -> WireCode | None:
         """The failure of this attempt, if it is to fail; counts attempts of one call."""
@@ -171,6 +184,23 @@ def _setup(agent: Agent, request: Generate) -> str:
     persona = request.system.rpartition("\n\n")[2].partition("\n")[2]
     tools = ", ".join(tool.name for tool in request.tools) or "none"
     return f"model: {agent.model}\ntools: {tools}\npersona: {persona}"[:_RECALL_CHARS]
+
+
+def _files(request: Generate, pictures: Sequence[Picture]) -> str:
+    """What the model is told of files, and which pictures it is shown."""
+    lines = [
+        line
+        for entry in request.entries
+        if isinstance(entry, Said)
+        for line in entry.text.splitlines()
+        if line.startswith(("[File ", "[A file "))
+    ]
+    shown = [
+        f"sees {one.media_type}, {len(one.data)} bytes, "
+        f"sha256 {hashlib.sha256(one.data).hexdigest()[:16]}"
+        for one in pictures
+    ]
+    return "\n".join([*lines, *shown])[:_RECALL_CHARS] or "I was given no file."
 
 
 def _recall(heard: list[str]) -> str:

@@ -82,6 +82,7 @@ def message_record(message: Message, *, place: str) -> records.Message:
         text=message.text,
         at_ms=message.at_ms,
         engage=message.engage,
+        files=message.files,
         place=place,
     )
 

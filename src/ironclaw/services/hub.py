@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import ChatId, MessageId, QuestionId, SessionId
     from ironclaw.domain.model import Delivery
+    from ironclaw_contract.entries import Files
 
 QUEUE: Final = 256
 """Events that wait for one watch, at most."""
@@ -35,7 +36,7 @@ class LoggedEvent(Protocol):
     @property
     def id(self) -> int: ...  # noqa: D102 - as ChatEvent
     @property
-    def kind(self) -> Literal["message", "reply", "question", "error"]: ...  # noqa: D102 - as ChatEvent
+    def kind(self) -> Literal["message", "file", "reply", "question", "error"]: ...  # noqa: D102 - as ChatEvent
     @property
     def chat(self) -> ChatId: ...  # noqa: D102 - as ChatEvent
     @property
@@ -60,6 +61,8 @@ class LoggedEvent(Protocol):
     def free_text(self) -> bool: ...  # noqa: D102 - as ChatEvent
     @property
     def answers(self) -> tuple[MessageId, ...]: ...  # noqa: D102 - as ChatEvent
+    @property
+    def files(self) -> Files: ...  # noqa: D102 - as ChatEvent
 
 
 class History(Protocol):
@@ -116,6 +119,7 @@ class Hub:
                 options=delivery.options,
                 free_text=delivery.free_text,
                 answers=delivery.answers,
+                files=delivery.files,
             )
         )
 
@@ -253,10 +257,13 @@ def shown(event: LoggedEvent) -> ChatEvent:
         options=event.options,
         free_text=event.free_text,
         answers=event.answers,
+        files=event.files,
     )
 
 
-def _kind(delivery: Delivery) -> Literal["reply", "question", "error"]:
+def _kind(delivery: Delivery) -> Literal["file", "reply", "question", "error"]:
     if delivery.is_error:
         return "error"
+    if delivery.goes_on:
+        return "file"
     return "reply" if delivery.question is None else "question"

@@ -119,6 +119,13 @@ class Inbox:
         """What people answered and the box has not, as of the last read of the ledger."""
         return [one for one in self._answers if (one.turn, one.call) not in self._told]
 
+    def hold(self) -> None:
+        """Some of what was taken goes later: it is read again then, and nothing is to be done now.
+
+        Whoever held it back wakes this once it may go.
+        """
+        self._behind = True
+
     def mark(self, messages: list[Message], answers: Iterable[Answer] = ()) -> None:
         """These are with the box from now on."""
         self._sent.update((message.id, message) for message in messages)

@@ -33,10 +33,11 @@ from ironclaw.services.briefing import message_record, place_of, publish
 from ironclaw.services.calls import ModelCalls
 from ironclaw.services.ends import NO_MEMORY, TOO_LONG, End, note_failures
 from ironclaw.services.inbox import Inbox
+from ironclaw.services.loads import Load
 from ironclaw.services.setups import Setups
 from ironclaw.services.tool_calls import ToolCalls
 from ironclaw.services.turn_clock import TurnClock
-from ironclaw_contract.records import Step, Trouble, TurnEnd
+from ironclaw_contract.records import Part, Step, Trouble, TurnEnd
 from ironclaw_contract.rpc import Cancel, Generate
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from ironclaw.services.ends import Reason
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.slots import Slot
-    from ironclaw_contract.records import Answer, InboundBody
+    from ironclaw_contract import records
+    from ironclaw_contract.records import Answer
 
 RECONNECT_S: Final = 15.0
 """How long a box may be without a bell before it counts as gone."""
@@ -89,6 +91,7 @@ class Life:
         self._fed = asyncio.Event()
         """Set while the box has its setup, so that messages may follow."""
         self._inbox = Inbox(parts.ledger, session.id)
+        self._load = Load()
         self._turn_clock = TurnClock(parts.clock, self._took_too_long)
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.TimerHandle | None = None
@@ -235,10 +238,14 @@ class Life:
         )
         if past.turn is not None:
             self._turn_clock.resume(Worked(past.turn, past.worked_ms))
-        messages = await self._inbox.backlog()
+        messages = self._admit(await self._inbox.backlog())
         answers = self._inbox.answers
-        await self._setups.brief(past, [*answers, *self._records(messages)])
+        has_files = any(message.files for message in messages)
+        first = [] if has_files else self._records(messages)
+        await self._setups.brief(past, [*answers, *first])
         self._mark(messages, answers)
+        if has_files:
+            await self._send(messages, told=past.turn)
         self._now_fed()
 
     async def _feed(self) -> None:
@@ -247,7 +254,7 @@ class Life:
             await self._fed.wait()
             link = self._slot.link
             was_busy = self.busy
-            messages = await self._inbox.take()
+            messages = self._admit(await self._inbox.take())
             answers = self._inbox.answers
             if link is not self._slot.link or not self._fed.is_set():
                 # The airlock died meanwhile: look again once its successor has been told.
@@ -255,14 +262,36 @@ class Life:
             elif messages or answers:
                 # Marked first: the answer may be back before `_publish` returns.
                 self._mark(messages, answers)
-                await publish(link, [*answers, *self._records(messages)])
+                if any(message.files for message in messages):
+                    await publish(link, answers)
+                    await self._send(messages)
+                else:
+                    await publish(link, [*answers, *self._records(messages)])
             elif was_busy != self.busy:
                 # Its turn waits for people from now on, or no longer.
                 self._rest()
 
-    def _records(self, messages: list[Message]) -> list[InboundBody]:
+    def _records(self, messages: list[Message]) -> list[records.Message]:
         key = self._parts.custodian.key(self._session.id)
         return [message_record(message, place=place_of(message, key)) for message in messages]
+
+    def _admit(self, messages: list[Message]) -> list[Message]:
+        """Those that may go to the box now: what waits in its queue is memory of the host."""
+        admitted = self._load.admit(messages)
+        if self._load.holds:
+            self._inbox.hold()
+        return admitted
+
+    async def _send(self, messages: list[Message], *, told: MessageId | None = None) -> None:
+        """Publish messages with the files that came with them.
+
+        Args:
+            messages: In order.
+            told: One that a former box worked on: its files are there.
+        """
+        for message, record in zip(messages, self._records(messages), strict=True):
+            is_told = message.id == told
+            await self._parts.files.send(self._slot.link, message, record, is_told=is_told)
 
     def _mark(self, messages: list[Message], answers: list[Answer]) -> None:
         self._inbox.mark(messages, answers)
@@ -348,6 +377,10 @@ class Life:
         for body in out.bodies:
             if isinstance(body, Step | TurnEnd) and body.heard:
                 self._inbox.join(MessageId(body.turn), map(MessageId, body.heard))
+        if any(isinstance(body, Part) for body in out.bodies):
+            self._parts.files.came(self._session.id)
+        if self._load.settle(committed.answered):
+            self.wake(None)
         for message in self._inbox.settle(committed.answered):
             taken_ms = self._parts.clock.now_ms() - message.at_ms
             self._parts.meters.round_trip(max(0, taken_ms) / 1000)
@@ -391,6 +424,7 @@ class Life:
         _log.warning("airlock_replaced", session=self._session.id, slot=self._slot.id)
         self._fed.clear()
         self._inbox.lose()
+        self._load.lose()
         session = await self._parts.registry.session(self._session.id)
         self._session = session
         await self._parts.slots.relink(self._slot)

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import AgentId, MessageId, SessionId, SlotId
     from ironclaw.domain.model import Agent, Delivery, Message, Session
-    from ironclaw.domain.ports import Custodian, Isolator, Ledger
+    from ironclaw.domain.ports import AirlockLink, Custodian, Isolator, Ledger
     from ironclaw.services.disk_guard import DiskGuard
     from ironclaw.services.house import Live
     from ironclaw.services.receipts import Receipts
     from ironclaw.services.slots import Slots
+    from ironclaw_contract import records
     from ironclaw_contract.rpc import Generate, ModelTell, Use
 
 
@@ -119,6 +120,34 @@ class Rooms(Protocol):
         ...
 
 
+class Parcels(Protocol):
+    """Files on their way to boxes and from them: `services.files.Files`."""
+
+    async def send(
+        self, link: AirlockLink, message: Message, record: records.Message, *, is_told: bool
+    ) -> None:
+        """Publish a message with the files that came with it."""
+        ...
+
+    def came(self, session: SessionId) -> None:
+        """Parts that a box has sent are in the ledger."""
+        ...
+
+
+class NoParcels:
+    """Files of a house that has none."""
+
+    async def send(
+        self, link: AirlockLink, message: Message, record: records.Message, *, is_told: bool
+    ) -> None:
+        """Publish the message alone."""
+        del message, is_told
+        await link.publish([record])
+
+    def came(self, session: SessionId) -> None:
+        """Nobody waits for them."""
+
+
 class SessionLimits(NamedTuple):
     """How long and how many."""
 
@@ -151,5 +180,6 @@ class SessionParts(NamedTuple):
     guard: DiskGuard
     limits: SessionLimits
     tools: HostTools = NoHostTools()
+    files: Parcels = NoParcels()
     rooms: Rooms | None = None
     """None: what the limits say fits every model."""

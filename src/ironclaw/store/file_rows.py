@@ -7,13 +7,14 @@ it. Used inside transactions only; nothing here holds more than one part at a ti
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, FileId, SessionId
+from ironclaw.domain.attachments import Kept
 from ironclaw_contract.entries import File, Files
 
 if TYPE_CHECKING:
@@ -52,20 +53,6 @@ class State(enum.IntEnum):
     WHOLE = 1
     NO_ROOM = 2
     """The session may not keep more; its parts are counted and thrown away."""
-
-
-class Kept(NamedTuple):
-    """A file that is there as a whole."""
-
-    n: int
-    session: SessionId
-    file: File
-    parts: int
-
-    @property
-    def id(self) -> FileId:
-        """As people know it."""
-        return FileId(self.file.id)
 
 
 def seal_name(
@@ -166,7 +153,7 @@ def check_room(
         raise UserError(
             Code.TOO_LARGE,
             "This conversation has no more room for files.",
-            hint="Begin a new one with /new, or have the limit raised: files.session_bytes.",
+            hint="Begin a new one with /new, or have the limit raised: conversation.files_bytes.",
         )
 
 

@@ -15,10 +15,9 @@ import hashlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.ids import FileId, SessionId
-from ironclaw.domain.attachments import MAX_MESSAGE_BYTES, clean_name, media_type
+from ironclaw.domain.attachments import MAX_MESSAGE_BYTES, Kept, clean_name, media_type
 from ironclaw.store.file_rows import (
     SESSION_FILES,
-    Kept,
     State,
     add_part,
     find_file,

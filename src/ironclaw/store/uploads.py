@@ -10,11 +10,10 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.ids import FileId, new_id
-from ironclaw.domain.attachments import clean_name, media_type
+from ironclaw.domain.attachments import Kept, clean_name, media_type
 from ironclaw.store.content import Content
 from ironclaw.store.file_rows import (
     SESSION_BYTES,
-    Kept,
     State,
     add_part,
     chats_of,

@@ -39,6 +39,7 @@ from ironclaw.services.house import (
 from ironclaw.services.questions import Questions
 from ironclaw.services.usage import UsageDesk
 from ironclaw.testing.fake_trail import FakeTrail
+from ironclaw.testing.fakes_files import MemoryFiles
 from ironclaw.testing.fakes_gateway import MemoryChanges
 from ironclaw.testing.fakes_memory import Shelf, memories
 from ironclaw.testing.fakes_questions import MemoryQuestions
@@ -55,8 +56,10 @@ if TYPE_CHECKING:
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.services.files import Opened
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Live
+    from ironclaw_contract.entries import Files
 
 NOW_MS = 1_800_000_000_000
 
@@ -286,6 +289,8 @@ class FakeHouse:
         kind: Literal["message", "reply", "error"] | Live,
         sender: str,
         text: str,
+        *,
+        files: Files = (),
     ) -> None:
         kept = self._events.setdefault(chat, [])
         session = self._session_in(chat)
@@ -302,6 +307,7 @@ class FakeHouse:
             text=text,
             at_ms=NOW_MS,
             code=Code.MODEL_FAILED if kind == "error" else "",
+            files=files,
         )
         self.publish(event)
 
@@ -372,6 +378,11 @@ class FakeHouse:
 
     async def _kept(self, session: Session) -> list[ChatEvent]:
         return self._events.get(session.chat or ChatId(""), [])
+
+    async def file(self, file: str) -> Opened:
+        """A file that came with a message."""
+        self._check()
+        return self.files.open(file)
 
     async def agents(self, *, archived: bool = False) -> list[Agent]:
         """All agents that are not archived; with `archived` those that are, too."""

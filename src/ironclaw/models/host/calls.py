@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -18,7 +18,7 @@ from pydantic_ai.messages import (
 )
 
 from ironclaw.models.host.faults import failure, filtered
-from ironclaw.models.host.messages import CREDIT, Ask, Failure, Piece, Whole
+from ironclaw.models.host.messages import CREDIT, Ask, Failure, Piece, Show, Whole
 from ironclaw.models.host.redact import Pieces, Redactor
 from ironclaw.models.host.thinking import settings
 from ironclaw.models.host.translate import NotTranslatable, answer, messages, parameters
@@ -45,9 +45,20 @@ class Call:
         ask: What is asked.
         say: Sends a frame to the core.
         redactor: Knows the keys.
+        shown: The pictures that it names, by their files.
+        blind: Models that take no pictures; one that is found out is added.
     """
 
-    def __init__(self, ask: Ask, say: Say, redactor: Redactor) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        say: Say,
+        redactor: Redactor,
+        shown: Mapping[str, Show] | None = None,
+        blind: set[tuple[str, str]] | None = None,
+    ) -> None:
+        self._shown = shown or {}
+        self._blind = set() if blind is None else blind
         self._ask = ask
         self._say = say
         self._redactor = redactor
@@ -64,9 +75,26 @@ class Call:
             self._credit.release()
 
     async def run(self, model: Model[Any]) -> None:
-        """Ask, and say what comes."""
+        """Ask, and say what comes.
+
+        A model that refuses a call with pictures is asked once more without: many take none, and
+        few servers say so. One that then answers is shown none any more.
+        """
+        who = (self._ask.provider, self._ask.model)
+        if who in self._blind or not model.profile.get("supports_image_input", True):
+            self._shown = {}
+        end = await self._end_of(model)
+        if self._shown and isinstance(end, Failure) and end.code is WireCode.MODEL_REFUSED:
+            self._shown = {}
+            again = await self._end_of(model)
+            if isinstance(again, Whole):
+                self._blind.add(who)
+                end = again
+        await self._say(end)
+
+    async def _end_of(self, model: Model[Any]) -> Whole | Failure:
         try:
-            end = await self._attempt(model)
+            return await self._attempt(model)
         except NotTranslatable as error:
             end = self._no(WireCode.MODEL_REFUSED, "The agent asked for something impossible.")
             end = msgspec.structs.replace(end, detail=str(error))
@@ -75,11 +103,11 @@ class Call:
                 self._ask.call, self._ask.provider, self._ask.model, error, self._redactor
             )
             self.is_refused_key = "AuthenticationError" in type(error).__name__
-        await self._say(end)
+        return end
 
     async def _attempt(self, model: Model[Any]) -> Whole | Failure:
         request = self._ask.request
-        talk = messages(request, model.system)
+        talk = messages(request, model.system, self._shown)
         stream = model.request_stream(talk, settings(self._ask, model), parameters(request))
         async with stream as events:
             async for event in events:

@@ -22,6 +22,7 @@ from ironclaw.models.host.messages import (
     Piece,
     Priced,
     Ready,
+    Show,
     ToHost,
     Whole,
     Window,
@@ -36,8 +37,9 @@ from ironclaw_contract.rpc import Delta
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
+    from ironclaw.domain.ports import Picture
     from ironclaw_contract.rpc import Generated
 
 _log = get_logger("model-host")
@@ -104,8 +106,14 @@ class HostLink:
         finally:
             self.close()
 
-    async def generate(self, ask: Ask) -> AsyncGenerator[Delta | Counted | Generated, None]:
+    async def generate(
+        self, ask: Ask, pictures: Sequence[Picture] = ()
+    ) -> AsyncGenerator[Delta | Counted | Generated, None]:
         """Do one call: pieces, then the whole. Closing the generator ends it upstream.
+
+        Args:
+            ask: What is asked.
+            pictures: Those of the pictures it names that the model is shown.
 
         Raises:
             ModelTrouble: It came to nothing.
@@ -115,6 +123,8 @@ class HostLink:
         used = 0
         is_ended = False
         try:
+            for one in pictures:
+                await self.say(Show(ask.call, one.file, one.media_type, one.data))
             await self.say(ask)
             while True:
                 event = await queue.get()

@@ -19,7 +19,7 @@ from ironclaw.config.providers import ProviderSettings
 from ironclaw.domain.model import Thinking
 from ironclaw.domain.spending import Rates
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Text
+from ironclaw_contract.entries import Ident, Text
 from ironclaw_contract.limits import MAX_FRAME_BYTES
 from ironclaw_contract.records import ContractError
 from ironclaw_contract.rpc import Generate, Generated
@@ -30,6 +30,9 @@ CREDIT: Final = 64
 """Events of one call that may be under way; the host waits for `More` then, and with it the
 provider."""
 LENGTH: Final = struct.Struct(">I")
+
+MAX_PICTURE_BYTES: Final = MAX_FRAME_BYTES
+"""One picture."""
 
 _Call = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
 _Name = Annotated[str, msgspec.Meta(max_length=256)]
@@ -61,6 +64,15 @@ class Ask(_Frame, tag="ask", frozen=True):
     """Checked against the contract by the airlock; its content is a box's all the same."""
     thinking: Thinking | None = None
     """None: as the provider has it."""
+
+
+class Show(_Frame, tag="show", frozen=True):
+    """A picture that a call names, before the call itself."""
+
+    call: _Call
+    file: Ident
+    media_type: _Name
+    data: Annotated[bytes, msgspec.Meta(max_length=MAX_PICTURE_BYTES)]
 
 
 class More(_Frame, tag="more", frozen=True):
@@ -137,7 +149,7 @@ class Priced(_Frame, tag="priced", frozen=True):
     """Empty: nobody knows."""
 
 
-ToHost = Open | Ask | More | Drop | Quote
+ToHost = Open | Show | Ask | More | Drop | Quote
 FromHost = Ready | Piece | Whole | Failure | Window | Priced
 
 _encoder = msgspec.msgpack.Encoder()

@@ -31,6 +31,7 @@ from ironclaw.models.host.messages import (
     Priced,
     Quote,
     Ready,
+    Show,
     ToHost,
     Window,
     decode_to_host,
@@ -83,6 +84,10 @@ class Host:
         self._making: dict[tuple[str, str], asyncio.Lock] = {}
         self._calls: dict[int, Call] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._shown: dict[int, dict[str, Show]] = {}
+        """Pictures of calls that are to come."""
+        self._blind: set[tuple[str, str]] = set()
+        """Models that were found to take no pictures."""
 
     async def serve(self, controls: tuple[str, ...]) -> None:
         """Serve until the core is gone. Raises ContractError: the core broke the link's rules."""
@@ -99,21 +104,27 @@ class Host:
             controls = (*controls, OUT_OF_REACH) if opening.hidden else controls
         await self._say(Ready(controls=controls))
         while (message := await self._next()) is not None:
-            match message:
-                case Ask():
-                    task = self._tasks.start(self._run(message), name=f"call {message.call}")
-                    self._running[message.call] = task
-                    task.add_done_callback(functools.partial(self._forget, message.call))
-                case More(call=number, events=events):
-                    if (call := self._calls.get(number)) is not None:
-                        call.more(events)
-                case Drop(call=number):
-                    if (running := self._running.get(number)) is not None:
-                        running.cancel()
-                case Quote():
-                    self._tasks.start(self._quote(message), name="quote")
-                case Open():
-                    raise ContractError(WireCode.MALFORMED, "said Open twice")
+            self._take(message)
+
+    def _take(self, message: ToHost) -> None:
+        match message:
+            case Show():
+                self._shown.setdefault(message.call, {})[message.file] = message
+            case Ask():
+                task = self._tasks.start(self._run(message), name=f"call {message.call}")
+                self._running[message.call] = task
+                task.add_done_callback(functools.partial(self._forget, message.call))
+            case More(call=number, events=events):
+                if (call := self._calls.get(number)) is not None:
+                    call.more(events)
+            case Drop(call=number):
+                self._shown.pop(number, None)
+                if (running := self._running.get(number)) is not None:
+                    running.cancel()
+            case Quote():
+                self._tasks.start(self._quote(message), name="quote")
+            case Open():
+                raise ContractError(WireCode.MALFORMED, "said Open twice")
 
     async def _run(self, ask: Ask) -> None:
         try:
@@ -127,7 +138,8 @@ class Host:
         # The libraries are loaded with the first call.
         from ironclaw.models.host.calls import Call  # noqa: PLC0415
 
-        call = self._calls[ask.call] = Call(ask, self._say, self._redactor)
+        shown = self._shown.pop(ask.call, {})
+        call = self._calls[ask.call] = Call(ask, self._say, self._redactor, shown, self._blind)
         settings = self._providers.get(ask.provider)
         if settings is None:
             await self._refuse(ask, "is not configured", "")
@@ -166,6 +178,8 @@ class Host:
             # Before the key is used anywhere: no error of a library can hold it then.
             key = await _key(settings, self._environ)
             self._redactor.learn(key)
+            for header in settings.headers.values():
+                self._redactor.learn_from(header)
             model = await asyncio.to_thread(make, settings, key, ask.model, self._redactor.learn)
             if len(self._models) >= _MOST_MODELS:
                 self._models.clear()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
+    from ironclaw.domain.ports import Pictures
     from ironclaw.domain.spending import Counted
     from ironclaw.models.host.starter import ModelHost
     from ironclaw_contract.rpc import Generate, ModelTell
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 class HostedProvider:
     """One configured provider. Implements `models.provider.Provider`."""
 
-    def __init__(self, name: str, host: ModelHost) -> None:
+    def __init__(self, name: str, host: ModelHost, pictures: Pictures | None = None) -> None:
         self._name = name
         self._host = host
+        self._pictures = pictures
         self._sealer = Sealer()
 
     async def generate(
@@ -46,6 +48,7 @@ class HostedProvider:
             )
         most = min(agent.max_output_tokens or request.max_output_tokens, 1_000_000)
         hundredths = agent.temperature_hundredths
+        shown = [] if self._pictures is None else await self._pictures.of(session, request)
         stream = self._host.generate(
             provider=self._name,
             model=model,
@@ -53,6 +56,7 @@ class HostedProvider:
             max_output_tokens=most,
             thinking=agent.thinking,
             request=self._sealer.open(request, session, agent.model),
+            pictures=shown,
         )
         async with contextlib.aclosing(stream) as events:
             async for event in events:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ironclaw.config.providers import ProviderSettings
     from ironclaw.core.tasks import Tasks
     from ironclaw.domain.model import Thinking
+    from ironclaw.domain.ports import Picture
     from ironclaw.domain.spending import Counted, Rates
     from ironclaw.models.host.messages import Priced, Window
     from ironclaw_contract.rpc import Delta, Generate, Generated
@@ -102,6 +103,7 @@ class ModelHost:
         max_output_tokens: int,
         request: Generate,
         thinking: Thinking | None = None,
+        pictures: Sequence[Picture] = (),
     ) -> AsyncGenerator[Delta | Counted | Generated, None]:
         """Do one attempt in the host, which is started if there is none.
 
@@ -118,7 +120,7 @@ class ModelHost:
             thinking=thinking,
             request=request,
         )
-        async with contextlib.aclosing(link.generate(ask)) as events:
+        async with contextlib.aclosing(link.generate(ask, pictures)) as events:
             async for event in events:
                 yield event
 

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_ai.messages import (
+    BinaryContent,
     InstructionPart,
     ModelMessage,
     ModelRequest,
@@ -18,6 +19,7 @@ from pydantic_ai.messages import (
     ThinkingPart,
     ToolCallPart,
     ToolReturnPart,
+    UserContent,
     UserPromptPart,
 )
 from pydantic_ai.models import ModelRequestParameters
@@ -29,8 +31,9 @@ from ironclaw_contract.limits import MAX_TOOLS
 from ironclaw_contract.rpc import Generated, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from ironclaw.models.host.messages import Show
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.rpc import Generate, ToolSpec
 
@@ -50,7 +53,9 @@ def parameters(request: Generate) -> ModelRequestParameters:
     )
 
 
-def messages(request: Generate, system: str = "") -> list[ModelMessage]:
+def messages(
+    request: Generate, system: str = "", shown: Mapping[str, Show] | None = None
+) -> list[ModelMessage]:
     """The conversation of a call, in turns as providers want them.
 
     Each tool call has its result in the request right after it: one that is missing is made up, one
@@ -59,8 +64,9 @@ def messages(request: Generate, system: str = "") -> list[ModelMessage]:
     Args:
         request: The call. Its thoughts are those of the model that is asked.
         system: The library's word for whose thoughts they are.
+        shown: Pictures, by the ids of their files. Those that are not there are named in words.
     """
-    talk = _Talk(system)
+    talk = _Talk(system, shown or {})
     for entry in request.entries:
         talk.add(entry)
     return talk.ended()
@@ -69,8 +75,9 @@ def messages(request: Generate, system: str = "") -> list[ModelMessage]:
 class _Talk:
     """The library's messages, as they are put together."""
 
-    def __init__(self, system: str) -> None:
+    def __init__(self, system: str, shown: Mapping[str, Show]) -> None:
         self._system = system
+        self._shown = shown
         self._found: list[ModelMessage] = []
         self._asked: dict[str, str] = {}
         """Names of the tools whose results are to come, by call."""
@@ -88,10 +95,23 @@ class _Talk:
             case Said():
                 # A call that nothing came back from: providers refuse what follows otherwise.
                 self._make_up()
-                _append_request(self._found, UserPromptPart(content=_said(entry)))
+                _append_request(self._found, UserPromptPart(content=self._content(entry)))
             case Returned():
                 if (name := self._asked.pop(entry.call, None)) is not None:
                     _append_request(self._found, _result(entry, name))
+
+    def _content(self, said: Said) -> str | list[UserContent]:
+        pictures: list[UserContent] = []
+        hidden = 0
+        for file in said.files:
+            if (picture := self._shown.get(file.id)) is not None:
+                pictures.append(BinaryContent(picture.data, media_type=picture.media_type))
+            elif file.media_type.startswith("image/"):
+                hidden += 1
+        text = _said(said)
+        if hidden:
+            text += f"\n[Not shown to you: {hidden} of the pictures]"
+        return [text, *pictures] if pictures else text
 
     def ended(self) -> list[ModelMessage]:
         """All of them."""
