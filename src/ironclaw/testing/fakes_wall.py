@@ -26,7 +26,7 @@ from ironclaw.testing.sealed_facts import SEALED
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Said
 from ironclaw_contract.hashing import sha256
-from ironclaw_contract.records import History, Message, Say, Setup, Trouble, TurnEnd
+from ironclaw_contract.records import Answer, History, Message, Say, Setup, Trouble, TurnEnd
 from ironclaw_contract.rpc import Cancel, Failed, Generate, Generated, Hello
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ class FakeBox:
         self.setups: list[Setup] = []
         self.history: list[History] = []
         self.messages: list[Message] = []
+        self.answers: list[Answer] = []
         self.todo: list[Message] = []
         """Messages to answer; the first one is being worked on."""
         self.calls = 0
@@ -74,6 +75,8 @@ class FakeBox:
                     self.todo.append(body)
             case Message():
                 pass
+            case Answer():
+                self.answers.append(body)
 
     @property
     def known(self) -> set[str]:
