@@ -128,7 +128,7 @@ class Relay:
             platform_id=delivery.platform_id,
             handle=leg.pair.by,
             sender=sender(leg.speaker),
-            text=delivery.text,
+            text=_words(delivery),
             external_id=forwarded_as(delivery.id),
             thread=delivery.thread,
         )
@@ -136,7 +136,7 @@ class Relay:
         await self._ways.pass_on(event, seat=seat, chat=delivery.chat, came=Came(leg.hops, TAINT))
 
     async def _back(self, delivery: Delivery, leg: Back) -> None:
-        words = _FAILED.format(text=delivery.text) if delivery.is_error else delivery.text
+        words = _FAILED.format(text=delivery.text) if delivery.is_error else _words(delivery)
         event = Event(
             channel=leg.channel,
             platform_id=leg.platform_id,
@@ -159,6 +159,14 @@ class Relay:
             name = "(gone)"
         text = _UNDELIVERED.format(name=name, why=error.message)
         await self._tells.say(delivery.session, text, key=f"undelivered/{delivery.id}")
+
+
+def _words(delivery: Delivery) -> str:
+    """What is said. Files stay in the conversation that they are of."""
+    if not delivery.files:
+        return delivery.text
+    note = f"(Files that are not passed on: {len(delivery.files)}.)"
+    return f"{delivery.text}\n{note}".strip()
 
 
 class LateRelay:

@@ -25,6 +25,7 @@ from ironclaw.services.telling import Telling
 from ironclaw.store.change_ops import Cause, execute
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store, outbound
 from ironclaw_contract.codes import WireCode
+from ironclaw_contract.entries import File
 from ironclaw_contract.records import Say, TurnEnd
 
 if TYPE_CHECKING:
@@ -318,7 +319,6 @@ async def test_the_channel_waits_until_there_is_somebody(two: Two):
         await channel.deliver(delivery)
     late.real = two.relay
     assert await channel.deliver(delivery) == delivery.id
-    await channel.progress(delivery.session, delivery.message, "half")
     assert len(await two.bobs()) == 1
 
 
@@ -326,3 +326,11 @@ def test_a_chat_of_a_pair_says_whose_it_is():
     assert pair_of("agt_a/agt_b") == ("agt_a", "agt_b")
     assert pair_of("room") is None
     assert pair_of("/agt_b") is None
+
+
+async def test_files_stay_where_they_are_and_the_other_agent_hears_of_that(two: Two):
+    asked = await two.asked("Draw it.")
+    (reply,) = await two.says(asked, "Here it is.")
+    drawing = File(id="f1", name="a.png", media_type="image/png", size=3)
+    await two.relay.carry(msgspec.structs.replace(reply, files=(drawing,)))
+    assert (await two.back()).text == "Here it is.\n(Files that are not passed on: 1.)"
