@@ -52,7 +52,7 @@ from ironclaw.domain.ports import (
     Tampered,
 )
 from ironclaw_contract.limits import MAX_RECORDS
-from ironclaw_contract.records import ContractError, Message, TurnEnd, encode_body
+from ironclaw_contract.records import ContractError, Message, Step, TurnEnd, encode_body
 
 if TYPE_CHECKING:
     import socket
@@ -195,8 +195,10 @@ class Link:
             return None
         if isinstance(message, Verified):
             for body in message.bodies:
-                if isinstance(body, TurnEnd):
-                    self._watch.settled(body.turn)
+                if isinstance(body, Step | TurnEnd):
+                    over = (body.turn,) if isinstance(body, TurnEnd) else ()
+                    for one in (*over, *body.heard):
+                        self._watch.settled(one)
         return _event(message)
 
     def ask(self) -> None:

@@ -85,6 +85,22 @@ async def test_a_turn_goes_there_and_back(slot: Slot) -> None:
     assert listing(slot.out) == []
 
 
+async def test_nothing_is_owed_any_more_when_all_that_joined_a_turn_is_told_of(
+    slot: Slot,
+) -> None:
+    """Else the airlock of a box that rests would be asked for ever."""
+    await slot.bring_up()
+    await slot.send("msg_a", "msg_b", "msg_c")
+    step = Step(turn="msg_a", index=0, entries=(), heard=("msg_b",))
+    await asyncio.to_thread(slot.box.write, step)
+    await slot.expect(Outbound)
+    assert slot.link._watch._owed == {"msg_a", "msg_c"}
+    over = TurnEnd(turn="msg_a", index=1, entries=(), heard=("msg_c",))
+    await asyncio.to_thread(slot.box.write, over)
+    await slot.expect(Outbound)
+    assert slot.link._watch._owed == set()
+
+
 async def test_consumed_inbound_segments_go_and_the_newest_stays(slot: Slot) -> None:
     await slot.bring_up()
     for name in ("msg_a", "msg_b", "msg_c"):
