@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from ironclaw.domain.skills import read
+from ironclaw.skills.packing import pack, read_folder
+from ironclaw.skills.signing import keygen, read_key, sign
 from ironclaw.templates import templates
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ class Skilled(NamedTuple):
 
     house: House
     place: Path
+    pem: bytes
     key: str
 
     def folder(self, name: str = "birds", more: str = "") -> Path:
@@ -56,11 +60,11 @@ class Skilled(NamedTuple):
 
     def packed(self, name: str = "birds", more: str = "") -> str:
         """The same, signed and packed."""
-        out = str(self.place / f"{name}.skill")
-        folder = str(self.folder(name, more))
-        key = str(self.place / "ann.pem")
-        self.done("skill", "sign", folder, "--key", key, "--out", out)
-        return out
+        tree = read_folder(self.folder(name, more))
+        out = self.place / f"{name}.skill"
+        out.write_bytes(pack(tree, sign(read(tree).files, read_key(self.pem))))
+        self.own(out)
+        return str(out)
 
     def done(self, *words: str) -> Any:
         """Run a command that has to work, and return what it said."""
@@ -80,17 +84,15 @@ class Skilled(NamedTuple):
 
 @pytest.fixture(scope="module")
 def skilled(houses_of: Houses) -> Iterator[Skilled]:
-    with houses_of.open() as house:
+    pem, key = keygen()
+    with houses_of.open(SKILLS_TRUSTED_KEYS=key) as house:
         place = house.place / "authors"
-        place.mkdir(mode=0o777)
-        place.chmod(0o777)
+        place.mkdir()
+        place.chmod(0o755)
         house.place.chmod(0o711)
-        key = house.cli("skill", "keygen", str(place / "ann.pem"), "--json").told["key"]
-        house.down()
-        house.up(SKILLS_TRUSTED_KEYS=key)
         with house.api() as owner:
             owner.be_solo()
-        yield Skilled(house, place, key)
+        yield Skilled(house, place, pem, key)
 
 
 def test_a_skill_from_its_author_to_a_box_and_out_again(skilled: Skilled) -> None:
@@ -173,7 +175,8 @@ def test_each_ready_made_agent_is_made_and_talks(skilled: Skilled) -> None:
         tasks = ("--with-tasks", "--zone", "Europe/Berlin") if one.name == "watch" else ()
         made = skilled.done("agent", "create", name, *words, *tasks)["changes"]
         assert [view["row"]["status"] for view in made] == ["done"] * len(made)
-        agent = skilled.done("agent", "show", name)
+        with house.api() as owner:
+            agent = owner.get(f"/v1/agents/{name}").body
         assert agent["persona"] == one.persona
         assert sorted(agent["tools"]) == sorted(one.tools)
         assert agent["max_steps"] == one.limits.max_steps

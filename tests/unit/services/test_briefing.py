@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from ironclaw.core.ids import AgentId, ChatId, MessageId, SessionId
 from ironclaw.domain.model import Agent, Message, Skill
 from ironclaw.domain.ports import Resume
 from ironclaw.services.briefing import BATCH_BYTES, batches, first_records, message_record
 from ironclaw.services.parts import SessionLimits
+from ironclaw_contract import records
 from ironclaw_contract.entries import Answered, Said
 from ironclaw_contract.limits import MAX_BODY_BYTES, MAX_SEGMENT_BYTES
 from ironclaw_contract.records import History, Setup, encode_body
@@ -38,8 +40,6 @@ def test_a_first_life_is_told_who_it_is_and_nothing_else() -> None:
     assert ("demo", "kind", ("read_file",)) == (setup.agent, setup.persona, setup.tools)
 
 
-def test_an_open_turn_comes_last_with_its_next_step() -> None:
-    past = Resume(
 def test_a_box_is_told_of_skills_and_when_to_use_them() -> None:
     birds = Skill(name="birds", digest=f"sha256:{'0' * 64}", description="Know birds.")
     (setup,) = first_records(structs.replace(AGENT, skills=(birds,)), NOTHING, SessionLimits())
@@ -48,6 +48,8 @@ def test_a_box_is_told_of_skills_and_when_to_use_them() -> None:
     assert setup.skills == (records.Skill("birds", "Know birds."),)
 
 
+def test_an_open_turn_comes_last_with_its_next_step() -> None:
+    past = Resume(
         entries=(Said("msg_1", "Ann", "hi", 1), Answered("hello")),
         turn=MessageId("msg_2"),
         turn_entries=(Said("msg_2", "Ann", "go", 2),),
