@@ -45,6 +45,8 @@ class Script(NamedTuple):
     forever: ToolCall | None = None
     """Called in every answer, without end."""
     say: str | None = None
+    thinks: str = ""
+    """What it thinks before its first answer."""
     recalls: bool = False
     shows_setup: bool = False
     shows_files: bool = False
@@ -92,6 +94,10 @@ def _apply(script: Script, word: str, rest: str) -> Script | None:
 
 def _say(script: Script, rest: str) -> Script | None:
     return script._replace(say=rest)
+
+
+def _think(script: Script, rest: str) -> Script | None:
+    return script._replace(thinks=rest) if rest else None
 
 
 def _recall(script: Script, rest: str) -> Script | None:
@@ -180,6 +186,7 @@ _DIRECTIVES: Final[dict[str, Callable[[Script, str], Script | None]]] = {
     "and": _and,
     "loop": _loop,
     "say": _say,
+    "think": _think,
     "recall": _recall,
     "setup": _setup,
     "files": _files,

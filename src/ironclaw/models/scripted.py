@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.models.script import MAX_DELAY_MS, ROUND, Script, ToolCall, parse_script
 from ironclaw.models.scripted_summary import sum_up, summary_in
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
+from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said, Thought
 from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Purpose, Stop
 
 if TYPE_CHECKING:
@@ -61,15 +61,16 @@ class Scripted:
         if (code := self._failure(session, request.turn, done, script)) is not None:
             yield Failed(call=request.call, code=code, text="The script says so.")
             return
+        thoughts: tuple[Thought, ...] = ()
+        if script.thinks and not done:
+            thoughts = (Thought(text=script.thinks),)
+            yield Delta(call=request.call, text=script.thinks, is_thought=True)
         if calls := _calls(script, done):
-            yield _answer(
-                request,
-                tuple(
-                    Called(call=f"c{done}.{number}", name=call.name, arguments=call.arguments)
-                    for number, call in enumerate(calls)
-                ),
-                Stop.TOOL,
+            called = tuple(
+                Called(call=f"c{done}.{number}", name=call.name, arguments=call.arguments)
+                for number, call in enumerate(calls)
             )
+            yield _answer(request, (*thoughts, *called), Stop.TOOL)
             return
         text = "" if script.is_empty else _text(agent, script, former, turn)
         text = await self._shown(agent, session, request, script) or text
@@ -78,7 +79,7 @@ class Scripted:
             if start and script.piece_ms:
                 await asyncio.sleep(script.piece_ms / 1000)
             yield Delta(call=request.call, text=text[start : start + length])
-        yield _answer(request, (Answered(text=text),), Stop.END)
+        yield _answer(request, (*thoughts, Answered(text=text)), Stop.END)
 
     async def _shown(
         self, agent: Agent, session: SessionId, request: Generate, script: Script
@@ -136,7 +137,9 @@ def _calls(script: Script, done: int) -> tuple[ToolCall, ...]:
     return (script.forever._replace(arguments=arguments),)
 
 
-def _answer(request: Generate, entries: tuple[Answered | Called, ...], stop: Stop) -> Generated:
+def _answer(
+    request: Generate, entries: tuple[Answered | Thought | Called, ...], stop: Stop
+) -> Generated:
     read = sum(len(e.arguments if isinstance(e, Called) else e.text) for e in request.entries)
     wrote = sum(len(e.arguments if isinstance(e, Called) else e.text) for e in entries)
     return Generated(

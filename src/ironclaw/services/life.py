@@ -362,7 +362,7 @@ class Life:
     async def _take_in(self, out: Outbound) -> None:
         try:
             committed = await self._parts.ledger.commit(
-                self._session.id, self._session.epoch, out, worked=self._turn_clock.worked
+                self._session.id, self._session.epoch, out, worked=self._worked(out)
             )
         except PeerError as error:
             await self._quarantine(error.detail or error.message)
@@ -389,6 +389,11 @@ class Life:
         for body in out.bodies:
             if isinstance(body, Trouble):
                 self.end("trouble", f"{body.code}: {body.text}")
+
+    def _worked(self, out: Outbound) -> Worked | None:
+        """How long a turn has taken that goes on: of one that is over nobody wants to know."""
+        goes_on = isinstance(out.bodies[-1], Step)
+        return self._turn_clock.worked if goes_on else None
 
     async def _quarantine(self, reason: str) -> None:
         _log.warning("session_quarantined", session=self._session.id, reason=reason)

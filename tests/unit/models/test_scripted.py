@@ -9,7 +9,7 @@ from ironclaw.domain.model import Agent
 from ironclaw.models.script import MAX_CHARS
 from ironclaw.models.scripted import Scripted
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
+from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said, Thought
 from ironclaw_contract.frames import decode_tell, pack
 from ironclaw_contract.records import Say, TurnEnd, decode_outbound, encode_body
 from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Stop
@@ -72,6 +72,16 @@ async def test_tool_rounds_come_one_after_the_other_and_then_words():
     end = Returned(call=second.entries[0].call, text="nope", is_error=True)
     text = await answer(message, *first.entries, *back, *second.entries, end)
     assert 'The tool returned "r". The tool returned "r". The tool failed "nope".' in text
+
+
+async def test_it_thinks_once_before_its_first_answer():
+    message = said("!think let me see\n!tool clock\n!say noon")
+    thought, first = await events(message)
+    assert (thought.text, thought.is_thought) == ("let me see", True)
+    assert [type(entry) for entry in first.entries] == [Thought, Called]
+    back = Returned(call=first.entries[1].call, text="12:00")
+    spoken, last = await events(message, *first.entries, back)
+    assert (spoken.text, spoken.is_thought, last.entries) == ("noon", False, (Answered("noon"),))
 
 
 async def test_a_loop_never_ends():

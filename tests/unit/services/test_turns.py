@@ -132,6 +132,20 @@ async def test_people_see_what_an_agent_does(core: Core):
     ]
 
 
+async def test_people_see_what_a_model_thinks_apart_from_what_it_says(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ironclaw.services.calls.MAX_THOUGHT_CHARS", 8)
+    talk = await core.store.begin()
+    await core.hear(talk, "!think \x1bhm, what is it\n!say noon")
+    assert await core.answered(talk, 1) == ["noon"]
+    (thinking, words) = core.announced.live_events
+    assert thinking[0] == "thinking"
+    assert "\x1b" not in thinking[1]
+    assert "what" not in thinking[1]
+    assert words == ("progress", "noon", ())
+
+
 @pytest.mark.parametrize("purpose", [Purpose.SUMMARY, Purpose.RESEARCH])
 async def test_words_that_are_no_answer_are_not_shown_as_one(core: Core, purpose: Purpose):
     _, one, told = await begun(core)
