@@ -146,7 +146,15 @@ def agent(house: House, request: pytest.FixtureRequest) -> str:
 
 
 SAME_FOR_EVERYBODY = {
-    *("test_audit", "test_bad_input", "test_commands", "test_disk_cap", "test_front_door"),
+    *(
+        "test_audit",
+        "test_bad_input",
+        "test_budgets",
+        "test_canaries",
+        "test_commands",
+        "test_disk_cap",
+        "test_front_door",
+    ),
     *(
         "test_long_conversation",
         "test_memory",

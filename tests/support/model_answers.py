@@ -6,6 +6,7 @@ Other words, calls and thoughts are said with a `Wanted`.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tests.support.model_servers import Reply, amazon, sse
@@ -356,8 +357,8 @@ def _pieces(text: str) -> tuple[str, ...]:
 
 
 def _halves(arguments: dict[str, str]) -> tuple[str, str]:
-    ((name, value),) = arguments.items()
-    return f'{{"{name}":', f'"{value}"}}'
+    text = json.dumps(arguments, separators=(",", ":"))
+    return text[: len(text) // 2], text[len(text) // 2 :]
 
 
 class Kind(NamedTuple):

@@ -13,6 +13,7 @@ from ironclaw.core.log import REDACTED, redact
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_LEAST_IN_HEADER: Final = 16
 _LEAST: Final = 8
 """Characters of the shortest text that is looked for: what is shorter would blot out words."""
 
@@ -36,6 +37,15 @@ class Redactor:
         # The longest first: a shorter one may be a part of it.
         with self._lock:  # some are learnt where a library waits, in a thread
             self._forms = tuple(sorted({*self._forms, *forms}, key=len, reverse=True))
+
+    def learn_from(self, header: str) -> None:
+        """Take what may be a secret in a header of the configuration out of everything.
+
+        There should be none; but who puts one there does not find it in a box.
+        """
+        for word in header.split():
+            if len(word) >= _LEAST_IN_HEADER and any(letter.isdigit() for letter in word):
+                self.learn(word)
 
     def clean(self, text: str) -> str:
         """A text without any key."""

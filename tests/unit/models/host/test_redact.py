@@ -83,3 +83,21 @@ def test_pieces_say_the_same_as_the_whole_and_never_a_key(parts: list[str], data
 
     assert KEY not in shown
     assert shown == redactor.clean("".join(parts))
+
+
+def test_what_looks_like_a_secret_in_a_header_is_one():
+    redactor = Redactor()
+    for header in ("Bearer tok-0123456789abcdef", "application/json", "house-of-herons-and-gulls"):
+        redactor.learn_from(header)
+
+    text = "tok-0123456789abcdef application/json house-of-herons-and-gulls Bearer"
+    assert redactor.clean(text) == "[redacted] application/json house-of-herons-and-gulls Bearer"
+
+
+def test_temporary_credentials_are_secret_in_their_parts():
+    parts = {"AccessKeyId": "ASIA", "SecretAccessKey": "s" * 20, "SessionToken": "t" * 20}
+    for found in (parts, {"Credentials": parts}):
+        redactor = knowing(json.dumps(found, indent=2))
+        assert redactor.clean(f"{'s' * 20} and {'t' * 20}, of ASIA") == (
+            "[redacted] and [redacted], of ASIA"
+        )
