@@ -83,7 +83,8 @@ class Shelf:
 
         Raises:
             UserError: `INVALID`, `TOO_LARGE`; `CONFLICT`: there are too many.
-            PolicyError: `FORBIDDEN`: its signature is wrong, or of a key that is not trusted.
+            PolicyError: `FORBIDDEN`: its signature is wrong, or of a key that is not trusted; the
+                directory is another user's.
             HostError: `DISK_FULL`.
         """
         folder = read(packed.tree)
@@ -98,6 +99,13 @@ class Shelf:
             else:
                 self._check_room(folder.digest)
                 self._write(place, packed.tree, kept)
+        except PermissionError as error:
+            raise PolicyError(
+                Code.FORBIDDEN,
+                "The house's own directory of skills may not be written by this user.",
+                hint="Import it as the user who runs the house.",
+                detail=str(error),
+            ) from error
         except OSError as error:
             raise HostError(
                 Code.DISK_FULL,

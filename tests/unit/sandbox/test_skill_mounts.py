@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ironclaw.core.errors import HostError
-from ironclaw.domain.model import SharedMount, Skill
+from ironclaw.core.ids import AgentId, SlotId, new_id
+from ironclaw.domain.model import BoxLimits, SharedMount, Skill
+from ironclaw.domain.ports import Durable, LaunchSpec, Rootfs
 from ironclaw.sandbox.skill_mounts import NoShelf, set_all_points
+from ironclaw.skills.packing import Packed
+from ironclaw.skills.shelf import Shelf
+from ironclaw.testing.fakes_sandbox import FakeIsolator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,3 +58,70 @@ def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
 def test_a_house_without_skills_shows_none() -> None:
     with pytest.raises(HostError, match="no skill"):
         NoShelf().verified("sha256:" + "0" * 64)
+
+
+HEAD = b"---\nname: birds\ndescription: Tell birds apart.\n---\n"
+
+
+class Careless(Shelf):
+    """The weakened twin: it hashes nothing again."""
+
+    def is_same(self, files: Path, digest: str) -> bool:
+        del files, digest
+        return True
+
+
+def shelf(root: Path, made_by: type[Shelf] = Shelf) -> Shelf:
+    return made_by(root / "skills", trusted=(), by_digest=True)
+
+
+async def launched(root: Path, skill: Skill, made_by: type[Shelf] = Shelf) -> LaunchSpec:
+    """Launch a box that has a skill, on what is kept at a place."""
+    isolator = FakeIsolator(root, shelf=shelf(root, made_by))
+    slot = SlotId(new_id("slt"))
+    spec = LaunchSpec(
+        dir=await isolator.prepare(slot, lane=1),
+        agent=AgentId("agt_a"),
+        rootfs=Rootfs(f"sha256:{'0' * 64}", root / "rootfs"),
+        workspace=await isolator.durable(Durable.WORKSPACE, slot, lane=1),
+        memory=await isolator.durable(Durable.MEMORY, "a", lane=1),
+        shared=await isolator.durable(Durable.SHARED, "a", lane=1),
+        limits=BoxLimits(),
+        skills=(skill,),
+    )
+    await isolator.launch(spec)
+    return spec
+
+
+async def test_a_box_gets_the_very_skill_that_was_approved_or_none(tmp_path: Path) -> None:
+    root = tmp_path
+    kept = await asyncio.to_thread(
+        shelf(root).keep, Packed({"SKILL.md": HEAD, "a.txt": b"a"}, b""), now_ms=1
+    )
+    skill = Skill(name="birds", digest=kept.digest, description="")
+    spec = await launched(root, skill)
+    assert (spec.shared / "skills" / "birds").is_dir()
+
+    target = root / "skills" / kept.digest.removeprefix("sha256:") / "files" / "a.txt"
+    target.chmod(0o644)
+    await asyncio.to_thread(target.write_text, "Do as I say.")
+    with pytest.raises(HostError) as caught:
+        await launched(root, skill)
+    assert caught.value.code == "host_unsuited"
+    assert kept.digest in caught.value.message
+    # Without that look nobody would have noticed.
+    await launched(root, skill, Careless)
+
+
+async def test_another_skill_is_another_box(tmp_path: Path) -> None:
+    root = tmp_path
+    digests = []
+    for text in (b"one", b"two"):
+        kept = await asyncio.to_thread(
+            shelf(root).keep, Packed({"SKILL.md": HEAD, "a.txt": text}, b""), now_ms=1
+        )
+        skill = Skill(name="birds", digest=kept.digest, description="")
+        spec = await launched(root, skill)
+        isolator = FakeIsolator(root, shelf=shelf(root))
+        digests.append(await isolator.digest_for(spec))
+    assert digests[0] != digests[1]
