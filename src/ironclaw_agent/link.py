@@ -12,9 +12,10 @@ import select
 import time
 from typing import TYPE_CHECKING, Final
 
-from ironclaw_agent.loop import Loop, Publish, Run
+from ironclaw_agent.loop import Loop
 from ironclaw_agent.pipe import Pipe, read_small
 from ironclaw_agent.segments import Segments, rehearse
+from ironclaw_agent.turn import Publish, Run
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, pack
 from ironclaw_contract.limits import CONTRACT_VERSION
@@ -22,9 +23,9 @@ from ironclaw_contract.records import ContractError, Part, Trouble
 from ironclaw_contract.rpc import Bell, Cancel, Failed, Generate, Hello
 
 if TYPE_CHECKING:
-    from ironclaw_agent.loop import Command
     from ironclaw_agent.places import Places
     from ironclaw_agent.tools.table import Toolbox
+    from ironclaw_agent.turn import Command
     from ironclaw_contract.rpc import Facts
 
 RESCAN_S: Final = 30.0

@@ -12,7 +12,7 @@ the published steps goes on behind the last one, and at most one step's tools ru
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ironclaw_agent.asking import ASK_USER, apart, split
 from ironclaw_agent.circles import judge
@@ -20,18 +20,18 @@ from ironclaw_agent.compaction import Compactor
 from ironclaw_agent.context import has_memory, recalled, total, window
 from ironclaw_agent.intake import Intake
 from ironclaw_agent.thinking import with_meaning, without
+from ironclaw_agent.turn import Command, Publish, Run, Turn, in_place, last_words, unreturned
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Answered, Called, Returned, Said
+from ironclaw_contract.entries import Called, Returned, Said
 from ironclaw_contract.limits import MAX_BODY_BYTES, MAX_TEXT_BYTES
-from ironclaw_contract.records import OutboundBody, Say, Step, Summary, TurnEnd
+from ironclaw_contract.records import Say, Step, Summary, TurnEnd
 from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate, Generated, ModelTell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ironclaw_agent.intake import Beginning
     from ironclaw_contract.entries import Entry
-    from ironclaw_contract.records import Ask, InboundBody
+    from ironclaw_contract.records import InboundBody
     from ironclaw_contract.rpc import ToolSpec
 
 _BODY_SPARE: Final = 4096
@@ -44,75 +44,6 @@ _MOST_HEARD: Final = 64
 """Messages that one record tells of."""
 _LEAST_ROOM: Final = 1024
 """Bytes of conversation below which asking again with less is given up."""
-
-
-class Publish(NamedTuple):
-    """Publish this record durably, then ring."""
-
-    body: OutboundBody
-
-
-class Run(NamedTuple):
-    """Run these tool calls, in order, and give the results to `Loop.returned`."""
-
-    calls: tuple[Called, ...]
-    allowed: frozenset[str]
-    """As the newest setup has it."""
-    turn: str
-    step: int
-    """Index of the record that their results will be part of."""
-    heard: tuple[Entry, ...]
-    """The turn so far, without the answer that they are part of."""
-
-
-Command = Publish | Generate | Cancel | Run
-
-
-class _Turn:
-    """The turn that runs."""
-
-    __slots__ = (
-        "asks",
-        "call",
-        "carried",
-        "draft",
-        "entries",
-        "heard",
-        "id",
-        "index",
-        "memory",
-        "room",
-        "steps",
-        "waits_for",
-        "warned",
-    )
-
-    def __init__(self, beginning: Beginning, *, room: int, memory: str) -> None:
-        self.id = beginning.turn
-        self.entries = beginning.entries
-        """All of it so far, the messages that began it included."""
-        self.index = beginning.next_index
-        """Of the next record."""
-        self.steps = self.index
-        """Model calls made, former boxes' included."""
-        self.room = room
-        """Bytes of conversation in one call."""
-        self.memory = memory
-        """What the model is told of the agent's memory, as it was when the turn began."""
-        self.call = 0
-        """Number of the model call that is waited for; 0 for none."""
-        self.draft: tuple[Entry, ...] = ()
-        """What the next step holds before its tool results."""
-        self.asks: tuple[Ask, ...] = ()
-        """Questions that the next step asks."""
-        self.waits_for: tuple[str, ...] = ()
-        """Calls whose questions people have not answered."""
-        self.carried: tuple[Entry, ...] = ()
-        """What people answered: part of the turn, and of its next record."""
-        self.warned: dict[int, Returned] = {}
-        """Results of calls that are not run, by their place among the calls of the draft."""
-        self.heard: tuple[str, ...] = ()
-        """Messages that joined, and that no record has told of yet."""
 
 
 class Loop:
@@ -134,7 +65,7 @@ class Loop:
         self._intake = Intake(specs)
         self._recall = recall
         self._describe = describe
-        self._turn: _Turn | None = None
+        self._turn: Turn | None = None
         self._calls = 0
         self._ended = 0
         self._compactor = Compactor()
@@ -166,15 +97,15 @@ class Loop:
             return []
         gone = self._drop_summary()
         memory = recalled(self._recall()) if has_memory(self._intake.setup) else ""
-        turn = self._turn = _Turn(beginning, room=self._intake.room, memory=memory)
-        waiting = _unreturned(turn.entries)
+        turn = self._turn = Turn(beginning, room=self._intake.room, memory=memory)
+        waiting = unreturned(turn.entries)
         # What was asked is in a record that is published: nobody is asked twice.
         turn.waits_for = tuple(call.call for call in waiting if call.name == ASK_USER)
         if run := [call for call in waiting if call.name != ASK_USER]:
             return [*gone, self._run(turn, run)]
         if turn.waits_for:
             return [*gone, *self._go_on(turn)]
-        if _last_words(turn.entries):
+        if last_words(turn.entries):
             # Whoever publishes words before the end of a turn has said them.
             return [*gone, *self._answer_on(turn)]
         return [*gone, *self._ask(turn)]
@@ -221,7 +152,7 @@ class Loop:
         intake.sum_up(chosen.pieces, text)
         return [Publish(Summary(turn=chosen.through, text=text))]
 
-    def _go_on(self, turn: _Turn) -> list[Command]:
+    def _go_on(self, turn: Turn) -> list[Command]:
         """Ask the model again once people have answered all that the turn waits for."""
         answers = self._intake.answers_to(turn.id, turn.waits_for)
         if not answers:
@@ -231,7 +162,7 @@ class Loop:
         turn.entries.extend(answers)
         return self._ask(turn)
 
-    def _ask(self, turn: _Turn) -> list[Command]:
+    def _ask(self, turn: Turn) -> list[Command]:
         setup = self._intake.setup
         if turn.steps >= setup.max_steps:
             return self._fail(turn, WireCode.TOO_MANY_STEPS)
@@ -259,7 +190,7 @@ class Loop:
     def _shown(self, entry: Entry) -> Entry:
         return self._describe(entry) if isinstance(entry, Said) and entry.files else entry
 
-    def _join(self, turn: _Turn) -> bool:
+    def _join(self, turn: Turn) -> bool:
         """Let what waits in the turn's own place join it; says whether anything did.
 
         What would not fit beside the turn waits for one of its own.
@@ -313,7 +244,7 @@ class Loop:
         turn = self._turn
         if turn is None:
             return []
-        new, asks = (*turn.draft, *_in_place(turn.warned, results)), turn.asks
+        new, asks = (*turn.draft, *in_place(turn.warned, results)), turn.asks
         turn.warned = {}
         step, turn.draft, turn.asks, turn.carried = (*turn.carried, *new), (), (), ()
         # The whole turn fits one record, so the host can tell it to a fresh box as one.
@@ -336,7 +267,7 @@ class Loop:
         turn.waits_for += tuple(ask.call for ask in asks)
         return [published, *(self._go_on(turn) if turn.waits_for else self._ask(turn))]
 
-    def _generated(self, turn: _Turn, answer: Generated) -> list[Command]:
+    def _generated(self, turn: Turn, answer: Generated) -> list[Command]:
         entries = with_meaning(answer.entries, turn.entries)
         calls = tuple(entry for entry in entries if isinstance(entry, Called))
         if not calls:
@@ -360,7 +291,7 @@ class Loop:
         run = [call for place, call in enumerate(parts.run) if place not in verdict.warned]
         return [self._run(turn, run)] if run else self.returned(())
 
-    def _answer(self, turn: _Turn, answer: tuple[Entry, ...]) -> list[Command]:
+    def _answer(self, turn: Turn, answer: tuple[Entry, ...]) -> list[Command]:
         """Say the answer, and go on where somebody has spoken meanwhile; else end the turn."""
         says = self._says(turn, answer)
         is_last = turn.steps >= self._intake.setup.max_steps
@@ -373,13 +304,13 @@ class Loop:
         turn.entries.extend(answer)
         return [Publish(step), *self._answer_on(turn)]
 
-    def _answer_on(self, turn: _Turn) -> list[Command]:
+    def _answer_on(self, turn: Turn) -> list[Command]:
         """Behind an answer that was said: answer who has spoken since, or end the turn."""
         if self._join(turn):
             return self._ask(turn)
         return self._end(turn, TurnEnd(turn=turn.id, index=turn.index, entries=()))
 
-    def _failed(self, turn: _Turn, code: WireCode) -> list[Command]:
+    def _failed(self, turn: Turn, code: WireCode) -> list[Command]:
         if code is WireCode.CONTEXT_TOO_LONG:
             # The model's window is smaller than the setup thought: leave older turns out.
             entries = window(self._intake.past, turn.entries, room=turn.room) or ()
@@ -392,7 +323,7 @@ class Loop:
                 return self._ask(turn)
         return self._fail(turn, code)
 
-    def _finish(self, turn: _Turn, answer: tuple[Entry, ...]) -> list[Command]:
+    def _finish(self, turn: Turn, answer: tuple[Entry, ...]) -> list[Command]:
         says = self._says(turn, answer)
         if says is None:
             return self._fail(turn, WireCode.TOO_LARGE)
@@ -408,9 +339,9 @@ class Loop:
         )
         return self._end(turn, end)
 
-    def _says(self, turn: _Turn, answer: tuple[Entry, ...]) -> tuple[Say, ...] | None:
+    def _says(self, turn: Turn, answer: tuple[Entry, ...]) -> tuple[Say, ...] | None:
         """What is said to people with this answer; None when no record can hold it."""
-        words = [entry.text for entry in _last_words(answer)]
+        words = [entry.text for entry in last_words(answer)]
         joined = "\n\n".join(words)
         texts = [joined] if len(joined) <= MAX_TEXT_BYTES else words[:_MAX_SAYS]
         said = sum(len(text.encode()) for text in texts)
@@ -418,11 +349,11 @@ class Loop:
             return None
         return tuple(Say(text=text, reply_to=turn.id) for text in texts if words)
 
-    def _fail(self, turn: _Turn, code: WireCode) -> list[Command]:
+    def _fail(self, turn: Turn, code: WireCode) -> list[Command]:
         end = TurnEnd(turn=turn.id, index=turn.index, entries=(), heard=turn.heard, failed=code)
         return self._end(turn, end)
 
-    def _end(self, turn: _Turn, end: TurnEnd) -> list[Command]:
+    def _end(self, turn: Turn, end: TurnEnd) -> list[Command]:
         self._intake.past.add(without(turn.entries), keep_bytes=self._intake.keep_bytes)
         self._intake.forget_answers(turn.id)
         self._intake.end()
@@ -430,7 +361,7 @@ class Loop:
         self._ended += 1
         return [Publish(end), *self.settle()]
 
-    def _run(self, turn: _Turn, calls: Sequence[Called]) -> Run:
+    def _run(self, turn: Turn, calls: Sequence[Called]) -> Run:
         allowed = frozenset(self._intake.setup.tools)
         return Run(
             calls=tuple(calls),
@@ -439,36 +370,3 @@ class Loop:
             step=turn.index,
             heard=tuple(turn.entries),
         )
-
-
-def _unreturned(entries: Sequence[Entry]) -> list[Called]:
-    """Calls without a result, in order. A model may use one id twice, so results are counted."""
-    waiting: list[Called] = []
-    for entry in entries:
-        if isinstance(entry, Called):
-            waiting.append(entry)
-        elif isinstance(entry, Returned):
-            for place, call in enumerate(waiting):
-                if call.call == entry.call:
-                    del waiting[place]
-                    break
-    return waiting
-
-
-def _in_place(warned: Mapping[int, Returned], results: Sequence[Returned]) -> list[Returned]:
-    """The results of an answer's calls in their order, those that were not run included."""
-    run = iter(results)
-    return [
-        warned[place] if place in warned else next(run)
-        for place in range(len(warned) + len(results))
-    ]
-
-
-def _last_words(entries: Sequence[Entry]) -> list[Answered]:
-    """The answers at the end, behind everything else but thoughts."""
-    words: list[Answered] = []
-    for entry in reversed(without(entries)):
-        if not isinstance(entry, Answered):
-            break
-        words.append(entry)
-    return words[::-1]

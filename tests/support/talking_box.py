@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
-from ironclaw_agent.loop import Loop, Publish, Run
+from ironclaw_agent.loop import Loop
+from ironclaw_agent.turn import Publish, Run
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Called, Entry, File, Returned, Said
 from ironclaw_contract.records import History, Message, Setup, Step, TurnEnd

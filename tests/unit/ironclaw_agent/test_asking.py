@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.unit.ironclaw_agent.agent_host import message, setup
 
 from ironclaw_agent.asking import ASK_USER, SPEC, AskUser, apart, split
-from ironclaw_agent.loop import Command, Loop, Publish, Run
+from ironclaw_agent.loop import Loop
+from ironclaw_agent.turn import Command, Publish, Run
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
 from ironclaw_contract.records import (

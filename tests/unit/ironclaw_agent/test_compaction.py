@@ -9,7 +9,8 @@ from tests.unit.ironclaw_agent.test_loop import called, returned, said, words
 
 from ironclaw_agent.compaction import KEPT, Compactor, choose, is_full, rendered, summary_chars
 from ironclaw_agent.context import Past, summed_up, total
-from ironclaw_agent.loop import Command, Loop, Publish
+from ironclaw_agent.loop import Loop
+from ironclaw_agent.turn import Command, Publish
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Entry, Said
 from ironclaw_contract.limits import MAX_FRAME_BYTES

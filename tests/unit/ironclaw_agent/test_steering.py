@@ -17,7 +17,8 @@ from tests.unit.ironclaw_agent.test_loop import (
 )
 
 from ironclaw_agent.circles import WARNING
-from ironclaw_agent.loop import Command, Loop, Publish
+from ironclaw_agent.loop import Loop
+from ironclaw_agent.turn import Command, Publish
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Returned, Said
 from ironclaw_contract.records import History, InboundBody, Message, Say, Step, TurnEnd

@@ -14,8 +14,8 @@ from tests.unit.ironclaw_agent.test_loop import (
 )
 
 from ironclaw_agent.context import Past, total, window
-from ironclaw_agent.loop import Publish, Run
 from ironclaw_agent.thinking import with_meaning
+from ironclaw_agent.turn import Publish, Run
 from ironclaw_contract.entries import Answered, Thought
 from ironclaw_contract.records import History, Say, Step, TurnEnd
 

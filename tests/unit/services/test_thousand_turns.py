@@ -25,14 +25,15 @@ from ironclaw.services.searching import Searching
 from ironclaw.store.searching import Passages
 from ironclaw.testing.fakes_store import Conversation, open_core_store
 from ironclaw_agent.context import total
-from ironclaw_agent.loop import Loop, Publish
+from ironclaw_agent.loop import Loop
+from ironclaw_agent.turn import Publish
 from ironclaw_contract.records import TurnEnd
 from ironclaw_contract.rpc import Cancel, Delta, Generate, Purpose
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ironclaw_agent.loop import Command
+    from ironclaw_agent.turn import Command
 
 TURNS = 1000
 ROOM = 24 * 1024
