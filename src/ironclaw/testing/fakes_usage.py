@@ -1,12 +1,11 @@
-"""What was used in the house for tests of edges: of each agent the same, on two days."""
+"""What was used in the house for tests of edges: of each agent the same, on the last two days."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ironclaw.domain.spending import DAY_MS, Amounts, Used
+from ironclaw.domain.spending import Amounts, Used
 from ironclaw.services.usage import UsageLine
-from ironclaw.testing.audits import NOW_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,8 +47,7 @@ class FakeBook:
         """One line for each agent and day."""
         del session
         named = set(by)
-        today = NOW_MS // DAY_MS
-        days = [day for day in (today, today - 1) if first <= day <= last]
+        days = [day for day in (last, last - 1) if day >= first]
         return [
             UsageLine(one, day if "day" in named else 0, "", "scripted", _EACH)
             for day in days[: 2 if "day" in named else 1]

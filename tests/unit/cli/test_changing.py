@@ -335,6 +335,11 @@ def test_limits_are_written_as_people_write_them(cli: Any, solo: FakeHouse) -> N
 
     cli("agent", "limits", "demo", "tokens_per_day=none", "--yes")
     assert json.loads(cli("agent", "show", "demo", "--json")[1])["tokens_per_day"] is None
+    cli("agent", "limits", "demo", "money_per_day=2.5", "turn_total_s=600", "--yes")
+    shown = json.loads(cli("agent", "show", "demo", "--json")[1])
+    assert (shown["money_per_day"], shown["turn_total_s"]) == (2_500_000, 600)
+    for wrong in ("money_per_day=1,5", "money_per_session=-1", "money_per_day="):
+        assert cli("agent", "limits", "demo", wrong)[0] == 3
     assert cli("agent", "limits", "demo", "nonsense=1")[0] == 3
     assert cli("agent", "limits", "demo", "pids=many")[0] == 3
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from ironclaw.cli import chat, talk
 from ironclaw.cli.client import Client
@@ -219,6 +220,20 @@ def test_model_providers_are_shown_with_what_they_lack(cli: Any, house: FakeHous
     assert status == 0
     assert "tiny 8192, others 4096" in out
     assert "missing: it has none" in out
+
+
+def test_usage_is_shown_with_what_nobody_could_price(cli: Any, house: FakeHouse) -> None:
+    agent = house.setting.agents[next(iter(house.setting.agents))]
+    house.setting.agents[agent.id] = structs.replace(agent, money_per_day=1_000_000)
+    status, out, err = cli("usage")
+    assert status == 0
+    row = next(line for line in out.splitlines() if line.startswith(agent.name))
+    assert row.split() == [agent.name, "3", "1200", "200", "300", "2", "1.25", "+"]
+    assert "money_per_day 1.25 USD of 1.00 USD (spent)" in err
+    assert "price nobody knew" in err
+    days = cli("usage", "--by", "day", "--json")[1]
+    assert len(json.loads(days)["rows"]) >= 2
+    assert cli("usage", "--from", "yesterday")[0] == 3
 
 
 def test_one_message_streams_its_reply(cli: Any, house: FakeHouse) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.model_house import generate
 
+from ironclaw.domain.spending import FREE, Counted
 from ironclaw.models.host.link import HostLink, open_link
 from ironclaw.models.host.messages import (
     CREDIT,
@@ -24,6 +25,7 @@ from ironclaw.models.host.messages import (
     FromHost,
     More,
     Piece,
+    Priced,
     Ready,
     ToHost,
     Whole,
@@ -51,6 +53,7 @@ class Host:
         self._reader = reader
         self.writer = writer
         self.windows: list[Window] = []
+        self.prices: list[Priced] = []
 
     def say(self, *messages: FromHost) -> None:
         for message in messages:
@@ -65,10 +68,12 @@ class Host:
 async def linked() -> AsyncIterator[Host]:
     ours, theirs = socket.socketpair()
     windows: list[Window] = []
-    link = await open_link(ours, on_window=windows.append)
+    prices: list[Priced] = []
+    link = await open_link(ours, on_window=windows.append, on_price=prices.append)
     reader, writer = await asyncio.open_unix_connection(sock=theirs)
     host = Host(link, reader, writer)
     host.windows = windows
+    host.prices = prices
     host.say(Ready(controls=("one",)))
     await link.ready()
     running = asyncio.get_running_loop().create_task(link.run())
@@ -105,6 +110,28 @@ async def test_a_call_goes_there_and_comes_back() -> None:
         host.say(Window(provider="one", model="m", tokens=5))
         await asyncio.sleep(0.01)
         assert host.windows == [Window(provider="one", model="m", tokens=5)]
+
+
+async def test_what_was_kept_is_said_before_the_answer_and_never_more_than_was_read() -> None:
+    answer = Generated(call=3, entries=(), stop=Stop.END, input_tokens=10, output_tokens=2)
+    async with linked() as host:
+        ask = an_ask(host.link)
+        stream = host.link.generate(ask)
+        first = asyncio.get_running_loop().create_task(anext(stream))
+        await host.hear()
+        host.say(Whole(call=ask.call, answer=answer, cached_tokens=8, written_tokens=99))
+        assert await first == Counted(10, 2, cached=8, written=2)
+        assert [event async for event in stream] == [answer]
+
+
+async def test_prices_are_handed_on_and_are_numbers_of_a_price() -> None:
+    priced = Priced(provider="one", model="m", rates=FREE)
+    async with linked() as host:
+        host.say(priced)
+        await asyncio.sleep(0.01)
+        assert host.prices == [priced]
+    with pytest.raises(ContractError):
+        decode_from_host(pack(priced).replace(b"rates", b"ratez")[LENGTH.size :])
 
 
 async def test_a_failure_is_a_trouble() -> None:
