@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,8 +13,16 @@ from hypothesis import strategies as st
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, TaskId
-from ironclaw.domain.model import Task
-from ironclaw.domain.schedules import Plan, check_cron, next_time, plan
+from ironclaw.domain.model import Misfire, Task
+from ironclaw.domain.schedules import (
+    GRACE_MS,
+    Plan,
+    check_cron,
+    next_time,
+    plan,
+    task_of,
+    told_as,
+)
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -248,3 +257,48 @@ def test_the_year_has_its_seasons() -> None:
         winter.astimezone(ZoneInfo(VIENNA)).utcoffset()
         != summer.astimezone(ZoneInfo(VIENNA)).utcoffset()
     )
+
+
+# --- every so many seconds, and what is missed ----------------------------------------------------
+
+
+@given(
+    every_s=st.integers(60, 100_000),
+    due_ms=st.integers(NEW_YEAR, NEW_YEAR + 400 * DAY),
+    late_ms=st.integers(0, 60 * DAY),
+    late_s=st.integers(60, 31 * 86_400),
+    misfire=st.sampled_from(Misfire),
+)
+def test_of_what_comes_again_and_again_the_latest_that_is_not_too_late_is_told(
+    every_s: int, due_ms: int, late_ms: int, late_s: int, misfire: Misfire
+) -> None:
+    now_ms = due_ms + late_ms
+    what = msgspec.structs.replace(task(), every_s=every_s, late_s=late_s, misfire=misfire)
+    fire_ms, next_ms = plan(what, due_ms=due_ms, now_ms=now_ms)
+    allowed_ms = GRACE_MS if misfire is Misfire.SKIP else late_s * 1000
+    latest = due_ms + late_ms // (every_s * 1000) * every_s * 1000
+    assert fire_ms == (latest if now_ms - latest < allowed_ms else None)
+    assert next_ms == latest + every_s * 1000
+
+
+@given(
+    due_ms=st.integers(NEW_YEAR, NEW_YEAR + 60 * DAY).map(lambda ms: ms // 60_000 * 60_000),
+    late_ms=st.integers(0, 3 * DAY),
+    cron=st.sampled_from(["* * * * *", "*/7 * * * *", "30 2 * * *", "0 */5 * * *"]),
+)
+def test_looking_back_for_an_hour_first_finds_the_same_as_looking_at_all_of_it(
+    due_ms: int, late_ms: int, cron: str
+) -> None:
+    what = msgspec.structs.replace(task(cron, VIENNA), late_s=4 * 86_400)
+    times, at_ms = [due_ms], due_ms
+    while at_ms <= due_ms + late_ms:
+        at_ms = next_time(what, after_ms=at_ms) or 0
+        times.append(at_ms)
+        if len(times) > 500:
+            return
+    assert plan(what, due_ms=due_ms, now_ms=due_ms + late_ms) == (times[-2], times[-1])
+
+
+def test_only_an_id_of_the_hosts_making_tells_a_task() -> None:
+    assert task_of(told_as(TaskId("tsk_a"), "now/x:y")) == "tsk_a"
+    assert task_of("task:tsk_a:1") is None

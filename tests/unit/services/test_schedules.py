@@ -326,7 +326,7 @@ class Gate:
     async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
         self.entered.set()
         await self.open.wait()
-        return await self.real.tell(event, agent)
+        return await self.real.tell(event, agent, hops=hops)
 
 
 async def test_rearming_waits_for_a_telling_that_began_before(desk: Desk):
@@ -356,7 +356,7 @@ class Refusing:
     async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
         if event.sender == self.refuses:
             raise PolicyError(Code.RATE_LIMITED, "Too many.", hint="Wait.")
-        return await self.real.tell(event, agent)
+        return await self.real.tell(event, agent, hops=hops)
 
 
 async def test_one_that_cannot_be_told_holds_up_no_other_and_is_tried_again(desk: Desk):
