@@ -12,8 +12,15 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError
 from ironclaw.core.ids import QuestionId, new_id
 from ironclaw.domain.audit import AuditEvent, By, Via
+from ironclaw.domain.commands import Effect, Heard
 from ironclaw.domain.model import Event, MessageStatus
-from ironclaw.domain.questions import EXPIRED, NOT_ALLOWED, SOMETHING_ELSE, TOOL
+from ironclaw.domain.questions import (
+    EXPIRED,
+    NEW_CONVERSATION,
+    NOT_ALLOWED,
+    SOMETHING_ELSE,
+    TOOL,
+)
 from ironclaw.store.forgetting import forget
 from ironclaw.testing.fakes_store import outbound
 from ironclaw_contract.entries import Answered, Called, Returned, Said
@@ -344,3 +351,33 @@ async def test_a_tool_that_shares_its_id_with_no_question_is_believed(talk: Conv
         Returned(call="c1", text=answer.text), clock, Returned(call="c2", text="noon")
     )
     assert done.answered == (wait.turn,)
+
+
+async def test_in_the_chat_of_two_agents_nobody_is_asked(talk: Conversation):
+    await talk.core.store.write(
+        lambda db: db.execute("UPDATE chat SET channel = 'agent' WHERE id = ?", (talk.chat.id,))
+    )
+    wait = await asked(talk)
+    assert wait.deliveries == ()
+    assert [one.text for one in await wait.answers()] == [NOT_ALLOWED]
+
+
+async def test_a_new_conversation_lets_the_old_turn_come_to_its_end(talk: Conversation):
+    wait = await asked(talk)
+    heard = Heard(event(talk, "/new"), talk.agent.id, talk.chat.id)
+    done = await talk.core.ledger.handle(
+        heard, session=talk.session, effect=Effect.BEGIN, words=lambda _outcome: "Begun."
+    )
+    assert (done.outcome.begun, done.outcome.waiting) == (True, 1)
+    assert [one.text for one in await wait.answers()] == [NEW_CONVERSATION]
+
+
+async def test_a_stop_ends_a_turn_that_waits(talk: Conversation):
+    wait = await asked(talk)
+    heard = Heard(event(talk, "/stop"), talk.agent.id, talk.chat.id)
+    done = await talk.core.ledger.handle(
+        heard, session=talk.session, effect=Effect.STOP, words=lambda _outcome: "Stopped."
+    )
+    assert done.outcome.stopped
+    assert await talk.core.ledger.questions() == []
+    assert await wait.answers() == []
