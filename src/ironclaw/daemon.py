@@ -203,22 +203,19 @@ async def open_core(
             clock=clock,
             tasks=tasks,
         )
-        configured = settings.models.providers
-        rooms = Rooms(
-            most_bytes=SessionLimits().context_bytes,
-            told={name: one.context_tokens or 0 for name, one in configured.items()},
-        )
-        host = ModelHost(
-            configured, os.environ, tasks, hidden=(state, runtime), on_window=rooms.saw
-        )
-        stack.push_async_callback(host.close)
         files = Files(ledger.files)
-        hosted = {name: HostedProvider(name, host, files) for name in configured}
-        providers = Providers({"scripted": Scripted(files), **hosted})
+        models = _open_models(settings, tasks, files, hidden=(state, runtime))
+        stack.push_async_callback(models.host.close)
         counting = _counting(SpentRows(store, custodian, clock), registry, clock, settings)
         stack.push_async_callback(counting.keep(tasks))
-        past = Searching(Passages(store, custodian), clock, ranking=ranking)
-        books = Books(registry, ledger, TaskRows(store), counting.usage, past, files)
+        books = Books(
+            registry,
+            ledger,
+            TaskRows(store),
+            counting.usage,
+            Searching(Passages(store, custodian), clock, ranking=ranking),
+            files,
+        )
         tools = LateTools()
         sessions = Sessions(
             SessionParts(
@@ -235,11 +232,14 @@ async def open_core(
                 ),
                 models=Budgets(
                     Desk(
-                        models=ModelService(providers, words=words, rooms=rooms),
+                        models=ModelService(models.providers, words=words, rooms=models.rooms),
                         agents=registry,
                         book=counting.book,
                         prices=Pricing(
-                            configured, host, currency=counting.usage.currency, clock=clock
+                            settings.models.providers,
+                            models.host,
+                            currency=counting.usage.currency,
+                            clock=clock,
                         ),
                         raises=counting.raising,
                         announce=delivery,
@@ -266,11 +266,11 @@ async def open_core(
                 ),
                 tools=tools,
                 files=files,
-                rooms=rooms,
+                rooms=models.rooms,
             ),
             tasks,
         )
-        rooms.watch(sessions.resize)
+        models.rooms.watch(sessions.resize)
         stack.push_async_callback(slots.close)
         stack.push_async_callback(sessions.close)
         commands = LateCommands()
@@ -299,7 +299,7 @@ async def open_core(
             hub=hub,
             delivery=delivery,
             audit=audit,
-            looks=HostLooks(settings, providers.names, tuple(by_name), clock, shelf),
+            looks=HostLooks(settings, models.providers.names, tuple(by_name), clock, shelf),
             clock=clock,
             tasks=tasks,
             tools=tools,
@@ -324,7 +324,7 @@ async def open_core(
                 platform=settings.sandbox.platform,
                 rootfs=rootfs,
                 weaker=isolator.weaker(),
-                providers=Catalog(configured, os.environ, host).views,
+                providers=Catalog(settings.models.providers, os.environ, models.host).views,
             ),
             gateway=gatehouse.gateway,
             schedules=gatehouse.schedules,
@@ -332,7 +332,7 @@ async def open_core(
             kept_skills=shelf.kept,
             questions=questions,
             memories=memories,
-            past=past,
+            past=books.past,
             usage=counting.usage,
         )
         core = Core(
@@ -348,14 +348,39 @@ async def open_core(
             tasks=tasks,
             tokens=await TokenRows.open(store, clock, old_file=state / "tokens.json"),
             gatehouse=gatehouse,
-            rooms=rooms,
+            rooms=models.rooms,
         )
-        await _resume(core, pool_size=settings.sandbox.pool_size)
-        await ensure_first_token(
-            core.tokens, settings.token_file, ensure_owner=registry.ensure_first_owner
-        )
-        _settle()
+        await _begin(core, settings)
         yield core
+
+
+class _Models(NamedTuple):
+    """The providers, and what is known of their models."""
+
+    host: ModelHost
+    providers: Providers
+    rooms: Rooms
+
+
+def _open_models(
+    settings: Settings, tasks: Tasks, files: Files, *, hidden: tuple[Path, ...]
+) -> _Models:
+    """Put the providers together. No model host runs before it is asked; its end is the caller's.
+
+    Args:
+        settings: Which providers there are.
+        tasks: Own what a host says.
+        files: Whose pictures models are shown.
+        hidden: Directories that the host shall not be able to reach.
+    """
+    configured = settings.models.providers
+    rooms = Rooms(
+        most_bytes=SessionLimits().context_bytes,
+        told={name: one.context_tokens for name, one in configured.items()},
+    )
+    host = ModelHost(configured, os.environ, tasks, hidden=hidden, on_window=rooms.saw)
+    hosted = {name: HostedProvider(name, host, files) for name in configured}
+    return _Models(host, Providers({"scripted": Scripted(files), **hosted}), rooms)
 
 
 async def _open_store(stack: contextlib.AsyncExitStack, state: Path) -> tuple[Ring, Store]:
@@ -406,6 +431,15 @@ def _settle() -> None:
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
     sys.setswitchinterval(0.0005)
+
+
+async def _begin(core: Core, settings: Settings) -> None:
+    """Go on where a former core stopped, and let the first person in."""
+    await _resume(core, pool_size=settings.sandbox.pool_size)
+    await ensure_first_token(
+        core.tokens, settings.token_file, ensure_owner=core.registry.ensure_first_owner
+    )
+    _settle()
 
 
 async def _resume(core: Core, *, pool_size: int) -> None:
