@@ -156,6 +156,12 @@ def test_a_status_is_short_and_tells_a_budget_only_where_there_is_one():
     ]
 
 
+def test_a_status_says_that_people_are_waited_for():
+    for asks, words in ((1, "an answer to its question"), (3, "3 answers")):
+        said = status_words(Status(AGENT, SessionId("ses_1"), "none", 1, [], [], [], asks=asks))
+        assert said.splitlines()[2].startswith(f"It waits for {words}: write it here")
+
+
 def test_the_model_is_told_with_how_to_ask_for_another():
     assert model_words(AGENT) == (
         "helper answers with the model scripted. Ask for another: /model NAME"
