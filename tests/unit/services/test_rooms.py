@@ -8,8 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.cores import Core, until
 
-from ironclaw.core.ids import AgentId
+from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Agent
+from ironclaw.models.provider import Registry as Providers
+from ironclaw.models.scripted import Scripted
+from ironclaw.models.service import ModelService
 from ironclaw.services.rooms import Rooms
 from ironclaw_contract.entries import File, Said
 from ironclaw_contract.rpc import Generate
@@ -87,6 +90,17 @@ def test_whoever_watches_is_told_of_news_only():
     assert len(told) == 1
     rooms.read("acme/big", request(9000), 9000)
     assert len(told) == 2
+
+
+async def test_every_call_that_a_provider_counts_is_a_measure():
+    rooms = Rooms(most_bytes=MOST)
+    agent = msgspec.structs.replace(AGENT, model="scripted", fallbacks=())
+    rooms.saw("scripted", 32_768)
+    before = rooms.context_bytes(agent)
+    service = ModelService(Providers({"scripted": Scripted()}), rooms=rooms)
+    async for _ in service.generate(agent, SessionId("ses_a"), request(8000)):
+        pass
+    assert rooms.context_bytes(agent) > before, "the scripted model counts four bytes as a token"
 
 
 @given(tokens=st.integers(1, 10**8), counted=st.integers(0, 10**8), chars=st.integers(0, 5000))

@@ -72,7 +72,10 @@ async def test_the_host_tells_the_core_what_a_model_reads_once_it_was_asked() ->
     async with Both(SERVERS["vllm"]) as server:
         there = provider("openai-compatible", f"{server.url}/v1")
         async with hosting(one=there) as host:
+            told: list[tuple[str, int]] = []
+            host._on_window = lambda *news: told.append(news)
             await ask(host, "one", model="tiny")
             for _ in range(3):
                 await ask(host, "one", model="tiny")
             assert host.windows == {("one", "tiny"): 777}
+            assert told == [("one/tiny", 777)]
