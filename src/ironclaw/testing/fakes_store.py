@@ -7,11 +7,12 @@ import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from ironclaw.core.clock import Clock, SystemClock
-from ironclaw.core.ids import PrincipalId, SessionId, new_id
+from ironclaw.core.ids import MessageId, PrincipalId, SessionId, new_id
 from ironclaw.domain.model import (
     Agent,
     Chat,
     Event,
+    Message,
     Partition,
     Role,
     SenderScope,
@@ -28,9 +29,11 @@ from ironclaw.services.receipts import Receipts
 from ironclaw.services.searching import Searching
 from ironclaw.store.audit_rows import AuditRows
 from ironclaw.store.chatlog import ChatLog
+from ironclaw.store.content import Content
 from ironclaw.store.engine import Store
 from ironclaw.store.key_rows import KeyRows
 from ironclaw.store.ledger import Ledger
+from ironclaw.store.message_rows import seal_words
 from ironclaw.store.receipt_files import ReceiptFiles
 from ironclaw.store.registry import Registry
 from ironclaw.store.searching import Passages
@@ -38,6 +41,8 @@ from ironclaw.store.searching import Passages
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    import apsw
 
     from ironclaw_contract.records import OutboundBody
 
@@ -102,6 +107,32 @@ class Conversation(NamedTuple):
         return await self.core.ledger.accept(
             event, session=self.session, chat=self.chat.id, engage=engage
         )
+
+    async def heard_before(self, text: str) -> Message:
+        """A message as the first version of the store kept it, for stores of older versions."""
+        message = Message(
+            id=MessageId(new_id("msg")),
+            session=self.session,
+            chat=self.chat.id,
+            thread=None,
+            sender="Ann",
+            text=text,
+            at_ms=self.core.clock.now_ms(),
+            engage=True,
+        )
+        sealed = seal_words(Content(self.core.custodian), self.session, message.id, "Ann", text)
+
+        def work(db: apsw.Connection) -> None:
+            db.execute(
+                "INSERT INTO message (id, session, chat, external_id, event, sealed, at_ms, engage,"
+                " status) VALUES (?, ?, ?, ?, 1, ?, ?, 1, 'pending')",
+                (
+                    message.id, message.session, message.chat, message.id, sealed, message.at_ms,
+                ),
+            )  # fmt: skip
+
+        await self.core.store.write(work)
+        return message
 
 
 def searching_of(core: CoreStore) -> Searching:

@@ -118,7 +118,7 @@ async def test_what_was_said_before_there_were_commands_is_said_by_the_same(
         patch.setattr("ironclaw.store.migrations.MIGRATIONS", MIGRATIONS[:5])
         async with open_core_store(tmp_path) as core:
             talk = await core.begin()
-            one, two = [(await talk.hear(text)).message for text in ("a", "b")]
+            one, two = [await talk.heard_before(text) for text in ("a", "b")]
             content = core.ledger._content
             for number, (message, is_error) in enumerate([(one, 0), (two, 1)]):
                 id_ = f"dlv_{number}"

@@ -46,12 +46,12 @@ async def test_a_store_of_before_the_gateway_keeps_all_it_has(
         patch.setattr("ironclaw.store.migrations.MIGRATIONS", MIGRATIONS[:4])
         async with open_core_store(tmp_path, clock=ManualClock()) as core:
             talk = await core.begin()
-            heard = await talk.hear("remember me")
+            heard = await talk.heard_before("remember me")
             await core.registry.give(ANN, Role.OWNER, None)
             records = await core.audit.tail(limit=100)
     async with open_core_store(tmp_path, clock=ManualClock()) as core:
         assert await core.registry.agent("helper") == talk.agent
-        assert await core.ledger.backlog(talk.session) == [heard.message]
+        assert await core.ledger.backlog(talk.session) == [heard]
         assert len(await core.registry.wirings()) == 1
         assert not await core.registry.ensure_first_owner(ANN)
         assert await core.audit.tail(limit=100) == records

@@ -102,7 +102,7 @@ async def test_a_store_of_before_receipts_were_signed_is_taken_over_without_them
         patch.setattr("ironclaw.store.change_ops.append", lambda *_args, **_named: None)
         async with open_core_store(tmp_path) as core:
             talk = await core.begin()
-            heard = await talk.hear("remember me")
+            heard = await talk.heard_before("remember me")
             await core.store.write(
                 lambda db: db.execute(
                     "INSERT INTO receipt (session, slot, body) VALUES (?, 'slt_old', x'00')",
@@ -110,7 +110,7 @@ async def test_a_store_of_before_receipts_were_signed_is_taken_over_without_them
                 )
             )
     async with open_core_store(tmp_path) as core:
-        assert await core.ledger.backlog(talk.session) == [heard.message]
+        assert await core.ledger.backlog(talk.session) == [heard]
         assert await core.registry.session_of_slot(SlotId("slt_old")) is None
         with pytest.raises(UserError):
             await core.registry.receipt(talk.session)
