@@ -41,13 +41,24 @@ MOST_ROWS: Final = 2000
 
 _COLUMNS: Final = ", ".join(Amounts._fields)
 _SUMS: Final = ", ".join(f"ifnull(sum({name}), 0)" for name in Amounts._fields)
-_ADD: Final = (
-    f"INSERT INTO spent (agent, day, session, model, {_COLUMNS}) VALUES"  # noqa: S608 - constants
-    f" (?1, ?2, ?3, ?4, {', '.join(f'max(0, ?{n + 5})' for n in range(len(Amounts._fields)))})"
-    " ON CONFLICT (agent, day, session, model) DO UPDATE SET "
-    + ", ".join(f"{name} = max(0, {name} + ?{n + 5})" for n, name in enumerate(Amounts._fields))
-)
-_OF_DAY: Final = f"SELECT {_SUMS} FROM spent WHERE agent = ? AND day = ?"  # noqa: S608 - constants
+
+
+def _adding(table: str, *names: str) -> str:
+    """What adds to a row of a table that `names` tell, or makes it."""
+    first = len(names) + 1
+    places = [f"?{n}" for n in range(1, first)]
+    values = {name: f"?{first + n}" for n, name in enumerate(Amounts._fields)}
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}, {_COLUMNS}) VALUES ({', '.join(places)}, "  # noqa: S608 - constants
+        f"{', '.join(f'max(0, {value})' for value in values.values())})"
+        f" ON CONFLICT ({', '.join(names)}) DO UPDATE SET "
+        + ", ".join(f"{name} = max(0, {name} + {value})" for name, value in values.items())
+    )
+
+
+_ADD: Final = _adding("spent", "agent", "day", "session", "model")
+_ADD_DAY: Final = _adding("spent_day", "agent", "day")
+_OF_DAY: Final = f"SELECT {_COLUMNS} FROM spent_day WHERE agent = ? AND day = ?"  # noqa: S608 - constants
 _OF_SESSION: Final = f"SELECT {_SUMS} FROM spent WHERE session = ?"  # noqa: S608 - constants
 _NOTICE: Final = "INSERT INTO spent_notice VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 
@@ -224,8 +235,8 @@ class SpentRows:
             for key, amounts in noted.items():
                 _add(db, key, amounts)
             if sweeps:
-                db.execute("DELETE FROM spent WHERE day <= ?", (day - KEPT_DAYS,))
-                db.execute("DELETE FROM spent_notice WHERE day <= ?", (day - KEPT_DAYS,))
+                for table in ("spent", "spent_day", "spent_notice"):
+                    db.execute(f"DELETE FROM {table} WHERE day <= ?", (day - KEPT_DAYS,))  # noqa: S608 - constants
             return work(db)
 
         try:
@@ -239,13 +250,14 @@ class SpentRows:
 
 
 def _used(db: apsw.Connection, key: Row) -> Used:
-    (of_day,) = list(db.execute(_OF_DAY, (key.agent, key.day)))
+    of_day = db.execute(_OF_DAY, (key.agent, key.day)).fetchone() or ()
     (of_session,) = list(db.execute(_OF_SESSION, (key.session,)))
     return Used(Amounts(*of_day), Amounts(*of_session))
 
 
 def _add(db: apsw.Connection, key: Row, amounts: Amounts) -> None:
     db.execute(_ADD, (*key, *amounts))
+    db.execute(_ADD_DAY, (key.agent, key.day, *amounts))
 
 
 def _is_active(db: apsw.Connection, session: SessionId) -> bool:

@@ -122,6 +122,22 @@ CREATE INDEX spent_session ON spent (session);
 INSERT INTO spent
   SELECT day, agent, '', '', calls, tokens, 0, 0, 0, 0, calls, 0 FROM usage;
 DROP TABLE usage;
+-- Sums of a day, so that a budget costs the same however many sessions it is shared by.
+CREATE TABLE spent_day (
+  agent TEXT NOT NULL,
+  day INTEGER NOT NULL,
+  calls INTEGER NOT NULL,
+  input_tokens INTEGER NOT NULL,
+  cached_tokens INTEGER NOT NULL,
+  written_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL,
+  micros INTEGER NOT NULL,
+  unpriced INTEGER NOT NULL,
+  model_ms INTEGER NOT NULL,
+  PRIMARY KEY (agent, day)
+) STRICT, WITHOUT ROWID;
+INSERT INTO spent_day
+  SELECT agent, day, calls, input_tokens, 0, 0, 0, 0, unpriced, 0 FROM spent;
 -- What people were told of a budget, once in each window (a day, or a session) of each limit.
 CREATE TABLE spent_notice (
   agent TEXT NOT NULL,
