@@ -25,6 +25,8 @@ from ironclaw.bench.long_talk import MODEL, TURNS, talk_long
 from ironclaw.bench.posture import PostureCosts
 from ironclaw.bench.profile import Stages
 from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
+from ironclaw.bench.streaming import MODEL as WORDS
+from ironclaw.bench.streaming import WordServer, first_words, watched
 from ironclaw.config.load import load_settings
 from ironclaw.core.ids import PrincipalId
 from ironclaw.daemon import open_core, say_ready
@@ -33,6 +35,7 @@ from ironclaw.domain.model import Engage, Event, Ignored, Role
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ironclaw.config.settings import Settings
     from ironclaw.core.ids import MessageId, SessionId
     from ironclaw.daemon import Core
     from ironclaw.domain.model import Agent, Delivery, Session
@@ -96,8 +99,11 @@ class BenchChannel:
 class Bench:
     """Runs the phases on an open core."""
 
-    def __init__(self, core: Core, channel: BenchChannel, sizes: Sizes, work: Path) -> None:
+    def __init__(
+        self, core: Core, channel: BenchChannel, sizes: Sizes, work: Path, provider: WordServer
+    ) -> None:
         self._core = core
+        self._provider = provider
         self._channel = channel
         self._sizes = sizes
         self._work = work
@@ -119,6 +125,9 @@ class Bench:
         warm = [await self._timed("warm") for _ in range(sizes.warm)]
         result["roundtrip_ms"] = spread(warm)._asdict()
         result["profile_ms"] = await self._profile("warm")
+        _note("streamed answers")
+        result["streamed_roundtrip_ms"] = spread(await self._streamed("warm"))._asdict()
+        result["first_token_ms"] = spread(await self._first_tokens())._asdict()
         _note("claims of warm slots")
         posture = PostureCosts()
         with posture.watching():
@@ -156,6 +165,30 @@ class Bench:
             self._core, send=lambda text: self._timed("long", text), session=session
         )
         return found._asdict()
+
+    async def _streamed(self, name: str) -> list[float]:
+        """Round trips of answers in pieces, with their chat watched and its history told."""
+        chat = await self._core.registry.ensure_chat(channel=CHANNEL, platform_id=name)
+        return await watched(
+            self._core.hub,
+            chat.id,
+            ask=lambda: self._timed(name, "measure\n!stream 20"),
+            count=self._sizes.warm // 3,
+        )
+
+    async def _first_tokens(self) -> list[float]:
+        """From a provider's first word to who watches the chat."""
+        await self._wire(await self._agent("bench-words", pool_size=0, model=WORDS), "words")
+        chat = await self._core.registry.ensure_chat(channel=CHANNEL, platform_id="words")
+        for _ in range(5):  # the model host loads its library, and the box warms up
+            await self._timed("words")
+        return await first_words(
+            self._provider,
+            self._core.hub,
+            chat.id,
+            ask=lambda: self._timed("words"),
+            count=self._sizes.warm // 6,
+        )
 
     async def _profile(self, name: str) -> dict[str, float]:
         """Where the time of a round trip goes, in medians."""
@@ -286,14 +319,20 @@ def _note(text: str) -> None:
 
 
 async def _main(sizes: Sizes) -> None:
-    settings = load_settings()
+    provider = WordServer()
+    async with provider.serving():
+        await _measure(sizes, provider, provider.added_to(load_settings()))
+
+
+async def _measure(sizes: Sizes, provider: WordServer, settings: Settings) -> None:
     target = settings.runtime_dir / "bench.json"
     channel = BenchChannel()
     metrics = Metrics()
     async with open_core(settings, metrics=metrics, channels=[channel]) as core:
         app = create_app(core.house, core.tokens, settings, metrics=metrics)
         core.tasks.start(serve(app, settings, ready=say_ready), name="api")
-        result = await Bench(core, channel, sizes, settings.runtime_dir / "floor").run()
+        work = settings.runtime_dir / "floor"
+        result = await Bench(core, channel, sizes, work, provider).run()
         draft = target.with_suffix(".draft")
         draft.write_text(json.dumps(result), encoding="utf-8")
         draft.replace(target)

@@ -39,6 +39,8 @@ class Target(NamedTuple):
 TARGETS: Final = (
     Target("round trip p50, ms", ("roundtrip_ms", "p50"), 5),
     Target("round trip p99, ms", ("roundtrip_ms", "p99"), 25),
+    Target("round trip, streamed to a watcher, p50, ms", ("streamed_roundtrip_ms", "p50"), 5),
+    Target("first streamed token to its watcher p50, ms", ("first_token_ms", "p50"), 5),
     Target("round trip of an API client p50, ms", ("api_roundtrip_ms", "p50"), 10),
     Target("round trip of an API client p99, ms", ("api_roundtrip_ms", "p99"), 50),
     Target("claim to first reply p50, ms", ("claim_ms", "p50"), 15),
