@@ -26,6 +26,7 @@ from ironclaw.domain.relaying import (
     sender,
 )
 from ironclaw.domain.routing import Came, Seat
+from ironclaw_contract.limits import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChatId, SessionId
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from ironclaw.domain.routing import Accepted
     from ironclaw.services.hub import Hub
 
+_ROOM_BYTES: Final = 256
+"""What is left for words of our own beside an answer that is as long as any."""
+_CUT: Final = "\n(The rest is left out: it is too long for one message.)"
 _FAILED: Final = "(No answer. {text})"
 _UNDELIVERED: Final = "Your message to the agent {name} did not reach it: {why}"
 
@@ -162,11 +166,13 @@ class Relay:
 
 
 def _words(delivery: Delivery) -> str:
-    """What is said. Files stay in the conversation that they are of."""
-    if not delivery.files:
-        return delivery.text
-    note = f"(Files that are not passed on: {len(delivery.files)}.)"
-    return f"{delivery.text}\n{note}".strip()
+    """What is said, as a message can have it. Files stay in the conversation that they are of."""
+    text = delivery.text
+    if len(said := text.encode()) > MAX_TEXT_BYTES - _ROOM_BYTES:
+        text = said[: MAX_TEXT_BYTES - _ROOM_BYTES].decode(errors="ignore") + _CUT
+    if delivery.files:
+        text = f"{text}\n(Files that are not passed on: {len(delivery.files)}.)".strip()
+    return text
 
 
 class LateRelay:

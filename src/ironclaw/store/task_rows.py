@@ -164,14 +164,16 @@ def put_task(db: apsw.Connection, task: Task, *, next_ms: int | None = None) -> 
     for gone in (task.id, *[TaskId(id_) for (id_,) in same_name]):
         drop_task(db, gone)
     db.execute(
-        "INSERT INTO task (id, agent, name, body, next_ms, planned) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO task (id, agent, name, body, next_ms, planned, paused)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             task.id,
             task.agent,
             task.name,
             msgspec.msgpack.encode(task),
             next_ms,
-            next_ms is not None,
+            next_ms is not None or task.paused,
+            int(task.paused),
         ),
     )
 

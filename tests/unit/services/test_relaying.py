@@ -26,6 +26,7 @@ from ironclaw.store.change_ops import Cause, execute
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store, outbound
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import File
+from ironclaw_contract.limits import MAX_TEXT_BYTES
 from ironclaw_contract.records import Say, TurnEnd
 
 if TYPE_CHECKING:
@@ -334,3 +335,12 @@ async def test_files_stay_where_they_are_and_the_other_agent_hears_of_that(two: 
     drawing = File(id="f1", name="a.png", media_type="image/png", size=3)
     await two.relay.carry(msgspec.structs.replace(reply, files=(drawing,)))
     assert (await two.back()).text == "Here it is.\n(Files that are not passed on: 1.)"
+
+
+async def test_an_answer_that_is_too_long_for_a_message_is_cut(two: Two):
+    asked = await two.asked("Tell me everything.")
+    (reply,) = await two.says(asked, "é" * 200_000)
+    await two.carried(reply)
+    text = (await two.back()).text
+    assert len(text.encode()) <= MAX_TEXT_BYTES
+    assert text.endswith("é\n(The rest is left out: it is too long for one message.)")
