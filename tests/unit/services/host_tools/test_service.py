@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.unit.services.host_tools.conftest import Desk
 
 ARGUMENTS = {
+    "conversation_search": {"query": "garage"},
     "request_change": {"change": {"kind": "persona", "persona": "x"}, "reason": "r"},
     "withdraw_change": {"change": "chg_0"},
     "my_rights": {},
