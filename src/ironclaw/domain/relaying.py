@@ -18,8 +18,7 @@ TAINT: Final = "agent"
 """Why a turn over another agent's words is not to be trusted."""
 HOUR_MS: Final = 60 * 60 * 1000
 _FORWARD: Final = "relay:"
-"""Before the id of a delivery: the message that it became. Nobody outside writes in such a chat, so
-it may also be an answer to a question."""
+"""Before the id of a delivery: the message that it became. Nobody outside writes in such a chat."""
 _BACK: Final = "\nreply:"
 """The same of an answer: it comes into a chat of people, who cannot send a newline in an id."""
 
