@@ -7,6 +7,7 @@ and the provider are stand-ins. What goes to the provider is judged by the offic
 from __future__ import annotations
 
 import asyncio
+import base64
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -21,15 +22,20 @@ from tests.support.talking_box import TalkingBox
 
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Agent, Thinking
+from ironclaw.domain.ports import Picture
 from ironclaw.models.host.provider import HostedProvider
 from ironclaw.models.provider import Registry
 from ironclaw.models.service import ModelLimits, ModelService
 from ironclaw_contract.codes import WireCode
+from ironclaw_contract.entries import File, Said
+from ironclaw_contract.rpc import Generate
 
 pytestmark = pytest.mark.wire
 
 THOUGHT: Final = "I should look outside."
 RESULTS: Final = {"get_weather": "It rains.", "get_time": "It is noon."}
+PICTURE: Final = b"\x89PNG\r\n\x1a\n" + b"a heron" * 9
+HERON: Final = File(id="fil_1", name="heron.png", media_type="image/png", size=len(PICTURE))
 LIMITS: Final = ModelLimits(first_delay_s=0.01, longest_delay_s=0.05)
 
 
@@ -44,6 +50,14 @@ class Scripted(ModelServer):
 
 def is_call(asked: Asked) -> bool:
     return asked.method == "POST" and "show" not in asked.path
+
+
+class Album:
+    """Every session's pictures."""
+
+    async def of(self, _session: SessionId, request: Generate) -> list[Picture]:
+        said = (entry for entry in request.entries if isinstance(entry, Said))
+        return [Picture(file.id, file.media_type, PICTURE) for one in said for file in one.files]
 
 
 class Talk:
@@ -121,7 +135,8 @@ class Talk:
         assert stopped.failed is WireCode.CANCELLED
         async with asyncio.timeout(20):
             await self.server.left.wait()
-        assert (await box.say("Did you stop?")).words == "I stopped."
+        assert (await box.say("Is this one?", files=(HERON,))).words == "I stopped."
+        assert base64.b64encode(PICTURE).decode() in self.body(-1).replace("\\/", "/")
         assert (await box.say("Nine?")).words == "Nine."
         assert (await box.say("Ten?")).words == "Ten."
         assert "I like herons" in self.body(-1)
@@ -201,7 +216,8 @@ async def test_ten_turns_with_each_protocol() -> None:
         }
         host = await stack.enter_async_context(hosting(**there))
         models = ModelService(
-            Registry({name: HostedProvider(name, host) for name in names}), limits=LIMITS
+            Registry({name: HostedProvider(name, host, Album()) for name in names}),
+            limits=LIMITS,
         )
         async with asyncio.TaskGroup() as group:
             for name, talk in zip(names, talks, strict=True):
