@@ -153,6 +153,7 @@ SAME_FOR_EVERYBODY = {
         "test_canaries",
         "test_commands",
         "test_disk_cap",
+        "test_files",
         "test_front_door",
     ),
     *(

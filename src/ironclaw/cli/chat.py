@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ironclaw.cli import render, talk
 from ironclaw.cli.client import Client
+from ironclaw.cli.nouns.files import to_send
 from ironclaw.cli.options import AgentArgument, Json, settings
+from ironclaw.cli.player import Player
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ironclaw.cli.talk import Spoken
 
-_MOST_DOING: Final = 1000
-"""Things that an agent does for one message and that are shown."""
 LEAVE = frozenset({"/quit", "/exit", "/q"})
 
 
@@ -32,10 +35,15 @@ def chat(
     *,
     name: Annotated[str, typer.Option("--chat", help="Which chat with the agent.")] = "main",
     thread: Annotated[str | None, typer.Option(help="A thread in that chat.")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file to send with it; repeat it for more. At most 8 of 16 MiB each."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Talk to an agent."""
-    if text is not None and not text.strip():
+    text = "" if text is None and file else text
+    if text is not None and not text.strip() and not file:
         raise UserError(
             Code.INVALID,
             "The message is empty.",
@@ -44,7 +52,8 @@ def chat(
     client = Client(settings())
     try:
         if text is not None:
-            once(client, agent, name, text, thread=thread, as_json=as_json)
+            files = to_send(file or [])
+            once(client, agent, name, text, thread=thread, as_json=as_json, files=files)
         elif as_json:
             raise UserError(
                 Code.INVALID,
@@ -58,20 +67,29 @@ def chat(
 
 
 def once(
-    client: Client, agent: str, name: str, text: str, *, thread: str | None, as_json: bool
+    client: Client,
+    agent: str,
+    name: str,
+    text: str,
+    *,
+    thread: str | None,
+    as_json: bool,
+    files: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Send one message and show its reply.
 
     Raises:
         PeerError: The turn failed; the message is the host's own words, the code says why.
     """
-    sent = talk.send(client, agent, name, text, thread=thread)
-    last, notices, doing = _play(client, sent, is_shown=not as_json)
+    sent = talk.send(client, agent, name, text, thread=thread, files=files)
+    player = Player(is_shown=not as_json)
+    last = player.play(talk.hear(client, sent))
     if as_json:
         told = {key: sent[key] for key in ("chat", "session", "message")}
         told |= {"kind": last.kind, "text": last.text}
-        told["notices"] = [{"code": one.code, "text": one.text} for one in notices]
-        told["doing"] = doing
+        told["notices"] = [{"code": one.code, "text": one.text} for one in player.notices]
+        told["doing"] = player.doing
+        told["files"] = player.files
         if last.kind == "error":
             render.data(told | {"code": last.code})
             raise typer.Exit(_failed(last).row.exit_code)
@@ -92,7 +110,7 @@ def converse(client: Client, agent: str, name: str, *, thread: str | None) -> No
         if not text.strip():
             continue
         sent = talk.send(client, agent, name, text, thread=thread)
-        last, _, _ = _play(client, sent, is_shown=True)
+        last = Player(is_shown=True).play(talk.hear(client, sent))
         if last.kind == "error":
             render.note(last.text, tone="bad")
 
@@ -109,59 +127,6 @@ def _check_agent(client: Client, agent: str) -> None:
         f"There is no agent {agent[:80]!r}.",
         hint=f"You may talk to: {names}." if names else "Nobody has let you talk to any agent yet.",
     )
-
-
-class Played(NamedTuple):
-    """What came of a message."""
-
-    last: Spoken
-    notices: list[Spoken]
-    """What the host had to say of earlier messages."""
-    doing: list[str]
-    """What the agent did meanwhile."""
-
-
-def _play(client: Client, sent: dict[str, str], *, is_shown: bool) -> Played:
-    """Show what comes."""
-    shown = ""
-    last = None
-    notices: list[Spoken] = []
-    doing: list[str] = []
-    for spoken in talk.hear(client, sent):
-        if spoken.kind == "notice":
-            notices.append(spoken)
-            if is_shown:
-                render.note(spoken.text, tone="warn")
-            continue
-        if spoken.kind in {"doing", "thinking"}:
-            text = "thinks" if spoken.kind == "thinking" else spoken.text
-            if doing[-1:] == [text] or len(doing) >= _MOST_DOING:
-                continue
-            doing.append(text)
-            if is_shown:
-                if shown:
-                    # Words before it are of an earlier step: the reply does not repeat them.
-                    render.line()
-                render.note(f"  {text}")
-            shown = ""
-            continue
-        last = spoken
-        if not is_shown:
-            continue
-        if last.kind == "progress":
-            render.piece(last.text)
-            shown += last.text
-        elif last.kind == "reply":
-            # Pieces are the reply as it was made; what they lack is shown now.
-            if last.text.startswith(shown):
-                render.block(last.text[len(shown) :])
-            else:
-                render.block(f"\n{last.text}")
-        elif shown:
-            render.line()
-    if last is None:
-        raise AssertionError("hearing ends with a reply or raises")
-    return Played(last, notices, doing)
 
 
 def _failed(last: Spoken) -> PeerError:

@@ -6,11 +6,12 @@ and a command that takes 50 ms is used differently from one that takes 200.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 from urllib.parse import quote
 
 from ironclaw.cli.own_token import lost, read_token, refused
@@ -29,6 +30,7 @@ MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 RESTART_S: Final = 15.0
 """How long a core that its keeper starts again may take to listen."""
 _LOOK_S: Final = 0.05
+_CHUNK: Final = 256 * 1024
 
 
 class StreamEvent(NamedTuple):
@@ -37,6 +39,25 @@ class StreamEvent(NamedTuple):
     kind: str
     id: str
     data: dict[str, Any]
+
+
+class Download:
+    """A document on its way."""
+
+    def __init__(self, response: http.client.HTTPResponse) -> None:
+        self._response = response
+        self.headers = {name.lower(): value for name, value in response.getheaders()}
+
+    def to(self, out: BinaryIO) -> int:
+        """Write all of it; returns its size in bytes. Raises HostError."""
+        size = 0
+        try:
+            while data := self._response.read(_CHUNK):
+                out.write(data)
+                size += len(data)
+        except (http.client.HTTPException, OSError) as error:
+            raise HostError(Code.UNAVAILABLE, "The file broke off.", hint="Try again.") from error
+        return size
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -116,6 +137,23 @@ class Client:
         if response.status >= 400:  # noqa: PLR2004
             raise self._error(raw)
         return raw.decode()
+
+    @contextlib.contextmanager
+    def download(self, *path: str) -> Iterator[Download]:
+        """Get a document of any size and type.
+
+        Raises:
+            IronClawError: What the daemon answered.
+        """
+        response = self._request("GET", path, "", None, TIMEOUT_S)
+        if response.status >= 400:  # noqa: PLR2004 - HTTP's own split
+            raise self._error(response.read(MAX_ANSWER_BYTES))
+        try:
+            yield Download(response)
+        finally:
+            if not response.isclosed():
+                # The rest of it was not read: nothing else can come over this connection.
+                self.close()
 
     def stream(self, *path: str, after: int | None, timeout_s: float) -> Iterator[StreamEvent]:
         """Follow server-sent events until the daemon ends them.

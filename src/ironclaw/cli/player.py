@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ironclaw.cli import render
+from ironclaw.cli.nouns.files import told
 from ironclaw.domain.questions import as_text
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ class Player:
         """What the host had to say of earlier messages."""
         self.doing: list[str] = []
         """What the agent did meanwhile."""
+        self.files: list[dict[str, Any]] = []
+        """What it sent."""
 
     def play(self, spoken: Iterable[Spoken]) -> Spoken:
         """Show it; return the last of it: reply, question or error."""
@@ -43,15 +46,36 @@ class Player:
                         render.note(one.text, tone="warn")
                 case "doing":
                     self._do(one.text)
+                case "file":
+                    self._take(one)
                 case "thinking":
                     self._do("thinks")
                 case _:
                     last = one
                     if self._is_shown:
                         self._show(one)
+                    self.files += one.files
+                    self._name(one)
         if last is None:
             raise AssertionError("hearing ends with a reply or raises")
         return last
+
+    def _take(self, one: Spoken) -> None:
+        """Files that the agent sends before it has answered."""
+        self.files += one.files
+        if not self._is_shown:
+            return
+        if self._pieces:
+            render.line()
+            self._pieces = ""
+        if one.text:
+            render.block(one.text)
+        self._name(one)
+
+    def _name(self, one: Spoken) -> None:
+        if self._is_shown:
+            for line in told(list(one.files)):
+                render.line(line)
 
     def _do(self, text: str) -> None:
         if self.doing[-1:] == [text] or len(self.doing) >= MOST_DOING:

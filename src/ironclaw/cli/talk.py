@@ -10,7 +10,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ironclaw.cli.client import Client
 
@@ -35,15 +35,35 @@ class Spoken(NamedTuple):
     """Id of a `question`."""
     options: tuple[str, ...] = ()
     free_text: bool = True
+    files: tuple[dict[str, Any], ...] = ()
+    """What goes with a `reply` or a `file`, which is what it sends before it has answered."""
 
 
-def send(client: Client, agent: str, chat: str, text: str, *, thread: str | None) -> dict[str, Any]:
+def send(
+    client: Client,
+    agent: str,
+    chat: str,
+    text: str,
+    *,
+    thread: str | None,
+    files: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
     """Hand a message over; returns what became of it.
+
+    Args:
+        client: To the daemon.
+        agent: By name or id.
+        chat: Its name.
+        text: What to say; may be empty where there are files.
+        thread: In the chat; None for the chat itself.
+        files: As `nouns.files.to_send` makes them.
 
     Raises:
         UserError: `CONFLICT`, when the message reached nobody.
     """
-    body = {"text": text, "thread": thread, "external_id": secrets.token_hex(16)}
+    body: dict[str, Any] = {"text": text, "thread": thread, "external_id": secrets.token_hex(16)}
+    if files:
+        body["files"] = list(files)
     sent: dict[str, Any] = client.call(
         "POST", "v1", "agents", agent, "chats", chat, "messages", body=body
     )
@@ -111,6 +131,7 @@ def _spoken(event: dict[str, Any], sent: dict[str, Any]) -> Spoken:
         question=event.get("question") or "",
         options=tuple(event.get("options", ())),
         free_text=event.get("free_text", True),
+        files=tuple(event.get("files", ())),
     )
 
 

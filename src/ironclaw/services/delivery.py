@@ -294,8 +294,8 @@ class DeliveryService:
             id_ = type(delivery.id)(f"{delivery.id}.{number}")
             piece = msgspec.structs.replace(delivery, id=id_, text=part)
             if number < len(parts) - 1:
-                # What people may answer stands below the last of it.
-                piece = msgspec.structs.replace(piece, question=None, options=())
+                # What people may answer, and files, stand below the last of it.
+                piece = msgspec.structs.replace(piece, question=None, options=(), files=())
             last = await channel.deliver(piece)
         return last
 

@@ -11,13 +11,17 @@ if TYPE_CHECKING:
     from ironclaw.core.errors import IronClawError
     from ironclaw.core.ids import DeliveryId
     from ironclaw.domain.model import Chat, Delivery
+    from ironclaw.domain.ports import FileBytes
 
 
 class FakeChannel:
     """Implements `ports.Channel`; the same id twice is one message."""
 
-    def __init__(self, name: str = "fake") -> None:
+    def __init__(self, name: str = "fake", *, files: FileBytes | None = None) -> None:
         self.name = name
+        self._files = files
+        self.received: dict[str, bytes] = {}
+        """Files that people got, by id."""
         self.shown: dict[DeliveryId, Delivery] = {}
         """What people see, in order."""
         self.calls: list[DeliveryId] = []
@@ -36,6 +40,10 @@ class FakeChannel:
             await asyncio.Event().wait()
         if failures := self.failures.get(delivery.text):
             raise failures.pop(0)
+        if self._files is not None:
+            for file in delivery.files:
+                data = [part async for part in self._files.read(file)]
+                self.received[file.id] = b"".join(data)
         self.shown.setdefault(delivery.id, delivery)
         return f"fake-{delivery.id}"
 

@@ -112,6 +112,7 @@ VERBS: Final = {
     ),
     "session search": _verb("session search {session} hello", "GET /v1/sessions/{session}/search"),
     "session forget": _verb("session forget {session}", "GET /v1/sessions/{session}", *_ASK),
+    "file get": _verb("file get {file} --output -", "GET /v1/files/{file}"),
     "question list": _verb("question list", "GET /v1/questions"),
     "question answer": _verb(
         "question answer {question} red", "POST /v1/questions/{question}/answer"
@@ -244,6 +245,7 @@ class Places:
             "{change}": self._change,
             "{grant}": self._grant,
             "{session}": self._session,
+            "{file}": self._file,
             "{question}": self._question,
             "{token}": self._token,
             "{wiring}": self._wiring,
@@ -253,6 +255,12 @@ class Places:
 
     def _session(self, agent: Agent) -> str:
         return str(self._told("chat", agent.name, "hello")["session"])
+
+    def _file(self, agent: Agent) -> str:
+        said = ("chat", agent.name, "look", "--file", __file__)
+        session = self._told(*said, file=self._asker)["session"]
+        events = self._told("session", "transcript", session)["events"]
+        return str(next(one for one in reversed(events) if one["files"])["files"][0]["id"])
 
     def _question(self, agent: Agent) -> str:
         told = self._told("chat", agent.name, f"ask {self._count}", file=self._asker)
