@@ -49,7 +49,6 @@ GET /v1/skills                                 !      -    -++++ ~       -+++++ 
 GET /v1/skills/{skill}                         !      -    -++++ ~       -+++++ +++-+
 GET /v1/templates                              !      -    -++++ ~       -+++++ +++-+
 GET /v1/templates/{template}                   !      -    -++++ ~       -+++++ +++-+
-GET /v1/usage                                  !      -    -++++ -....   -+++++ +++-+
 GET /v1/wirings                                !      -    -++++ ~       -+++++ +++-+
 GET /v1/tasks                                  !      -    -++++ -....   -+++++ +++-+
 POST /v1/agents/{agent}/tasks/{name}/run       !      .    --+-+ .....   --+-++ ++---
@@ -72,11 +71,11 @@ GET /v1/sessions/{session}                     !      .    -++++ .....   -+++++ 
 POST /v1/sessions/{session}/stop               !      .    --+-+ .....   --+-++ ++---
 GET /v1/sessions/{session}/receipt             !      .    -++++ .....   -+++++ +++-+
 GET /v1/sessions/{session}/transcript          !      .    -++++ .....   -+++++ +++-+
+GET /v1/sessions/{session}/search              !      .    -++++ .....   -+++++ +++-+
 GET /v1/audit                                  !      -    ----- ~       -+++++ +++-+
 GET /v1/audit/{number}                         !      -    ----- ~       -+++++ +++-+
 POST /v1/audit/checkpoint                      !      -    ----- ~       ----++ +----
 POST /v1/audit/rotate                          !      -    ----- ~       ----++ +----
-GET /v1/sessions/{session}/search              !      .    -++++ .....   -+++++ +++-+
 GET /v1/why                                    !      -    ----- ~       -+++++ +++-+
 GET /v1/tokens                                 !      +    +++++ ~       ++++++ +++++
 POST /v1/tokens                                !      -    ----- ~       ----++ +----

@@ -21,9 +21,9 @@ from ironclaw.services.guests import GuestBook, LateGuests
 from ironclaw.services.hub import Hub
 from ironclaw.services.questions import Questions
 from ironclaw.services.router import Router
+from ironclaw.services.schedules import Schedules
 from ironclaw.services.usage import UsageDesk
 from ironclaw.store.spent_rows import SpentRows
-from ironclaw.services.schedules import Schedules
 from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.token_rows import TokenRows
 from ironclaw.testing.fake_trail import FakeTrail

@@ -117,7 +117,6 @@ VERBS: Final = {
     "question answer": _verb(
         "question answer {question} red", "POST /v1/questions/{question}/answer"
     ),
-    "session forget": _verb("session forget {session}", "GET /v1/sessions/{session}", *_ASK),
     "memory list": _verb("memory list {agent}", "GET /v1/agents/{agent}/memory"),
     "memory show": _verb("memory show {agent} birds", "GET /v1/agents/{agent}/memory/{topic}"),
     "memory edit": _verb("memory edit {agent} {new} it", "PUT /v1/agents/{agent}/memory/{topic}"),
@@ -149,9 +148,9 @@ OF_THE_HOUSE: Final = {
 
 LOCAL: Final = {
     *("up", "down", "logs", "doctor", "demo", "prove", "bench", "change watch"),
+    *("skill keygen", "skill pack", "skill sign", "skill verify", "skill import"),
     *("audit verify", "audit export", "audit rotate", "receipt verify"),
 }
-    *("skill keygen", "skill pack", "skill sign", "skill verify", "skill import"),
 """Verbs that ask no running house, or make requests of rows above on their own."""
 
 

@@ -21,24 +21,26 @@ from ironclaw.domain.changes.table import SPECS, AnySpec
 from ironclaw.services.host_tools.tool import Arguments, NotDoneError, malformed, read
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from ironclaw.domain.change import Asker, Row
     from ironclaw.domain.changes.base import Spec
     from ironclaw.domain.model import Agent
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.services.gateway.port import ChangeView
     from ironclaw.services.host_tools.pace import Pace
-    from ironclaw.domain.skills import KeptSkill
     from ironclaw.services.host_tools.tool import Call
 
-ONE_ASKED_CHARS: Final = 4096
-"""Characters of a request that counts as one; a longer one counts as several, for it is kept."""
 if TYPE_CHECKING:
     Skills = Callable[[], Awaitable[Sequence[KeptSkill]]]
     """Looks at those that were imported, the newest of a name first."""
 
+ONE_ASKED_CHARS: Final = 4096
+"""Characters of a request that counts as one; a longer one counts as several, for it is kept."""
 _Fields = dict[str, msgspec.Raw]
+_ADD_SKILL: Final = str(AddSkill.__struct_config__.tag)
 KINDS: Final = tuple(sorted(tag for tag, spec in SPECS.items() if spec.by_agents))
 """Tags of what an agent may ask for."""
-_ADD_SKILL: Final = str(AddSkill.__struct_config__.tag)
 
 
 class Request(Arguments, frozen=True, kw_only=True):
@@ -76,9 +78,9 @@ class Asking:
     Args:
         gateway: Who is asked.
         pace: How often an agent may ask: every request is shown to people, and kept.
+        skills: What was imported: an agent names a skill, and people approve a digest.
     """
 
-        skills: What was imported: an agent names a skill, and people approve a digest.
     def __init__(self, gateway: Asks, pace: Pace, skills: Skills) -> None:
         self._skills = skills
         self._gateway = gateway
@@ -135,17 +137,15 @@ def _spec(agent: Agent, raw: msgspec.Raw, skills: Sequence[KeptSkill]) -> AnySpe
                 "forbidden: you can ask for changes of yourself only; leave `agent` out"
             )
         fields["agent"] = msgspec.Raw(msgspec.json.encode(agent.id))
-    try:
-        spec = msgspec.json.decode(msgspec.json.encode(fields), type=AnySpec)
     if kind == _ADD_SKILL and "digest" not in fields:
         fields["digest"] = _digest(fields, skills)
+    try:
+        spec = msgspec.json.decode(msgspec.json.encode(fields), type=AnySpec)
     except (ValueError, RecursionError) as error:
         raise malformed(error) from error
     return cast("AnySpec", spec)
 
 
-def _names(agent: Agent, raw: msgspec.Raw) -> bool:
-    """Whether it is a name of the agent itself."""
 def _digest(fields: _Fields, skills: Sequence[KeptSkill]) -> msgspec.Raw:
     """Which skill is meant by its name: the one that was imported last. Raises NotDoneError."""
     named = fields.get("name", msgspec.Raw(b'""'))
@@ -158,6 +158,8 @@ def _digest(fields: _Fields, skills: Sequence[KeptSkill]) -> msgspec.Raw:
     )
 
 
+def _names(agent: Agent, raw: msgspec.Raw) -> bool:
+    """Whether it is a name of the agent itself."""
     try:
         return msgspec.json.decode(raw, type=str) in {agent.id, agent.name}
     except (ValueError, RecursionError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -10,6 +9,7 @@ import msgspec
 from ironclaw.domain.change import OPEN, Status
 from ironclaw.domain.model import BoxLimits
 from ironclaw.domain.spending import Of
+from ironclaw.services.host_tools.tasking import ShownTask, shown_task
 from ironclaw.services.host_tools.tool import Arguments, principal_of, read
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MAX_LISTED: Final = 100
 MAX_REQUESTS: Final = 30
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Nothing(Arguments, frozen=True, kw_only=True):
@@ -33,16 +32,6 @@ class Nothing(Arguments, frozen=True, kw_only=True):
 
 class _Shown(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of what is shown. What is left out is not limited, or as the house says."""
-
-
-class ShownTask(_Shown, frozen=True):
-    """A task of the agent."""
-
-    name: str
-    when: str
-    """A cron expression with its zone, or `once`."""
-    next: str = ""
-    """ISO time in UTC; empty when it is over."""
 
 
 class ShownRequest(_Shown, frozen=True):
@@ -84,9 +73,9 @@ class Rights(_Shown, frozen=True):
     destinations: tuple[str, ...]
     """Names for `send_message`."""
     mounts: tuple[str, ...]
+    """Directories in the sandbox."""
     skills: tuple[str, ...]
     """Names: `/shared/skills/<name>`."""
-    """Directories in the sandbox."""
     tasks: tuple[ShownTask, ...]
     limits: ShownLimits
     requests: tuple[ShownRequest, ...]
@@ -171,15 +160,6 @@ class Standing:
             )
         ]
         return tuple(map(_request, rows[:MAX_REQUESTS]))
-
-
-def _task(kept: KeptTask) -> ShownTask:
-    task = kept.task
-    when = "once" if task.cron is None else f"{task.cron} {task.zone}"
-    if kept.next_ms is None:
-        return ShownTask(name=task.name, when=when)
-    next_ = _EPOCH + timedelta(milliseconds=kept.next_ms)
-    return ShownTask(name=task.name, when=when, next=next_.isoformat(timespec="seconds"))
 
 
 def _budget(spent: Spent) -> ShownBudget:
