@@ -28,7 +28,7 @@ SAMPLES: dict[str, object] = {
     "name": "helper", "channel": "api", "source": "127.0.0.1", "reason": "not_wired",
     "version": "0.1.0", "count": 3, "through": 9, "digest": "sha256:" + "b" * 64,
     "code": "posture_failed", "words": ("inside.seccomp",), "change": "chg_a", "grant": "grn_a",
-    "task": "tsk_a", "kind": "mount.add", "person": "mail:ann@example.org",
+    "task": "tsk_a", "question": "qst_a", "kind": "mount.add", "person": "mail:ann@example.org",
 }  # fmt: skip
 """A value of every field that an event can have."""
 
