@@ -315,6 +315,7 @@ WORDS: Final = (
     ("principal", "Who speaks: `<channel>:<handle>`, for the API `api:<token name>`."),
     ("proof", "All checks carried out on real boxes: `ironclaw prove`."),
     ("receipt", "The signed proof of one launch: what was asked for and what was measured."),
+    ("question", "Something an agent asks its people; its turn stands still until they answer."),
     ("right", "One thing that somebody may do, with one agent or with all."),
     ("role", "What a principal is to agents: owner, admin, approver, operator, viewer, member."),
     ("rootfs", "An image, verified and unpacked once, read-only, shared by every box."),
