@@ -326,6 +326,11 @@ WORDS: Final = (
     ("slot", "A launched blank box with its airlock, not yet bound to a session."),
     ("spec", "The part of a change that says what shall be; each kind has one of its own."),
     ("standing", "One role that a principal holds, for all agents or for one."),
+    (
+        "summary",
+        "What a model is told of the oldest turns of a [long conversation](long-conversations.md), in "
+        "place of them.",
+    ),
     ("task", "Something an agent is told to do at a time, for people of one of its chats."),
     ("transcript", "What was said and done in a session."),
     ("turn", "One run of the agent's loop over one or more messages."),
