@@ -21,6 +21,7 @@ from msgspec import structs
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.log import get_logger
 from ironclaw.domain.spending import NoMeter, Refusal
+from ironclaw.domain.thinking import thinking_room, within
 from ironclaw.models.attempt import SAFE_TEXTS, Attempt, ModelLimits, failed
 from ironclaw.models.breaker import Breaker
 from ironclaw.models.provider import provider_name
@@ -174,12 +175,12 @@ class ModelService:
                 yield call.failed(WireCode.MODEL_UNAVAILABLE)
                 return
             most = agent.max_output_tokens or call.request.max_output_tokens
-            granted = await call.meter.begin(agent.model, most)
+            granted = await call.meter.begin(agent.model, most + thinking_room(agent))
             if isinstance(granted, Refusal):
                 call.told(granted.word)
                 yield Failed(call.request.call, granted.code, granted.text)
                 return
-            bounded = agent if granted == most else _bounded(agent, granted)
+            bounded = within(agent, most, granted)
             attempt = Attempt(provider, bounded, self._limits)
             end: Generated | Failed = call.failed(WireCode.MODEL_UNAVAILABLE)
             shows = not call.has_shown
@@ -232,10 +233,6 @@ def _watched(breaker: Breaker, attempt: Attempt, meter: Meter) -> Iterator[None]
             breaker.failed(asyncio.get_running_loop().time())
         else:
             breaker.gave_up()
-
-
-def _bounded(agent: Agent, output: int) -> Agent:
-    return structs.replace(agent, max_output_tokens=output)
 
 
 def _left_alone(name: str, rest_s: float) -> str:
