@@ -33,7 +33,7 @@ async def test_it_tells_what_the_agent_has(desk: Desk):
     assert told.tools == tuple(sorted(HOST_TOOLS))
     assert told.destinations == ("ops",)
     assert told.mounts == ("/shared/books",)
-    assert (told.limits.turn_s, told.limits.calls_per_day) == (60, None)
+    assert (told.limits.turn_s, told.limits.budgets) == (60, ())
     assert told.requests == ()
 
 
@@ -75,7 +75,7 @@ async def test_it_tells_how_much_of_a_budget_is_used(desk: Desk):
     day = desk.clock.now_ms() // 86_400_000
     book = SpentRows(desk.core.store, desk.core.custodian, desk.clock)
     used = Amounts(calls=1, input_tokens=7, micros=1_000_000)
-    await book.add(Row(desk.agent.id, day, desk.session, "other/big"), used)
+    await book.add(Row(desk.agent.id, day, desk.talk.session, "other/big"), used)
     calls, money, tokens = (await rights(desk)).limits.budgets
     assert (calls.name, calls.used, calls.most, calls.left_percent) == ("calls_per_day", 1, 5, 80)
     assert (tokens.name, tokens.used, tokens.most) == ("tokens_per_session", 7, 100)
