@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from tests.support import model_answers
 from tests.support.model_answers import (
+    CACHED_TOKENS,
     CALLS,
     INPUT_TOKENS,
     KINDS,
@@ -28,6 +29,7 @@ from tests.support.model_answers import (
 from tests.support.model_house import KEY, ask, generate, hosting, provider
 from tests.support.model_servers import ModelServer, Reply, failed, sse
 
+from ironclaw.domain.spending import Counted
 from ironclaw.models.host import link
 from ironclaw.models.host.messages import decode_from_host
 from ironclaw.models.trouble import ModelTrouble
@@ -246,6 +248,31 @@ def check_request(kind: Kind, server: ModelServer) -> None:
         assert "cache_control" in body
     if kind.kind != "bedrock":  # signs with it
         assert any(KEY in value for value in asked.headers.values()), kind.kind
+
+
+async def test_what_a_provider_had_in_its_cache_is_counted_apart() -> None:
+    """Those that want marks get them; those that tell are believed."""
+    telling = {"anthropic", "bedrock", "google", "responses"}
+    async with AsyncExitStack() as stack:
+        there, servers = {}, {}
+        for kind in (one for one in KINDS if one.name in telling):
+            server = await stack.enter_async_context(ModelServer(kind.reply(Wanted())))
+            servers[kind.name] = (kind, server)
+            there[kind.name] = provider(kind.kind, server.url + kind.path, **kind.more)
+        host = await stack.enter_async_context(hosting(**there))
+        for name, (kind, server) in servers.items():
+            stream = host.generate(
+                provider=name,
+                model=kind.thinker,
+                temperature=None,
+                max_output_tokens=5,
+                request=generate(),
+            )
+            async with aclosing(stream) as events:
+                counted = [event async for event in events if isinstance(event, Counted)]
+            assert counted == [Counted(INPUT_TOKENS, OUTPUT_TOKENS, CACHED_TOKENS)], name
+            mark = {"anthropic": b'"cache_control"', "bedrock": b'"cachePoint"'}.get(name, b"")
+            assert mark in server.asked[-1].body
 
 
 async def test_a_call_that_is_dropped_is_closed_upstream() -> None:
