@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ironclaw.domain.model import Delivery
     from ironclaw.domain.spending import Amounts, Counted, Rates, Spent
+    from ironclaw.models.trouble import ModelTrouble
     from ironclaw_contract.rpc import ModelTell
 
 SESSION = SessionId("ses_a")
@@ -34,6 +35,8 @@ class Provider:
         self.script = script
         self.asked: list[Agent] = []
         self.closed = 0
+        self.trouble: ModelTrouble | None = None
+        """Raised in place of an answer."""
         self._open = asyncio.Event()
         self._open.set()
         self._held = asyncio.Condition()
@@ -61,6 +64,8 @@ class Provider:
             self._held.notify_all()
         try:
             await self._open.wait()
+            if self.trouble is not None:
+                raise self.trouble
             for event in self.script:
                 yield event
         finally:

@@ -175,7 +175,9 @@ class ModelService:
                 yield call.failed(WireCode.MODEL_UNAVAILABLE)
                 return
             most = agent.max_output_tokens or call.request.max_output_tokens
-            granted = await call.meter.begin(agent.model, most + thinking_room(agent))
+            with _unless_sent(breaker) as sent:
+                granted = await call.meter.begin(agent.model, most + thinking_room(agent))
+                sent.is_sent = not isinstance(granted, Refusal)
             if isinstance(granted, Refusal):
                 call.told(granted.word)
                 yield Failed(call.request.call, granted.code, granted.text)
@@ -216,6 +218,21 @@ class ModelService:
             return None
         # Jitter on top of what the provider wants: everybody else was told the same.
         return max(_jitter(delay_s), asked_s + (_jitter(delay_s) if asked_s else 0.0))
+
+
+class _Sent:
+    is_sent = False
+
+
+@contextlib.contextmanager
+def _unless_sent(breaker: Breaker) -> Iterator[_Sent]:
+    """Tell the breaker of an attempt that it let through and that is not made after all."""
+    sent = _Sent()
+    try:
+        yield sent
+    finally:
+        if not sent.is_sent:
+            breaker.gave_up()
 
 
 @contextlib.contextmanager

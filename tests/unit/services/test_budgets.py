@@ -25,8 +25,10 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.spending import DAY_MS, Amounts, Counted, Tier, Used
+from ironclaw.models.breaker import Breaker, BreakerLimits
 from ironclaw.models.provider import Registry
 from ironclaw.models.service import ModelLimits, ModelService
+from ironclaw.models.trouble import ModelTrouble
 from ironclaw.models.words import FailureWords
 from ironclaw.services.budgets import GUESSED_BYTES, TOKEN_BYTES, Budgets, Desk
 from ironclaw.store.spent_rows import KEPT_DAYS, SpentRows
@@ -453,3 +455,20 @@ async def test_what_could_not_be_written_is_not_lost(house: House, monkeypatch: 
         with pytest.raises(HostError):
             await house.book.flush()
     assert (await house.day()).calls == 1
+
+
+async def test_a_call_that_a_budget_held_back_leaves_the_provider_to_the_next_one(
+    house: House, monkeypatch: pytest.MonkeyPatch
+):
+    limits = BreakerLimits(failures=1, rest_s=0.01)
+    monkeypatch.setattr("ironclaw.models.service.Breaker", lambda: Breaker(limits))
+    house.provider.script = [Failed(7, WireCode.MODEL_UNAVAILABLE, "no")]
+    house.provider.trouble = ModelTrouble(WireCode.MODEL_UNAVAILABLE, "", is_sick=True)
+    await house.ask()
+    await asyncio.sleep(0.05)
+    house.provider.trouble = None
+    house.provider.script = [Delta(7, "hi"), ANSWER]
+    house.agents.limit(calls_per_day=1)
+    assert is_spent(await house.ask())
+    house.agents.limit(calls_per_day=2)
+    assert await house.ask() == [Delta(7, "hi"), ANSWER]
