@@ -328,8 +328,10 @@ WORDS: Final = (
     ("standing", "One role that a principal holds, for all agents or for one."),
     (
         "summary",
-        "What a model is told of the oldest turns of a "
-        + "[long conversation](long-conversations.md), in place of them.",
+        (
+            "What a model is told of the oldest turns of a "
+            "[long conversation](long-conversations.md), in place of them."
+        ),
     ),
     ("task", "Something an agent is told to do at a time, for people of one of its chats."),
     ("transcript", "What was said and done in a session."),
