@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from ironclaw.services.auditing import Auditing
     from ironclaw.services.commands import LateCommands
     from ironclaw.services.delivery import DeliveryService
+    from ironclaw.services.files import Files
     from ironclaw.services.guests import LateGuests
     from ironclaw.services.hub import Hub
     from ironclaw.services.memory import Memories
-    from ironclaw.services.files import Files
     from ironclaw.services.parts import HostTools
     from ironclaw.services.raising import Raising
     from ironclaw.services.relaying import LateRelay
