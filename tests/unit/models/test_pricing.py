@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 
 from ironclaw.config.providers import ProviderSettings, mistakes
 from ironclaw.core.clock import ManualClock
@@ -107,5 +108,6 @@ def test_the_library_knows_prices_and_dearer_long_inputs():
 def test_a_server_of_ones_own_has_no_price_of_anybody_else():
     own = provider("openai-compatible", base_url="http://127.0.0.1:11434/v1")
     assert look_up(own, "gpt-4o", NOW_MS) == ()
-    known = provider("openai-compatible", base_url="https://api.deepseek.com/v1")
+    (place,) = [one.api_pattern for one in get_snapshot().providers if one.id == "deepseek"]
+    known = provider("openai-compatible", base_url=place.replace("\\", "") + "/v1")
     assert look_up(known, "deepseek-chat", NOW_MS) != ()
