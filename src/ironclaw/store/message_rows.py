@@ -146,8 +146,10 @@ def hops_of(db: apsw.Connection, session: SessionId, turn: str) -> int:
     """Agents that what a turn of a session works on, or what waits there, has come through."""
     ((hops,),) = list(
         db.execute(
-            "SELECT ifnull(max(hops), 0) FROM message"
-            " WHERE session = ?1 AND (turn = ?2 OR id = ?2 OR open = 1)",
+            "SELECT ifnull(max(hops), 0) FROM ("
+            "SELECT hops FROM message WHERE turn = ?2 AND session = ?1"
+            " UNION ALL SELECT hops FROM message WHERE id = ?2 AND session = ?1"
+            " UNION ALL SELECT hops FROM message WHERE session = ?1 AND open = 1)",
             (session, turn),
         )
     )
