@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from tests.support.house import House, remove_as_owner
-from tests.support.model_answers import Wanted, openai
+from tests.support.model_answers import Wanted, thinking_openai
 from tests.support.model_servers import Asked, ModelServer, Reply, failed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ TOOLS: Final = ("read_file", "write_file", "memory_write", "memory_read")
 
 
 class Echo(ModelServer):
-    """Answers with what it was sent: as words, in tool calls, in errors, header by header."""
+    """Answers with what it was sent: words, thoughts, tool calls, errors; header by header."""
 
     def reply_to(self, asked: Asked) -> Reply:
         secret = " ".join(f"{name}={value}" for name, value in asked.headers.items())
@@ -48,12 +48,12 @@ class Echo(ModelServer):
             return failed(400, {"error": {"message": secret, "code": secret}}, *headers)
         pieces = tuple(secret[start : start + 7] for start in range(0, len(secret), 7))
         if asked.json["messages"][-1]["role"] == "tool" or "use" not in text:
-            return openai(Wanted(pieces, ()))
+            return thinking_openai(Wanted(pieces, (), secret))
         calls = (
             ("write_file", {"path": "found.txt", "content": secret}),
             ("memory_write", {"topic": "found", "text": secret}),
         )
-        return openai(Wanted(pieces, calls))
+        return thinking_openai(Wanted(pieces, calls, secret))
 
 
 @contextmanager
@@ -120,6 +120,7 @@ def live(house: House) -> tuple[list[str], str]:
             api.make_agent(f"talks-{name}", model=f"{name}/some-model", tools=list(TOOLS))
             for text in ("Tell me.", "Now use your tools.", "Now fail.", "And tell me again."):
                 answer = api.say(f"talks-{name}", text)
+                assert (answer["status"] == "answered") is ("fail" not in text), answer
                 said.append(json.dumps(answer))
                 session = answer["session"] or session
         paths = ("/v1/agents", "/v1/models", "/v1/status", "/v1/sessions", "/v1/audit")
