@@ -113,9 +113,10 @@ def _read(path: Path, most: int) -> bytes:
         raise UserError(
             Code.INVALID, f"{path} cannot be read: {error.strerror}.", hint="Give another file."
         ) from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise UserError(Code.INVALID, f"{path} is not a file.", hint="Give a plain file.")
     with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise UserError(Code.INVALID, f"{path} is not a file.", hint="Give a plain file.")
         data = file.read(most + 1)
     if len(data) > most:
         raise UserError(

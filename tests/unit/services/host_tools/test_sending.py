@@ -73,3 +73,10 @@ async def test_how_often_it_may_send_is_limited_and_a_repeat_is_not_counted(desk
     assert len(desk.hands.deliveries) == SENT_PER_MINUTE
     desk.clock.advance(61)
     assert not (await desk.use("send_message", LETTER, key="over")).is_error
+
+
+@pytest.mark.parametrize("files", [["out_1"], ["out_1"] * 9, ["../x"], [7], "out_1"])
+async def test_files_that_did_not_come_from_the_box_are_not_sent(desk: Desk, files: object):
+    used = await desk.use("send_message", {**LETTER, "files": files})
+    assert used.is_error
+    assert desk.hands.deliveries == []
