@@ -35,6 +35,10 @@ def household(core: CoreStore) -> Household:
         machine=none,
         gateway=none,
         tasks=none,
+        schedules=none,
+        questions=none,
+        usage=none,
+        kept_skills=none,
         memories=none,
     )
 
