@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ironclaw.api.endpoint import Call
 
 _TEXTS: Final = "text/"
-MEDIA_TYPE: Final = "application/octet-stream"
+MEDIA_TYPE: Final = "*/*"
 
 
 async def get_file(call: Call) -> ASGIApp:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ironclaw.api.endpoint import Endpoint
 
 _REF = "#/components/schemas/{name}"
-_BYTES = "application/octet-stream"
+_ANY = "*/*"
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
 
@@ -80,8 +80,8 @@ def _operation(endpoint: Endpoint, by_type: dict[str, Any]) -> dict[str, Any]:
         if endpoint.piece is not None:
             piece = {"schema": by_type[repr(endpoint.piece)]}
             success["content"]["text/event-stream"] = piece
-    elif endpoint.media_type == _BYTES:
-        success["content"] = {_BYTES: {}}
+    elif endpoint.media_type == _ANY:
+        success["content"] = {_ANY: {}}
     refusal = {"schema": by_type[repr(endpoint.refusal.schema)]}
     operation: dict[str, Any] = {
         "operationId": endpoint.handler.__name__,
