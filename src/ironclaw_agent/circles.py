@@ -68,7 +68,7 @@ def judge(entries: Sequence[Entry], calls: Sequence[Called]) -> Verdict:
     Trust:
         Calls are a model's. They are only compared.
     """
-    past = _done(entries)
+    past = done(entries)
     warned: dict[int, Returned] = {}
     for place, call in enumerate(calls):
         wanted = Done(call.name, call.arguments, None)
@@ -104,7 +104,7 @@ def _times(past: Sequence[Done], wanted: Done, period: int) -> int:
     return time
 
 
-def _done(entries: Sequence[Entry]) -> list[Done]:
+def done(entries: Sequence[Entry]) -> list[Done]:
     """The calls of a turn that have returned, in order."""
     waiting: list[Called] = []
     past: list[Done] = []

@@ -64,6 +64,9 @@ class Link:
         self._quiet_until = 0.0
         self._owes_ring = False
         self._owes_look = False
+        self._owes_asks = False
+        """The model connection broke under open calls: they are put again all at once, so nothing
+        else is put before."""
 
     def serve(self) -> None:
         """Serve until the process is told to end.
@@ -113,6 +116,7 @@ class Link:
         if not self._bell.is_open and now >= self._bell.retry_at and self._bell.connect(now):
             self._greet()
         if self._must_ask_again and now >= self._model.retry_at:
+            self._owes_asks = False
             self._carry_out(self._loop.ask_again())
         if self._segments is None:
             return now + RESCAN_S
@@ -282,8 +286,10 @@ class Link:
             return self._loop.told(Failed(call=ask.call, code=WireCode.CONTEXT_TOO_LONG, text=""))
         if not self._model.is_open:
             self._frames = FrameReader()
-            if not self._bell.is_open or not self._model.connect(time.monotonic()):
+            now = time.monotonic()
+            if self._owes_asks or not self._bell.is_open or not self._model.connect(now):
                 # `_tend` tries again when the delay is over.
+                self._owes_asks = self._loop.waits_for_model
                 self._loop.lost_model()
                 return []
         if not self._model.send(frame):
@@ -305,6 +311,7 @@ class Link:
             self._drop_model()
 
     def _drop_model(self) -> None:
+        self._owes_asks = self._loop.waits_for_model
         self._loop.lost_model()
         self._model.drop(time.monotonic())
         self._frames = FrameReader()

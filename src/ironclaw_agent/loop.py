@@ -20,6 +20,7 @@ from ironclaw_agent.compaction import Compactor
 from ironclaw_agent.context import has_memory, recalled, total, window
 from ironclaw_agent.intake import Intake
 from ironclaw_agent.thinking import with_meaning, without
+from ironclaw_agent.tools.specs import RESEARCH
 from ironclaw_agent.turn import Command, Publish, Run, Turn, in_place, last_words, unreturned
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Called, Returned, Said
@@ -30,6 +31,7 @@ from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate, Generated, Mo
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ironclaw_agent.research import Research
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import InboundBody
     from ironclaw_contract.rpc import ToolSpec
@@ -72,8 +74,11 @@ class Loop:
 
     @property
     def waits_for_model(self) -> bool:
-        """A model call is under way."""
-        return self._turn is not None and self._turn.call != 0
+        """A model call of the turn is under way."""
+        turn = self._turn
+        return turn is not None and (
+            turn.call != 0 if turn.research is None else turn.research.is_open
+        )
 
     @property
     def is_told_of_open_turn(self) -> bool:
@@ -102,7 +107,7 @@ class Loop:
         # What was asked is in a record that is published: nobody is asked twice.
         turn.waits_for = tuple(call.call for call in waiting if call.name == ASK_USER)
         if run := [call for call in waiting if call.name != ASK_USER]:
-            return [*gone, self._run(turn, run)]
+            return [*gone, *self._do(turn, run, {})]
         if turn.waits_for:
             return [*gone, *self._go_on(turn)]
         if last_words(turn.entries):
@@ -123,13 +128,12 @@ class Loop:
         if not self.is_due_for_summary:
             return []
         intake = self._intake
-        self._calls += 1
         ask = self._compactor.begin(
             intake.past,
             room=intake.room,
             agent=intake.setup.agent,
             summary=intake.summary,
-            call=self._calls,
+            call=self._number(),
             turns=self._ended,
         )
         return [] if ask is None else [ask]
@@ -174,8 +178,7 @@ class Loop:
         if entries is None:
             return self._fail(turn, WireCode.CONTEXT_TOO_LONG)
         turn.steps += 1
-        self._calls += 1
-        turn.call = self._calls
+        turn.call = self._number()
         return [
             Generate(
                 call=turn.call,
@@ -204,8 +207,10 @@ class Loop:
         return bool(joined)
 
     def ask_again(self) -> list[Command]:
-        """The model connection broke: put the open call once more, under a new number."""
+        """The model connection broke: put every open call once more, under a new number."""
         turn = self._turn
+        if turn is not None and turn.research is not None:
+            return turn.research.ask_again()
         if turn is None or turn.call == 0:
             return []
         turn.steps -= 1
@@ -220,7 +225,11 @@ class Loop:
         if tell.call == self._compactor.call:
             return self._summed_up(tell)
         turn = self._turn
-        if turn is None or turn.call == 0 or tell.call != turn.call or isinstance(tell, Delta):
+        if turn is None or isinstance(tell, Delta):
+            return []
+        if turn.research is not None:
+            return self._researched(turn, turn.research, turn.research.told(tell))
+        if turn.call == 0 or tell.call != turn.call:
             return []
         turn.call = 0
         if isinstance(tell, Failed):
@@ -230,7 +239,7 @@ class Loop:
     def abandon(self, code: WireCode) -> list[Command]:
         """End the turn that waits for the model: its answer cannot be had."""
         turn = self._turn
-        if turn is None or turn.call == 0:
+        if turn is None or not self.waits_for_model:
             return []
         return self._fail(turn, code)
 
@@ -244,6 +253,23 @@ class Loop:
         turn = self._turn
         if turn is None:
             return []
+        research = turn.research
+        if research is None:
+            return self._step(turn, results, says)
+        begins = research.others is None
+        more = research.begin(results, says) if begins else research.returned(results)
+        return self._researched(turn, research, more)
+
+    def _researched(self, turn: Turn, research: Research, more: list[Command]) -> list[Command]:
+        """Go on with research, or behind it once each of its questions is over."""
+        if not research.is_over:
+            return more
+        turn.research = None
+        turn.warned[research.place] = research.result
+        results, says = research.others or ((), ())
+        return self._step(turn, results, says)
+
+    def _step(self, turn: Turn, results: Sequence[Returned], says: Sequence[Say]) -> list[Command]:
         new, asks = (*turn.draft, *in_place(turn.warned, results)), turn.asks
         turn.warned = {}
         step, turn.draft, turn.asks, turn.carried = (*turn.carried, *new), (), (), ()
@@ -287,9 +313,29 @@ class Loop:
         if verdict.ends:
             return self._fail(turn, WireCode.GOES_IN_CIRCLES)
         turn.draft, turn.asks = (*entries, *parts.refused), parts.asks
-        turn.warned = verdict.warned
-        run = [call for place, call in enumerate(parts.run) if place not in verdict.warned]
+        return self._do(turn, parts.run, verdict.warned)
+
+    def _do(
+        self, turn: Turn, calls: Sequence[Called], placed: dict[int, Returned]
+    ) -> list[Command]:
+        """Have the calls of an answer carried out, but those that have a result at their place."""
+        if RESEARCH.name in self._intake.setup.tools and any(
+            call.name == RESEARCH.name for call in calls
+        ):
+            from ironclaw_agent.research import plan  # noqa: PLC0415 - who needs it pays for it
+
+            placed, turn.research = plan(
+                calls, placed, turn=turn, intake=self._intake, number=self._number
+            )
+        turn.warned = placed
+        apart = {*placed} if turn.research is None else {*placed, turn.research.place}
+        run = [call for place, call in enumerate(calls) if place not in apart]
         return [self._run(turn, run)] if run else self.returned(())
+
+    def _number(self) -> int:
+        """A number for one model call more."""
+        self._calls += 1
+        return self._calls
 
     def _answer(self, turn: Turn, answer: tuple[Entry, ...]) -> list[Command]:
         """Say the answer, and go on where somebody has spoken meanwhile; else end the turn."""

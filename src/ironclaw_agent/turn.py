@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ironclaw_agent.intake import Beginning
+    from ironclaw_agent.research import Research
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import Ask
 
@@ -52,6 +53,7 @@ class Turn:
         "id",
         "index",
         "memory",
+        "research",
         "room",
         "steps",
         "waits_for",
@@ -82,6 +84,8 @@ class Turn:
         """What people answered: part of the turn, and of its next record."""
         self.warned: dict[int, Returned] = {}
         """Results of calls that are not run, by their place among the calls of the draft."""
+        self.research: Research | None = None
+        """What is asked side by side, before the step is done."""
         self.heard: tuple[str, ...] = ()
         """Messages that joined, and that no record has told of yet."""
 

@@ -29,6 +29,7 @@ TOOLS: Final = {
     "my_rights": "Tell what this agent may do and use now, and which of its requests are open.",
     "read_file": "Read a text file of the workspace or below /shared, up to 32 KiB at a time.",
     "request_change": "Ask the people of this agent for a change of what it is or may do.",
+    "research": "Have up to four questions worked on side by side, by readers that only look.",
     "run_task": "Have one of this agent's tasks told now, beside its times.",
     "search_files": "Search the files of the workspace or below /shared for a text, line by line.",
     "send_file": "Send a file of the workspace, at most 16 MiB, to the chat you are in, or to one "

@@ -58,7 +58,9 @@ class Scripted:
             await asyncio.sleep(script.slow_ms / 1000)
         if script.hangs:
             await asyncio.sleep(MAX_DELAY_MS / 1000)
-        if (code := self._failure(session, request.turn, done, script)) is not None:
+        # Questions of a research are asked in one turn, and each has failures of its own.
+        what = request.turn if request.purpose is Purpose.TURN else f"{request.turn} {script}"
+        if (code := self._failure(session, what, done, script)) is not None:
             yield Failed(call=request.call, code=code, text="The script says so.")
             return
         thoughts: tuple[Thought, ...] = ()

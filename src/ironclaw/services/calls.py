@@ -38,6 +38,7 @@ class ModelCalls:
         parts: The model service, and who is shown the words as they come.
         tasks: The life's tasks.
         inbox: What is with the box.
+        researched: Called for each answer to a research: no record of the box tells of it.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ModelCalls:
         parts: SessionParts,
         tasks: Tasks,
         inbox: Inbox,
+        researched: Callable[[], None],
     ) -> None:
         self._slot = slot
         self._session = session
@@ -56,6 +58,7 @@ class ModelCalls:
         self._parts = parts
         self._tasks = tasks
         self._inbox = inbox
+        self._researched = researched
         self._turn = MessageId("")
         """The turn that the model was asked for last."""
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -89,7 +92,7 @@ class ModelCalls:
         is_summary = ask.purpose is Purpose.SUMMARY
         shown = self._inbox.last if is_summary else self._inbox.sent(turn)
         is_again, self._turn = self._turn == turn, turn
-        self._show("doing", shown, asks(ask.purpose, again=is_again))
+        self._show("doing", shown, asks(ask, again=is_again))
         thought = 0
         stream = self._parts.models.generate(self._agent(), self._session, ask)
         async with contextlib.aclosing(stream) as events:
@@ -97,7 +100,9 @@ class ModelCalls:
                 if not isinstance(event, Delta):
                     await link.tell(event)
                     if isinstance(event, Generated):
-                        self._show("doing", shown, uses(event))
+                        self._show("doing", shown, uses(ask, event))
+                        if ask.purpose is Purpose.RESEARCH:
+                            self._researched()
                 elif ask.purpose is not Purpose.TURN:
                     # Not the words of an answer.
                     continue

@@ -54,6 +54,8 @@ if TYPE_CHECKING:
 
 RECONNECT_S: Final = 15.0
 """How long a box may be without a bell before it counts as gone."""
+MAX_RESEARCHED: Final = 64
+"""Answers to its research that keep a box from counting as hung, up to its next record."""
 MAX_RELINKS: Final = 5
 """Airlocks that may die in one life; over it the box is replaced as well."""
 
@@ -96,6 +98,7 @@ class Life:
         self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.TimerHandle | None = None
         self._progressed = False
+        self._answers_researched = 0
         self._relinks = 0
         self.idle_since = parts.clock.monotonic_s()
 
@@ -187,6 +190,7 @@ class Life:
                 parts=self._parts,
                 tasks=tasks,
                 inbox=self._inbox,
+                researched=self._researched,
             )
             self._uses = ToolCalls(
                 slot=self._slot,
@@ -369,6 +373,7 @@ class Life:
             return
         # A box that only says that it cannot go on has got nothing done.
         self._progressed |= any(not isinstance(body, Trouble) for body in out.bodies)
+        self._answers_researched = 0
         self._parts.announce.committed(committed.deliveries)
         note_failures(committed.deliveries)
         if any(isinstance(body, Step) and body.asks for body in out.bodies):
@@ -458,6 +463,12 @@ class Life:
     @property
     def _turn_s(self) -> float:
         return self._setups.agent.turn_s or self._parts.limits.turn_s
+
+    def _researched(self) -> None:
+        """A research got on, though no record tells of it yet: the box does get something done."""
+        if self.busy and self._answers_researched < MAX_RESEARCHED:
+            self._answers_researched += 1
+            self._rest()
 
     def _took_too_long(self, turn: MessageId) -> None:
         most_s = self._setups.agent.turn_total_s or 0

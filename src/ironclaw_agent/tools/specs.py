@@ -27,6 +27,24 @@ def _object(properties: str, *required: str) -> str:
     return f'{{"type":"object","properties":{{{properties}}},{must}"additionalProperties":false}}'
 
 
+RESEARCH: Final = ToolSpec(
+    name="research",
+    description="Have up to four questions worked on side by side, by readers that only look. Each "
+    "has the files, notes and former conversations that you may read, and nothing of this turn: "
+    "say in the question all that its reader must know, and what you want back. What they find "
+    "comes back as data, in the order of the questions. Each step of theirs is a model call of "
+    "yours: what a few reads would tell, read yourself.",
+    parameters=_object(
+        '"questions":{"type":"array","minItems":1,"maxItems":4,'
+        '"items":{"type":"string","minLength":1,"maxLength":4000},'
+        '"description":"What is to be found out; each stands for itself."},'
+        '"max_steps":{"type":"integer","minimum":1,"maximum":8,'
+        '"description":"Model calls of each reader, at most; 6 if left out."}',
+        "questions",
+    ),
+)
+"""Not run as a tool: the turn machine works on the questions (`ironclaw_agent.research`)."""
+
 SEND_FILE: Final = ToolSpec(
     name="send_file",
     description="Send a file of the workspace, at most 16 MiB, to the chat you are in, or to one "

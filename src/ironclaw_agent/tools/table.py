@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ironclaw_agent.asking import SPEC as ASK
 from ironclaw_agent.tools.errors import ToolError
 from ironclaw_agent.tools.host import SPECS as HOST_SPECS
-from ironclaw_agent.tools.specs import SEND_FILE, SPECS
+from ironclaw_agent.tools.specs import RESEARCH, SEND_FILE, SPECS
 from ironclaw_contract.entries import Returned
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class Toolbox:
             *(_Tool(spec, self._by_us(spec.name)) for spec in SPECS),
             _Tool(SEND_FILE, self._send_file),
             *(_Tool(spec, self._by_host(spec.name)) for spec in HOST_SPECS),
-            _Tool(ASK, _asked_by_turn),
+            _Tool(ASK, _done_by_turn),
+            _Tool(RESEARCH, _done_by_turn),
         )
         self._tools = {tool.spec.name: tool for tool in tools}
         self.specs: Mapping[str, ToolSpec] = {name: tool.spec for name, tool in self._tools.items()}
@@ -201,10 +202,10 @@ class Toolbox:
             return f"these are not the arguments of {call.name}: {_safe(error)}", True
 
 
-def _asked_by_turn(arguments: str) -> str:
-    """A question is published by the turn machine, before anything is run."""
+def _done_by_turn(arguments: str) -> str:
+    """The turn machine takes these calls out before anything is run."""
     del arguments
-    raise ToolError("this cannot be asked now")
+    raise ToolError("this cannot be done now")
 
 
 def _safe(error: Exception) -> str:

@@ -193,10 +193,45 @@ async def test_words_belong_to_all_that_joined(open_core: OpenCore):
 def test_what_is_done_is_a_few_words_with_nothing_of_the_arguments():
     names = [f"tool_{number}" for number in range(6)]
     calls = tuple(Called("c", name, '{"secret":1}') for name in (*names, "tool_0"))
-    told = doing.uses(Generated(1, (Answered("words"), *calls), Stop.TOOL))
+    ask = Generate(1, "msg_1", "", (Said("msg_1", "question 1", "what?", 0),), (), 1024)
+    told = doing.uses(ask, Generated(1, (Answered("words"), *calls), Stop.TOOL))
     assert told == "uses tool_0, tool_1, tool_2, tool_3 and 2 more"
-    assert doing.uses(Generated(1, (Answered("words"),), Stop.END)) == ""
-    assert doing.asks(Purpose.TURN, again=False) == ""
+    assert doing.uses(ask, Generated(1, (Answered("words"),), Stop.END)) == ""
+    assert doing.asks(ask, again=False) == ""
+
+
+@pytest.mark.parametrize(
+    "sender", ["question 3", "question 33", "question 0", "Ann", "question 1\n"]
+)
+def test_of_a_research_only_the_number_of_its_question_is_shown(sender: str):
+    ask = Generate(1, "msg_1", "", (Said("msg_1", sender, "what?", 0),), (), 1024, Purpose.RESEARCH)
+    answer = Generated(1, (Called("c", "read_file", "{}"),), Stop.TOOL)
+    later = msgspec.structs.replace(ask, entries=(*ask.entries, *answer.entries))
+    shown = [doing.asks(ask, again=True), doing.uses(ask, answer), doing.asks(later, again=True)]
+    if sender == "question 3":
+        assert shown == ["researches question 3", "uses read_file for question 3", ""]
+    else:
+        assert shown == ["researches", "uses read_file", ""]
+
+
+async def test_a_box_that_researches_is_not_hung_as_long_as_it_gets_answers(
+    open_core: OpenCore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("ironclaw.services.life.MAX_RESEARCHED", 5)
+    core = await open_core(SessionLimits(turn_s=0.3))
+    _, one, told = await begun(core)
+    link = core.link()
+    began_s = asyncio.get_running_loop().time()
+    for number in range(50):
+        if len(core.airlocks.links) > 1:
+            break
+        said = Said(told.message, "question 1", f"question {number}", 0)
+        ask = Generate(100 + number, one.id, "", (said,), (), 1024, Purpose.RESEARCH)
+        link._events.put_nowait(Asked(ask))
+        await asyncio.sleep(0.1)
+    took_s = asyncio.get_running_loop().time() - began_s
+    # Five answers hold the time up, and no more: what never ends in a record is hung.
+    assert 0.6 < took_s < 2.0
 
 
 # --- time -----------------------------------------------------------------------------------------
