@@ -19,7 +19,7 @@ from ironclaw.core.sanitize import sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import TextIO
+    from typing import BinaryIO, TextIO
 
     from ironclaw.core.errors import IronClawError
 
@@ -81,6 +81,11 @@ def data(value: object) -> None:
     """One JSON object on one line; ASCII, so that no byte of it acts on a terminal."""
     plain = msgspec.to_builtins(value, enc_hook=str)
     _write(sys.stdout, json.dumps(plain, ensure_ascii=True) + "\n")
+
+
+def raw() -> BinaryIO:
+    """Where the bytes of a file go that somebody wants on standard output, as they are."""
+    return sys.stdout.buffer
 
 
 def error(problem: IronClawError, *, as_json: bool) -> int:

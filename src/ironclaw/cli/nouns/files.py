@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import stat
-import sys
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 from urllib.parse import unquote
@@ -43,7 +42,7 @@ def file_get(
     """Save a file; what is there already is not written over."""
     with daemon() as client, client.download("v1", "files", file) as download:
         if output == _STDOUT:
-            download.to(sys.stdout.buffer)
+            download.to(render.raw())
             return
         path = Path(output or name_of(download.headers.get("content-disposition", "")))
         with _fresh(path) as out:
