@@ -159,7 +159,9 @@ SAME_FOR_EVERYBODY = {
     *(
         "test_long_conversation",
         "test_memory",
+        "test_playbook",
         "test_questions",
+        "test_research",
         "test_skills",
         "test_tasks_and_agents",
         "test_turns",

@@ -49,6 +49,7 @@ class Script(NamedTuple):
     """What it thinks before its first answer."""
     recalls: bool = False
     shows_setup: bool = False
+    shows_results: bool = False
     shows_files: bool = False
     shows_summary: bool = False
     chars: int = 0
@@ -106,6 +107,10 @@ def _recall(script: Script, rest: str) -> Script | None:
 
 def _setup(script: Script, rest: str) -> Script | None:
     return None if rest else script._replace(shows_setup=True)
+
+
+def _results(script: Script, rest: str) -> Script | None:
+    return None if rest else script._replace(shows_results=True)
 
 
 def _summary(script: Script, rest: str) -> Script | None:
@@ -189,6 +194,7 @@ _DIRECTIVES: Final[dict[str, Callable[[Script, str], Script | None]]] = {
     "think": _think,
     "recall": _recall,
     "setup": _setup,
+    "results": _results,
     "files": _files,
     "summary": _summary,
     "long": _long,

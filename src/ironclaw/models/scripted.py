@@ -162,6 +162,8 @@ def _text(agent: Agent, script: Script, former: Sequence[Entry], turn: Sequence[
         text = script.say
     elif script.recalls:
         text = _recall(heard)
+    elif script.shows_results:
+        text = _results(turn)
     else:
         text = _default(agent, script, heard, turn)
     if script.chars:
@@ -211,6 +213,12 @@ def _files(request: Generate, pictures: Sequence[Picture]) -> str:
 def _recall(heard: list[str]) -> str:
     lines = [f"{number}. {_quote(text)}" for number, text in enumerate(heard, start=1)]
     return "\n".join(lines)[:_RECALL_CHARS] if lines else "I remember no earlier message."
+
+
+def _results(turn: Sequence[Entry]) -> str:
+    """The results of the turn's tools, word for word."""
+    texts = [entry.text for entry in turn if isinstance(entry, Returned)]
+    return "\n".join(texts)[:_RECALL_CHARS] or "No tool has run."
 
 
 def _quote(text: str) -> str:

@@ -28,7 +28,7 @@ from ironclaw.models.provider import provider_name
 from ironclaw.models.trouble import TEMPORARY
 from ironclaw.models.words import FailureWords
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.rpc import Delta, Failed, Generated
+from ironclaw_contract.rpc import Delta, Failed, Generated, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -114,6 +114,7 @@ class ModelService:
         """
         end_s = asyncio.get_running_loop().time() + self._limits.total_s
         call = _Call(session, request, end_s, meter)
+        agent = _brief(agent, request)
         models = (agent.model, *agent.fallbacks)
         for place, model in enumerate(models):
             end: Generated | Failed = call.failed(WireCode.MODEL_UNAVAILABLE)
@@ -250,6 +251,14 @@ def _watched(breaker: Breaker, attempt: Attempt, meter: Meter) -> Iterator[None]
             breaker.failed(asyncio.get_running_loop().time())
         else:
             breaker.gave_up()
+
+
+def _brief(agent: Agent, request: Generate) -> Agent:
+    """The agent, whose setting is for answers to people: anything else is as short as asked."""
+    asked = request.max_output_tokens
+    if request.purpose is Purpose.TURN or (agent.max_output_tokens or 0) <= asked:
+        return agent
+    return structs.replace(agent, max_output_tokens=asked)
 
 
 def _left_alone(name: str, rest_s: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Agent
@@ -12,7 +13,7 @@ from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said, Thought
 from ironclaw_contract.frames import decode_tell, pack
 from ironclaw_contract.records import Say, TurnEnd, decode_outbound, encode_body
-from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Stop
+from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Purpose, Stop
 
 AGENT = Agent(id=AgentId("agt_1"), name="tester")
 SESSION = SessionId("ses_1")
@@ -72,6 +73,23 @@ async def test_tool_rounds_come_one_after_the_other_and_then_words():
     end = Returned(call=second.entries[0].call, text="nope", is_error=True)
     text = await answer(message, *first.entries, *back, *second.entries, end)
     assert 'The tool returned "r". The tool returned "r". The tool failed "nope".' in text
+
+
+async def test_results_are_told_word_for_word():
+    message = said("!results")
+    back = [Called("c", "a", "{}"), Returned("c", "x" * 200), Returned("d", "one\ntwo")]
+    assert await answer(message, *back) == "x" * 200 + "\none\ntwo"
+    assert await answer(message) == "No tool has run."
+
+
+async def test_questions_of_a_research_fail_each_by_its_own_count():
+    model = Scripted()
+    codes = []
+    for text in ("!fail 1\na", "!fail 1\nb", "!fail 1\na"):
+        asked = structs.replace(request(said(text)), purpose=Purpose.RESEARCH)
+        events = [event async for event in model.generate(AGENT, SESSION, asked)]
+        codes.append(isinstance(events[-1], Failed))
+    assert codes == [True, True, False]
 
 
 async def test_it_thinks_once_before_its_first_answer():

@@ -20,7 +20,7 @@ from ironclaw.models.words import FailureWords
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Said
 from ironclaw_contract.frames import decode_tell, pack
-from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Stop
+from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell, Purpose, Stop
 
 AGENT = Agent(id=AgentId("agt_1"), name="tester", model="fake/some-model")
 SESSION = SessionId("ses_1")
@@ -242,6 +242,30 @@ async def test_a_provider_that_is_not_configured_is_a_refusal_and_no_exception()
     (end,) = [event async for event in service.generate(AGENT, SESSION, ask())]
     assert isinstance(end, Failed)
     assert end.code is WireCode.MODEL_REFUSED
+
+
+@pytest.mark.parametrize("own", [None, 5, 10, 32_000])
+@pytest.mark.parametrize("purpose", Purpose)
+async def test_what_is_no_answer_for_people_is_as_short_as_the_box_asks(
+    own: int | None, purpose: Purpose
+):
+    asked: list[int | None] = []
+
+    class Noting:
+        async def generate(
+            self, agent: Agent, session: SessionId, request: Generate
+        ) -> AsyncGenerator[ModelTell, None]:
+            assert (session, request.purpose) == (SESSION, purpose)
+            asked.append(agent.max_output_tokens)
+            yield good()
+
+    registry = Registry({"fake": Noting()})
+    agent = structs.replace(AGENT, max_output_tokens=own)
+    request = structs.replace(ask(), purpose=purpose)
+    stream = ModelService(registry, limits=QUICK).generate(agent, SESSION, request)
+    assert [type(event) async for event in stream] == [Generated]
+    is_cut = own == 32_000 and purpose is not Purpose.TURN
+    assert asked == [10 if is_cut else own]
 
 
 def test_a_model_setting_is_checked_with_the_names_there_are():
