@@ -281,4 +281,5 @@ def _said(message: Message) -> Said:
         text=message.text,
         at_ms=message.at_ms,
         files=message.files,
+        foreign=message.foreign,
     )

@@ -63,6 +63,8 @@ class Said(_Entry, tag="said", frozen=True, omit_defaults=True):
     """When the host accepted it, in milliseconds since the epoch."""
     files: Files = ()
     """What came with it. A model call names files by these; their bytes stay on the host."""
+    foreign: bool = False
+    """Not all that was said up to here is from the agent's people."""
 
 
 class Answered(_Entry, tag="answered", frozen=True):

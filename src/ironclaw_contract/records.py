@@ -106,6 +106,8 @@ class Message(_Body, tag="message", frozen=True, omit_defaults=True):
     files: Files = ()
     place: Annotated[str, msgspec.Meta(max_length=64)] = ""
     """Which chat and thread of the session it was said in: a turn is joined only from its own."""
+    foreign: bool = False
+    """As in `Said`."""
 
 
 Heard = Annotated[tuple[Ident, ...], msgspec.Meta(max_length=64)]

@@ -343,6 +343,8 @@ class Message(_Value, frozen=True):
     """Its turn asked people something, and goes on when they have answered."""
     hops: int = 0
     """Agents that it has come through."""
+    foreign: bool = False
+    """Its conversation has what is not from the agent's people, here or before it."""
 
 
 class DeliveryStatus(enum.StrEnum):

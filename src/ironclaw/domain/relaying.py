@@ -12,9 +12,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from ironclaw.core.ids import AgentId, ChatId, DeliveryId, SessionId
+from ironclaw.domain.taint import Taint
 
 AGENT_CHANNEL: Final = "agent"
-TAINT: Final = "agent"
+TAINT: Final = frozenset({Taint.AGENT})
 """Why a turn over another agent's words is not to be trusted."""
 HOUR_MS: Final = 60 * 60 * 1000
 _FORWARD: Final = "relay:"

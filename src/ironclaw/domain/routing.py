@@ -16,8 +16,9 @@ import re2  # type: ignore[import-untyped]  # it has no stubs; `Pattern` types o
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.domain.access import Decision, decide_access
+from ironclaw.domain.access import Decision, Rank, decide_access, rank
 from ironclaw.domain.model import Engage, Ignored, Partition
+from ironclaw.domain.taint import NONE, Taints
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,8 +83,8 @@ class Came(NamedTuple):
 
     hops: int = 0
     """Agents that it has come through."""
-    taint: str = ""
-    """Why a turn over it is not to be trusted; empty when nothing says so."""
+    taint: Taints = NONE
+    """What the host knows of it that is foreign to the agent's people."""
 
 
 DIRECTLY: Final = Came()
@@ -169,6 +170,11 @@ def is_engaged(wiring: Wiring, event: Event, *, stuck: bool) -> bool:
 def may_talk(wiring: Wiring, chat: Chat, standings: Iterable[Standing]) -> bool:
     """Whether the sender's words may reach the agent of a wiring at all, engaged or not."""
     return _access(wiring, chat, standings).decision is Decision.ALLOW
+
+
+def is_stranger(wiring: Wiring, standings: Iterable[Standing]) -> bool:
+    """Whether the sender holds no role that lets them talk to the agent of a wiring."""
+    return rank(standings, wiring.agent) is Rank.UNKNOWN
 
 
 def _access(wiring: Wiring, chat: Chat, standings: Iterable[Standing]) -> Access:

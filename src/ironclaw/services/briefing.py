@@ -84,6 +84,7 @@ def message_record(message: Message, *, place: str) -> records.Message:
         engage=message.engage,
         files=message.files,
         place=place,
+        foreign=message.foreign,
     )
 
 

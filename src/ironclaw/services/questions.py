@@ -18,6 +18,7 @@ from ironclaw.core.ids import new_id
 from ironclaw.core.log import get_logger
 from ironclaw.domain.acting import said_by
 from ironclaw.domain.model import Event
+from ironclaw.domain.taint import NONE
 from ironclaw.services.house import ChatEvent
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Message
     from ironclaw.domain.questions import Question
     from ironclaw.domain.routing import Accepted
+    from ironclaw.domain.taint import Taints
 
 LONGEST_MS: Final = 300_000
 """Longest sleep: clocks get set, and machines are suspended."""
@@ -49,12 +51,14 @@ class Book(Protocol):
         """One, open or not. Raises UserError (`NOT_FOUND`)."""
         ...
 
-    async def answer(self, question: QuestionId, event: Event, *, by: By) -> Accepted:
+    async def answer(
+        self, question: QuestionId, event: Event, *, by: By, taint: Taints = NONE
+    ) -> Accepted:
         """Answer an open one. Raises UserError."""
         ...
 
     async def hear_answer(
-        self, event: Event, *, session: SessionId, chat: ChatId, by: By
+        self, event: Event, *, session: SessionId, chat: ChatId, by: By, taint: Taints = NONE
     ) -> Accepted | None:
         """Take words that name an option as an answer."""
         ...
@@ -134,24 +138,28 @@ class Questions:
         )
         return await self.press(question, event)
 
-    async def press(self, question: QuestionId, event: Event) -> Accepted:
+    async def press(self, question: QuestionId, event: Event, *, taint: Taints = NONE) -> Accepted:
         """The same, of an event that a channel heard: its text is the answer. Raises as `answer`.
 
         Args:
             question: Asked in the chat that the event is from.
             event: Checked and clean.
+            taint: What of it is foreign to the agent's people.
         """
-        answered = await self._book.answer(question, event, by=said_by(event))
+        answered = await self._book.answer(question, event, by=said_by(event), taint=taint)
         self._go_on(answered)
         return answered
 
-    async def aside(self, event: Event, *, session: SessionId, chat: ChatId) -> Accepted | None:
+    async def aside(
+        self, event: Event, *, session: SessionId, chat: ChatId, taint: Taints = NONE
+    ) -> Accepted | None:
         """Take words that name an option as an answer, though they were not said to the agent.
 
         Args:
             event: Checked and clean, of somebody who may talk to the agent there.
             session: Whose agent may have asked.
             chat: Where it was said.
+            taint: What of it is foreign to the agent's people.
 
         Returns:
             None when they are no answer.
@@ -160,7 +168,9 @@ class Questions:
             HostError: It was not kept.
         """
         by = said_by(event)
-        answered = await self._book.hear_answer(event, session=session, chat=chat, by=by)
+        answered = await self._book.hear_answer(
+            event, session=session, chat=chat, by=by, taint=taint
+        )
         if answered is not None:
             self._go_on(answered)
         return answered

@@ -26,7 +26,8 @@ from ironclaw.domain.commands import Heard, parse
 from ironclaw.domain.model import Engage
 from ironclaw.domain.questions import MAX_OPTION_CHARS, no_question
 from ironclaw.domain.rights import Actor
-from ironclaw.domain.routing import DIRECTLY, Action, Came, decide, may_talk, seat_of
+from ironclaw.domain.routing import DIRECTLY, Action, Came, decide, is_stranger, may_talk, seat_of
+from ironclaw.domain.taint import of_message
 from ironclaw.services.commands import Given
 from ironclaw.services.house import ChatEvent, Routed
 from ironclaw_contract.limits import MAX_TEXT_BYTES
@@ -222,6 +223,7 @@ class Router:
             place.chat.id,
             engage=engaged,
             sticky=wiring.id if sticky and engaged and not stuck else None,
+            came=_came(event, wiring, standings),
         )
         if accepted.turn is not None:
             return _answered(wiring.agent, accepted, accepted.turn)
@@ -247,7 +249,10 @@ class Router:
         session = await self._directory.seated(seat_of(wiring, event))
         if session is None:
             return None
-        accepted = await self._questions.aside(event, session=session, chat=place.chat.id)
+        taint = _came(event, wiring, standings).taint
+        accepted = await self._questions.aside(
+            event, session=session, chat=place.chat.id, taint=taint
+        )
         if accepted is None or accepted.turn is None:
             return None
         return _answered(wiring.agent, accepted, accepted.turn)
@@ -265,7 +270,9 @@ class Router:
         if not may_talk(wiring, place.chat, standings):
             await self._refuse(event, AccessReason.NOT_A_MEMBER)
             return Routed(wiring.agent, None, None, False, False, AccessReason.NOT_A_MEMBER)
-        accepted = await self._questions.press(id_, event)
+        accepted = await self._questions.press(
+            id_, event, taint=_came(event, wiring, standings).taint
+        )
         return _answered(wiring.agent, accepted, question.turn)
 
     async def tell(self, event: Event, agent: AgentId, *, hops: int = 0) -> Routed:
@@ -452,6 +459,12 @@ def _bytes(name: str, value: str) -> bytes:
             f"`{name}` is not valid Unicode text.",
             hint="It holds half a surrogate pair: send well-formed UTF-8.",
         ) from error
+
+
+def _came(event: Event, wiring: Wiring, standings: Sequence[Standing]) -> Came:
+    """What is known of what somebody says to the agent of a wiring."""
+    taint = of_message(is_stranger=is_stranger(wiring, standings), has_files=bool(event.files))
+    return Came(taint=taint)
 
 
 def _principal(event: Event) -> PrincipalId:

@@ -18,6 +18,7 @@ from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Message, MessageStatus, Session
 from ironclaw.domain.ports import Committed, Outbound, Resume, Worked
 from ironclaw.domain.routing import DIRECTLY, Accepted, Came
+from ironclaw.domain.taint import of_message
 from ironclaw.store import past, task_outcomes
 from ironclaw.store.audit_rows import append
 from ironclaw.store.commanding import find, handle
@@ -47,6 +48,7 @@ from ironclaw.store.outgoing import drop_unclaimed
 from ironclaw.store.question_book import QuestionBook, close_instead, hear_answer
 from ironclaw.store.question_rows import has_open, open_turns, turn_answered_by
 from ironclaw.store.session_rows import SESSION, as_session
+from ironclaw.store.taint_rows import taint_of, taint_of_session, tainted_sessions
 from ironclaw.store.uploads import FileStore
 from ironclaw.store.waiting import make_room
 
@@ -56,8 +58,10 @@ if TYPE_CHECKING:
     import apsw
 
     from ironclaw.core.clock import Clock
+    from ironclaw.core.ids import AgentId
     from ironclaw.domain.commands import Effect, Handled, Heard, Words
     from ironclaw.domain.model import Event
+    from ironclaw.domain.taint import Taints
     from ironclaw.store.content import ContentKeys
     from ironclaw.store.engine import Store
 
@@ -117,7 +121,7 @@ class Ledger(QuestionBook, Outbox):
             chat: Where it was said.
             engage: Whether it starts a turn; else it is context.
             sticky: A wiring that from now on engages in this chat or thread without a mention.
-            came: Through which agents, where the host passes it on.
+            came: What the host knows of it beside that.
 
         Raises:
             UserError: `CONFLICT`: the session was forgotten meanwhile; nothing of it was kept.
@@ -154,17 +158,20 @@ class Ledger(QuestionBook, Outbox):
         def work(db: apsw.Connection) -> Accepted:
             if (known := find(db)) is not None:
                 return known
-            answered, has_closed = self._about_questions(db, event, session, chat, engage=engage)
+            answered, has_closed = self._about_questions(
+                db, event, session, chat, engage=engage, taint=came.taint
+            )
             if answered is not None:
                 return answered
             sealed = seal_words(self._content, session, message.id, event.sender, event.text)
             make_room(db, session, engage=engage, size=len(sealed))
+            taint = of_message(is_stranger=False, has_files=bool(event.files), came=came.taint)
             number = add_message(
                 db,
                 message,
                 external_id=event.external_id,
                 sealed=sealed,
-                taint=came.taint,
+                taint=taint,
             )
             touch(db, session, now_ms=now)
             if sticky is not None:
@@ -173,6 +180,8 @@ class Ledger(QuestionBook, Outbox):
                     (sticky, event.thread or ""),
                 )
             kept = with_files(db, self._content, message) if event.files else message
+            foreign = bool(taint_of_session(db, session))
+            kept = msgspec.structs.replace(kept, foreign=foreign)
             return Accepted(kept, number, new=True, has_closed=has_closed)
 
         if not event.files:
@@ -194,6 +203,7 @@ class Ledger(QuestionBook, Outbox):
         chat: ChatId,
         *,
         engage: bool,
+        taint: Taints,
     ) -> tuple[Accepted | None, bool]:
         """Take a message as an answer where one is waited for; else close what it passes over."""
         if event.external_id.startswith(MARK) or not has_open(db, session):
@@ -212,6 +222,7 @@ class Ledger(QuestionBook, Outbox):
                 chat=chat,
                 is_meant=engage,
                 by=said_by(event),
+                taint=taint,
                 now_ms=now,
             )
         )
@@ -268,6 +279,22 @@ class Ledger(QuestionBook, Outbox):
         """
         return await self._store.read(lambda db: hops_of(db, session, turn))
 
+    async def taint_of(self, session: SessionId, turn: str = "") -> Taints:
+        """What a turn of a session has before it that is foreign; also what waits there.
+
+        Args:
+            session: Whose.
+            turn: As a box says; the one that is under way counts whatever it says.
+
+        Raises:
+            HostError: From the store.
+        """
+        return await self._store.read(lambda db: taint_of(db, session, turn))
+
+    async def tainted_sessions(self, agent: AgentId, *, limit: int) -> list[str]:
+        """Sessions of an agent with taint that stays, the newest first. Raises HostError."""
+        return await self._store.read(lambda db: tainted_sessions(db, agent, limit=limit))
+
     async def waits(self, session: SessionId) -> int:
         """How many messages of a session wait for an answer. Raises HostError."""
         return await self._store.read(lambda db: len(list(db.execute(WAITING, (session,)))))
@@ -290,9 +317,12 @@ class Ledger(QuestionBook, Outbox):
             rows = db.execute(f"{MESSAGE} WHERE session = ? AND open = 1 ORDER BY n", (session,))
             found = [as_message(self._content, row) for row in rows]
             waits = open_turns(db, session) if found else frozenset()
+            foreign = bool(taint_of_session(db, session))
             return [
                 msgspec.structs.replace(
-                    with_files(db, self._content, message), waits=message.id in waits
+                    with_files(db, self._content, message),
+                    waits=message.id in waits,
+                    foreign=foreign,
                 )
                 for message in found
             ]

@@ -12,7 +12,9 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, DeliveryId, MessageId, SessionId
 from ironclaw.domain.model import Delivery, DeliveryStatus, Message, MessageStatus
+from ironclaw.domain.taint import NONE, kept
 from ironclaw.store.file_rows import came_with, files_of, join
+from ironclaw.store.taint_rows import taint_session
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from ironclaw.domain.attachments import Kept
     from ironclaw.domain.questions import Choice
+    from ironclaw.domain.taint import Taints
     from ironclaw.store.content import Content
 
 MESSAGE: Final = "SELECT id, session, chat, thread, sealed, at_ms, engage, status FROM message"
@@ -112,7 +115,7 @@ def add_message(
     external_id: str,
     sealed: bytes,
     is_open: bool = True,
-    taint: str = "",
+    taint: Taints = NONE,
 ) -> int:
     """Keep a message and show it in its chat; returns the number of its event.
 
@@ -122,7 +125,7 @@ def add_message(
         external_id: The platform's id of it.
         sealed: Its words, by `seal_words`.
         is_open: Whether it waits for the agent.
-        taint: Why a turn over it is not to be trusted; empty when nothing says so.
+        taint: What of it is foreign to the agent's people; some of that stays with the session.
     """
     number, _, _ = next_event(db, message.chat)
     db.execute(
@@ -131,7 +134,7 @@ def add_message(
         (
             number, message.id, message.session, message.chat, message.thread, external_id, sealed,
             message.at_ms, int(message.engage), message.status.value, int(is_open), message.hops,
-            taint,
+            kept(taint),
         ),
     )  # fmt: skip
     target = Target(
@@ -139,6 +142,7 @@ def add_message(
         message.status.value, 0, message.engage, agent="",  # a person speaks
     )  # fmt: skip
     add_event(db, number=number, kind="message", target=target, delivery=None, now_ms=message.at_ms)
+    taint_session(db, message.session, taint)
     return number
 
 

@@ -35,6 +35,7 @@ from ironclaw.store.outgoing import claim, drop_unclaimed, take_part
 from ironclaw.store.question_rows import ask as keep_question
 from ironclaw.store.question_rows import check_answers, has_open, is_asked
 from ironclaw.store.summary_rows import keep_summary
+from ironclaw.store.taint_rows import taint_turn
 from ironclaw.store.tampering import tamper as _tamper
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
@@ -158,6 +159,8 @@ class _Agent(msgspec.Struct):
 
     max_steps: int
     tools: tuple[str, ...] = ()
+    mounts: tuple[msgspec.Raw, ...] = ()
+    skills: tuple[msgspec.Raw, ...] = ()
 
 
 class _Taking:
@@ -214,6 +217,7 @@ class _Taking:
                 self._session, f"step/{target.id}/{body.index}", msgspec.msgpack.encode(entries)
             )
             self._db.execute("INSERT INTO step VALUES (?, ?, ?)", (target.id, body.index, sealed))
+            taint_turn(self._db, target, entries, has_shared=self._has_shared)
             if isinstance(body, Step) and body.index > 0:
                 self._check_size(target)
         self._db.execute(
@@ -342,6 +346,10 @@ class _Taking:
             )
         )
         return msgspec.msgpack.decode(body, type=_Agent)
+
+    def _has_shared(self) -> bool:
+        agent = self._of_agent()
+        return bool(agent.mounts or agent.skills)
 
     def _check_size(self, target: Target) -> None:
         """An open turn is told to a fresh box as one record: it must fit."""

@@ -16,6 +16,7 @@ from ironclaw.domain.model import MessageStatus
 from ironclaw.domain.ports import Resume
 from ironclaw.store.message_rows import MESSAGE, as_message, with_files
 from ironclaw.store.summary_rows import summary_of
+from ironclaw.store.taint_rows import taint_of_session
 from ironclaw_contract.entries import Called, Entry, Returned, Said
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def resume(
     if open_turn is None:
         return Resume(past, None, (), 0, summary.text)
     turn, index, worked_ms = open_turn
-    entries = _turn(db, content, session, turn, steps=True)
+    foreign = bool(taint_of_session(db, session))
+    entries = _turn(db, content, session, turn, steps=True, foreign=foreign)
     return Resume(past, MessageId(turn), tuple(entries), index, summary.text, worked_ms)
 
 
@@ -92,9 +94,18 @@ def _rest_of_summed(
 
 
 def _turn(
-    db: apsw.Connection, content: Content, session: SessionId, turn: str, *, steps: bool
+    db: apsw.Connection,
+    content: Content,
+    session: SessionId,
+    turn: str,
+    *,
+    steps: bool,
+    foreign: bool = False,
 ) -> list[Entry]:
-    """A turn as its box had it: every message in its place."""
+    """A turn as its box had it: every message in its place.
+
+    Whether it has foreign content before it matters of the one that goes on.
+    """
     records = dict(
         db.execute("SELECT idx, sealed FROM step WHERE turn = ? ORDER BY idx", (turn,))
         if steps
@@ -103,7 +114,7 @@ def _turn(
     heard = db.execute(
         "SELECT DISTINCT heard FROM message WHERE turn = ? AND heard IS NOT NULL", (turn,)
     )
-    entries = _said(db, content, turn, heard=None)
+    entries = _said(db, content, turn, heard=None, foreign=foreign)
     for index in sorted({*records, *(index for (index,) in heard)}):
         step: Sequence[Entry] = ()
         if index in records:
@@ -115,12 +126,14 @@ def _turn(
             len(step),
         )
         entries += step[:first]
-        entries += _said(db, content, turn, heard=index)
+        entries += _said(db, content, turn, heard=index, foreign=foreign)
         entries += step[first:]
     return entries
 
 
-def _said(db: apsw.Connection, content: Content, turn: str, *, heard: int | None) -> list[Entry]:
+def _said(
+    db: apsw.Connection, content: Content, turn: str, *, heard: int | None, foreign: bool
+) -> list[Entry]:
     """What people said before a record of the turn; None: what began it."""
     entries: list[Entry] = []
     for row in db.execute(f"{MESSAGE} WHERE turn = ? AND heard IS ? ORDER BY n", (turn, heard)):
@@ -132,6 +145,7 @@ def _said(db: apsw.Connection, content: Content, turn: str, *, heard: int | None
                 text=said.text,
                 at_ms=said.at_ms,
                 files=said.files,
+                foreign=foreign,
             )
         )
     return entries

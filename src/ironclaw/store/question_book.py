@@ -23,6 +23,7 @@ from ironclaw.domain.questions import (
     told,
 )
 from ironclaw.domain.routing import Accepted
+from ironclaw.domain.taint import NONE
 from ironclaw.store import question_rows as rows
 from ironclaw.store.message_rows import add_message, as_message, seal_words, touch
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import ChatId, QuestionId, SessionId
     from ironclaw.domain.audit import By
     from ironclaw.domain.model import Event
+    from ironclaw.domain.taint import Taints
     from ironclaw.store.content import Content
     from ironclaw.store.engine import Store
     from ironclaw_contract.records import Answer
@@ -84,13 +86,16 @@ class QuestionBook:
             raise no_question()
         return found
 
-    async def answer(self, question: QuestionId, event: Event, *, by: By) -> Accepted:
+    async def answer(
+        self, question: QuestionId, event: Event, *, by: By, taint: Taints = NONE
+    ) -> Accepted:
         """Answer an open question: the first answer counts.
 
         Args:
             question: Which one.
             event: What was said, where, by whom; checked and clean. Where is the question's chat.
             by: Who answers, for the audit.
+            taint: What of the answer is foreign to the agent's people.
 
         Returns:
             The message that the answer is kept as. The same event, given again, gives it again.
@@ -113,12 +118,14 @@ class QuestionBook:
             answer = answer_of(event.text, found.choice)
             if answer is None:
                 raise _no_answer(found)
-            return keep_answer(db, self._content, found, event, answer=answer, by=by, now_ms=now)
+            return keep_answer(
+                db, self._content, found, event, answer=answer, by=by, taint=taint, now_ms=now
+            )
 
         return await self._store.write(work)
 
     async def hear_answer(
-        self, event: Event, *, session: SessionId, chat: ChatId, by: By
+        self, event: Event, *, session: SessionId, chat: ChatId, by: By, taint: Taints = NONE
     ) -> Accepted | None:
         """Take words that were not meant for the agent as an answer, where they name an option.
 
@@ -139,6 +146,7 @@ class QuestionBook:
                 chat=chat,
                 is_meant=False,
                 by=by,
+                taint=taint,
                 now_ms=now,
             )
         )
@@ -168,6 +176,7 @@ def hear_answer(
     is_meant: bool,
     by: By,
     now_ms: int,
+    taint: Taints = NONE,
 ) -> Accepted | None:
     """Take words as the answer to a question that waits where they were said.
 
@@ -183,6 +192,7 @@ def hear_answer(
         is_meant: Whether it was said to the agent; else only an option is an answer.
         by: Who said it.
         now_ms: Milliseconds since the epoch.
+        taint: What of it is foreign to the agent's people.
 
     Returns:
         The message that the answer is kept as; None when it is no answer.
@@ -190,14 +200,13 @@ def hear_answer(
     if event.files:
         return None
     waiting = rows.open_here(db, content, session, chat, event.thread)
-    for question in waiting:
-        option = option_of(event.text, question.choice.options)
-        if option is not None:
-            return keep_answer(db, content, question, event, answer=option, by=by, now_ms=now_ms)
-    for question in waiting if is_meant else ():
-        answer = answer_of(event.text, question.choice)
+    named = ((one, option_of(event.text, one.choice.options)) for one in waiting)
+    own = ((one, answer_of(event.text, one.choice)) for one in (waiting if is_meant else ()))
+    for question, answer in (*named, *own):
         if answer is not None:
-            return keep_answer(db, content, question, event, answer=answer, by=by, now_ms=now_ms)
+            return keep_answer(
+                db, content, question, event, answer=answer, by=by, taint=taint, now_ms=now_ms
+            )
     return None
 
 
@@ -225,6 +234,7 @@ def keep_answer(
     answer: str,
     by: By,
     now_ms: int,
+    taint: Taints = NONE,
 ) -> Accepted:
     """Keep an answer, and the message that it came as, which no turn begins with."""
     message = Message(
@@ -239,7 +249,9 @@ def keep_answer(
         status=MessageStatus.HANDLED,
     )
     sealed = seal_words(content, question.session, message.id, event.sender, event.text)
-    number = add_message(db, message, external_id=event.external_id, sealed=sealed, is_open=False)
+    number = add_message(
+        db, message, external_id=event.external_id, sealed=sealed, is_open=False, taint=taint
+    )
     touch(db, question.session, now_ms=now_ms)
     rows.answer(
         db,

@@ -16,6 +16,7 @@ from ironclaw.domain.questions import (
     no_question,
 )
 from ironclaw.domain.routing import Accepted
+from ironclaw.domain.taint import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.audit import By
     from ironclaw.domain.model import Agent, Event
+    from ironclaw.domain.taint import Taints
 
 DAY_MS = 86_400_000
 
@@ -81,9 +83,11 @@ class MemoryQuestions:
             raise no_question()
         return self._kept[question]
 
-    async def answer(self, question: QuestionId, event: Event, *, by: By) -> Accepted:
+    async def answer(
+        self, question: QuestionId, event: Event, *, by: By, taint: Taints = NONE
+    ) -> Accepted:
         """Answer one, once."""
-        del by
+        del by, taint
         found = await self.question(question)
         answer = answer_of(event.text, found.choice)
         if found.status is not QuestionStatus.OPEN:
@@ -93,10 +97,10 @@ class MemoryQuestions:
         return self._keep(found, event, answer)
 
     async def hear_answer(
-        self, event: Event, *, session: SessionId, chat: ChatId, by: By
+        self, event: Event, *, session: SessionId, chat: ChatId, by: By, taint: Taints = NONE
     ) -> Accepted | None:
         """Take words as an answer where one is waited for."""
-        del by
+        del by, taint
         for found in await self.questions():
             answer = answer_of(event.text, found.choice)
             if (found.session, found.chat) == (session, chat) and answer is not None:

@@ -13,17 +13,22 @@ if TYPE_CHECKING:
 
 CLEAN: Final = frozenset(
     {
+        "ask_user",
         "clock",
         "edit_file",
         "memory_write",
         "my_rights",
         "request_change",
+        "run_task",
+        "send_file",
         "send_message",
+        "tasks",
         "withdraw_change",
         "write_file",
     }
 )
-"""Tools whose results are the program's or the host's own words, and hold nothing that was read."""
+"""Tools whose results are the program's or the host's own words, or those of the agent's people,
+and hold nothing that was read. The host goes by the same list."""
 
 
 class Source(NamedTuple):
@@ -48,16 +53,19 @@ def source_of(session: str, turn: str, heard: Sequence[Entry]) -> Source:
 
 
 def is_tainted(entries: Iterable[Entry]) -> bool:
-    """Whether a turn has the result of any tool that is not in `CLEAN`.
+    """Whether a turn has what is foreign to the agent's people.
 
-    A result of a call that nobody knows counts as well. Calls that have no result yet do not: what
-    is said beside them was said before they were run.
+    That is a message which the host says is, or has such before it, and the result of any tool that
+    is not in `CLEAN`. A result of a call that nobody knows counts as well. Calls that have no
+    result yet do not: what is said beside them was said before they were run.
 
     Args:
         entries: The turn so far, in order.
     """
     names: dict[str, set[str]] = {}
     for entry in entries:
+        if isinstance(entry, Said) and entry.foreign:
+            return True
         if isinstance(entry, Called):
             # A model may use one id for several calls.
             names.setdefault(entry.call, set()).add(entry.name)
