@@ -86,6 +86,9 @@ _WHY: Final = {
     WireCode.MODEL_REFUSED: "the model refuses it; asking again does not help",
     WireCode.MODEL_UNAVAILABLE: "the model cannot answer now; try again later",
 }
+_UNTIL_OTHERS_END: Final = frozenset({WireCode.BUSY, WireCode.BUDGET_SPENT})
+"""What the calls under way may be the reason of: the host ends those of a former connection first,
+and keeps of a budget the most that each may use."""
 _OTHER_WHY: Final = "the model call failed; try again"
 _CIRCLES: Final = "it made the same tool call again and again; ask in another way"
 _NO_WORDS: Final = "the model had nothing to say; ask in another way"
@@ -120,7 +123,7 @@ class _Sub:
         self.call = 0
         """Number of the model call that is waited for; 0 for none."""
         self.is_held = False
-        """The model was busy: asked again when another call has ended."""
+        """The host took no more: asked again when another call has ended."""
         self.draft: tuple[Entry, ...] = ()
         self.warned: dict[int, Returned] = {}
         self.finding: str | None = None
@@ -226,6 +229,8 @@ class Research:
     def _go_on(self) -> list[Command]:
         """Ask for every question that waits, as far as so many may be asked at once."""
         asks: list[Command] = []
+        if self.is_open and any(sub.is_held for sub in self._subs):
+            return asks
         for sub in self._subs:
             if sum(bool(each.call) for each in self._subs) >= MAX_OPEN:
                 break
@@ -291,8 +296,7 @@ class Research:
         sub.draft, sub.warned = (), {}
 
     def _failed(self, sub: _Sub, code: WireCode) -> None:
-        if code is WireCode.BUSY and self.is_open:
-            # The host may still be ending calls of a former connection.
+        if code in _UNTIL_OTHERS_END and self.is_open:
             sub.steps -= 1
             sub.is_held = True
             return

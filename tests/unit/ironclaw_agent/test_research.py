@@ -265,9 +265,17 @@ def test_a_question_fails_alone_and_says_why(code: WireCode, words: str):
 
 def test_when_the_budget_is_spent_nothing_more_is_asked():
     agent, (a, b, c) = begun(research(*FOUR))
+    # What the others may use is kept for them: it is tried again when that is known.
     assert agent.told(failed(a, WireCode.BUDGET_SPENT)) == []
-    agent.told(failed(b, WireCode.BUDGET_SPENT))
-    (result,) = results_of(agent.told(answer(c, "C")))
+    assert agent.told(failed(b, WireCode.BUDGET_SPENT)) == []
+    again = agent.told(answer(c, "C"))
+    assert questions_of(again) == ["a?", "b?", "d?"]
+    (run,) = agent.told(answer(again[0], called("clock")))
+    assert isinstance(run, Run)
+    (ask,) = agent.returned([Returned("c1", "noon")])
+    for one in (again[1], again[2]):
+        assert agent.told(failed(one, WireCode.BUDGET_SPENT)) == []
+    (result,) = results_of(agent.told(failed(ask, WireCode.BUDGET_SPENT)))
     assert result.text.count("is used up") == 3
     assert "> C" in result.text
 
