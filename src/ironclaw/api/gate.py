@@ -21,7 +21,7 @@ from ironclaw.api.access import actor_of, admit
 from ironclaw.api.arrivals import by_of, source_of
 from ironclaw.api.endpoint import Call, Endpoint, Parts, decode, path_text
 from ironclaw.api.problems import bug, respond
-from ironclaw.api.sizes import LargeBodies, read_body, refuse_and_drain
+from ironclaw.api.sizes import LargeBodies, check_pieces, read_body, refuse_and_drain
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, PolicyError, UserError
 from ironclaw.core.ids import new_id
@@ -213,16 +213,20 @@ class Door:
             )
         body: Any = None
         if endpoint.body is not None:
-            body = await self._body(endpoint.body, scope, receive, held)  # (3), (4)
+            who = "" if token is None else token.principal
+            body = await self._body(endpoint.body, who, scope, receive, held)  # (3), (4)
         call = Call(self._parts, request, token, actor, body, partial(self._is_valid, secret))
         with act_as(by):
             response = await endpoint.handler(call)
+        # An answer can take minutes: what was sent is not kept in memory for so long.
+        del body, call
         held.close()
         await response(scope, receive, send)
 
     async def _body(
         self,
         kind: type[msgspec.Struct],
+        who: str,
         scope: Scope,
         receive: Receive,
         held: contextlib.ExitStack,
@@ -231,10 +235,13 @@ class Door:
 
         def enter() -> None:
             scope["ironclaw.drain"] = True
-            held.enter_context(self._large.place())
+            held.enter_context(self._large.place(who))
 
         limit = max(usual, self._endpoint.most_bytes)
-        return decode(kind, await read_body(scope, receive, limit, usual=usual, enter=enter))
+        raw = await read_body(scope, receive, limit, usual=usual, enter=enter)
+        if len(raw) > usual:
+            check_pieces(raw)
+        return decode(kind, raw)
 
     def _is_valid(self, secret: str) -> bool:
         return self._parts.tokens.find(secret) is not None

@@ -35,14 +35,15 @@ async def complete_chat(call: Call) -> ASGIApp:
     body: ChatRequest = call.body
     agent = await agent_of(call)
     turn = await begin(call, agent, Asked(of_chat(body)))
+    model = body.model
     if body.stream:
-        return stream(call, turn, _chunks(turn, body.model))
+        return stream(call, turn, _chunks(turn, model))
 
     def completion(text: str) -> Completion:
         return Completion(
             id=_id(turn),
             created=turn.created,
-            model=body.model,
+            model=model,
             choices=[Choice(message=Reply(content=text))],
         )
 

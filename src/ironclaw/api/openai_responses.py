@@ -51,6 +51,7 @@ async def create_response(call: Call) -> ASGIApp:
         previous_response_id=body.previous_response_id,
         user=body.user,
     )
+    call = call._replace(body=None)
     if body.stream:
         return stream(call, turn, _happenings(call, turn, begun))
     return Whole(call, turn, lambda text: _completed(call, turn, begun, text))

@@ -196,7 +196,9 @@ async def begin(call: Call, agent: Agent, asked: Asked) -> Turn:
         name = await call.parts.openings.chat(house, whose, wish)
         chat = await house.chat_for(agent.id, name, principal=whose.principal)
         place = Place(agent, chat.id, name, asked.said.ignores_rules)
-        return await _hear(call, place, _event(call, chat, asked.said, external))
+        # The turn holds on to the call for as long as it takes, and not to the files in its body.
+        rest = call._replace(body=None)
+        return await _hear(rest, place, _event(call, chat, asked.said, external))
 
 
 async def _hear(call: Call, place: Place, event: Event) -> Turn:

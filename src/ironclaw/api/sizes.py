@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import math
 from typing import TYPE_CHECKING, Final
@@ -22,6 +23,12 @@ DRAIN_BYTES: Final = 64 * 1024 * 1024
 DRAIN_S: Final = 5.0
 LARGE_AT_ONCE: Final = 4
 """Bodies with files, that are dealt with at once."""
+LARGE_OF_ONE: Final = 2
+"""Of those, at once and of one principal: nobody keeps the others from sending files."""
+MAX_OBJECTS: Final = 100_000
+MAX_COMMAS: Final = 500_000
+"""Objects, lists and commas in a body that is longer than usual: long in it are files, which have
+none. Millions of small values are gigabytes once decoded, and hold everybody up."""
 BODY_S: Final = 30.0
 """A client that needs longer for its body is cut off."""
 
@@ -35,21 +42,26 @@ class LargeBodies:
 
     def __init__(self, most: int = LARGE_AT_ONCE) -> None:
         self._left = most
+        self._held: collections.Counter[str] = collections.Counter()
 
     @contextlib.contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold one. Raises PolicyError (`RATE_LIMITED`) when all are held."""
-        if self._left <= 0:
+    def place(self, who: str) -> Iterator[None]:
+        """Hold one. Raises PolicyError (`RATE_LIMITED`) when all are held, or those of `who`."""
+        if self._left <= 0 or self._held[who] >= LARGE_OF_ONE:
             raise PolicyError(
                 Code.RATE_LIMITED,
                 "Too many large requests are being dealt with.",
                 hint="Send it again a little later, and without `wait`.",
             )
         self._left -= 1
+        self._held[who] += 1
         try:
             yield
         finally:
             self._left += 1
+            self._held[who] -= 1
+            if not self._held[who]:
+                del self._held[who]
 
 
 async def read_body(
@@ -105,6 +117,25 @@ async def read_body(
             f"The body did not arrive within {BODY_S:g} s.",
             hint="Send it at once.",
         ) from error
+
+
+def check_pieces(raw: bytes) -> None:
+    """Refuse a long body that is long by the number of its values, before it is decoded.
+
+    Raises:
+        UserError: `TOO_LARGE`.
+    """
+    for mark, most in ((b"{", MAX_OBJECTS), (b"[", MAX_OBJECTS), (b",", MAX_COMMAS)):
+        at = -1
+        for _ in range(most):
+            if (at := raw.find(mark, at + 1)) < 0:
+                break
+        else:
+            raise UserError(
+                Code.TOO_LARGE,
+                "The request body has too many values for one that is so long.",
+                hint="Only files make a body longer than api.max_body_bytes: send less beside.",
+            )
 
 
 def _announced(scope: Scope) -> float:

@@ -175,10 +175,18 @@ def _scalar(line: _Line, value: str) -> str:
         if re.fullmatch(r"'(?:[^']|'')*'", value) is None:
             raise _wrong(line, "its quotes do not end")
         return value[1:-1].replace("''", "'")
-    plain = re.sub(r"\s+#.*\Z", "", value)
+    plain = _without_comment(value)
     if plain.startswith(_ODD):
         raise _wrong(line, f"a plain text cannot begin with {plain[0]}; set it in quotes")
     return plain
+
+
+def _without_comment(value: str) -> str:
+    """A plain text up to a `#` that has space before it. Linear: an author chooses the text."""
+    at = value.find("#", 1)
+    while at > 0 and not value[at - 1].isspace():
+        at = value.find("#", at + 1)
+    return value[:at].rstrip() if at > 0 else value
 
 
 def _wrong(line: _Line, what: str) -> UserError:

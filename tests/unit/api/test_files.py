@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ironclaw.api import gate
 from ironclaw.api.files import disposition
+from ironclaw.api.openai_answers import Whole
+from ironclaw.api.openai_bodies import ChatRequest, ResponsesRequest
 from ironclaw.api.openai_files import note, without_note
 from ironclaw.api.sizes import LARGE_AT_ONCE, LargeBodies
 from ironclaw.core.errors import PolicyError
@@ -80,14 +84,44 @@ async def test_more_than_a_message_may_have_is_refused(edge: Edge, body: Any, st
 
 async def test_so_many_large_bodies_are_dealt_with_at_once():
     large = LargeBodies()
-    held = [large.place() for _ in range(LARGE_AT_ONCE)]
+    held = [large.place(f"api:{n}") for n in range(LARGE_AT_ONCE)]
     for one in held:
         one.__enter__()
-    with pytest.raises(PolicyError), large.place():
+    with pytest.raises(PolicyError), large.place("api:ann"):
         pass
     held[0].__exit__(None, None, None)
-    with large.place():
+    with large.place("api:ann"):
         pass
+
+
+async def test_nobody_keeps_the_others_from_sending_files():
+    large = LargeBodies()
+    with large.place("api:eve"), large.place("api:eve"):
+        with pytest.raises(PolicyError), large.place("api:eve"):
+            pass
+        with large.place("api:ann"):
+            pass
+
+
+BOMBS = {
+    "values": (b'"tools":[', b"0"),
+    "objects": (b'"tools":[', b"{}"),
+    "parts": (b'"messages":[{"role":"user","content":[', b'{"type":"a"}'),
+    "lists": (b'"messages":[{"role":"user","content":[', b"[]"),
+}
+
+
+@pytest.mark.parametrize(("head", "unit"), BOMBS.values(), ids=BOMBS)
+async def test_a_long_body_of_millions_of_values_is_not_even_decoded(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, head: bytes, unit: bytes
+):
+    decoded: list[int] = []
+    monkeypatch.setattr(gate, "decode", lambda _kind, raw: decoded.append(len(raw)))
+    count = 8 * 1024 * 1024 // (len(unit) + 1)
+    body = b'{"model":"demo",' + head + b",".join([unit] * count) + b"]}"
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post("/v1/chat/completions", content=body)
+    assert (answer.status_code, decoded) == (413, [])
 
 
 @pytest.mark.parametrize("name", ['a"b\r\nx: y', "\u202e", "ä.txt", "..", "x" * 500])
@@ -186,3 +220,37 @@ def test_what_is_told_of_files_is_not_taken_for_the_agents_words():
     file = File(id="fil_1", name="a.txt", media_type="text/plain", size=3)
     assert without_note(f"done{note([file, file])}") == "done"
     assert note([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("chat/completions", ask({"type": "image_url", "image_url": DATA_URL})),
+        ("responses", respond({"type": "input_image", "image_url": DATA_URL})),
+    ],
+)
+async def test_what_was_sent_is_not_kept_while_its_answer_is_waited_for(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, path: str, body: Any
+):
+    real, kept = Whole.__init__, []
+
+    def look(whole: Whole, call: Any, turn: Any, make: Any) -> None:
+        real(whole, call, turn, make)
+        kept.append(_reached([whole], ChatRequest | ResponsesRequest))
+
+    monkeypatch.setattr(Whole, "__init__", look)
+    async with edge.client(Scope.CHAT) as client:
+        answer = await client.post(f"/v1/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    assert kept == [[]]
+
+
+def _reached(begin: list[Any], kind: Any) -> list[Any]:
+    """What of a kind a few steps from some objects lead to."""
+    found: list[Any] = []
+    seen: set[int] = set()
+    for _ in range(5):
+        begin = [one for one in gc.get_referents(*begin) if id(one) not in seen]
+        seen |= set(map(id, begin))
+        found += [one for one in begin if isinstance(one, kind)]
+    return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,3 +106,11 @@ def test_whatever_comes_is_understood_or_refused(text: str) -> None:
     except UserError:
         return
     assert all(isinstance(value, str | list | dict) for value in fields.values())
+
+
+@pytest.mark.parametrize("filling", [" ", "# ", " \t", "a#"])
+def test_a_long_value_costs_no_more_than_its_length(filling: str) -> None:
+    value = "a" + filling * (40_000 // len(filling)) + "b"
+    began = time.process_time()
+    head(f"name: {value}")
+    assert time.process_time() - began < 1
