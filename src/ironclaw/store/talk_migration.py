@@ -24,6 +24,10 @@ CREATE INDEX message_hops ON message (chat, at_ms) WHERE hops > 0;
 -- Why a turn over it loses silent authority: words of a closed set; empty when it does not.
 ALTER TABLE message ADD COLUMN taint TEXT NOT NULL DEFAULT '';
 ALTER TABLE session ADD COLUMN taint TEXT NOT NULL DEFAULT '';
+-- Of what is over only: else the planner takes this one for what waits too, instead of
+-- `message_open`, and each message costs as much as its conversation is long.
+DROP INDEX message_session;
+CREATE INDEX message_session ON message (session, n) WHERE open = 0;
 """
 
 _FILES: Final = """
