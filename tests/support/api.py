@@ -58,6 +58,14 @@ class Api:
             raise
         return Answer(answer.status, json.loads(text) if text else None)
 
+    def download(self, target: str) -> bytes:
+        """What is no JSON, as it comes."""
+        self._connection.request("GET", target, headers=self._headers)
+        answer = self._connection.getresponse()
+        data = answer.read()
+        assert answer.status == 200, data
+        return data
+
     def get(self, target: str) -> Answer:
         """GET."""
         return self.call("GET", target)

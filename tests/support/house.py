@@ -7,6 +7,7 @@ by the command line (`House.cli`) and the HTTP API (`House.api`), and leaves not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import select
@@ -156,10 +157,12 @@ class House:
         """Running boxes by slot."""
         found = {}
         for file in (self.runtime / "runsc").glob("*.state"):
-            state = json.loads(file.read_text())
-            slot = str(state["id"]).removeprefix("ironclaw-")
-            spec = json.loads((self.runtime / "bundles" / slot / "config.json").read_text())
-            found[slot] = Box(slot, state["sandbox"]["pid"], state["goferPid"], spec)
+            # Another box may come to its end meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                state = json.loads(file.read_text())
+                slot = str(state["id"]).removeprefix("ironclaw-")
+                spec = json.loads((self.runtime / "bundles" / slot / "config.json").read_text())
+                found[slot] = Box(slot, state["sandbox"]["pid"], state["goferPid"], spec)
         return found
 
     def box_of(self, session: str) -> Box:

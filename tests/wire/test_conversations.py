@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from typing import Any, Final, Literal
+from typing import Final
 
 import pytest
-from pydantic import TypeAdapter
 from tests.support.model_answers import CALLS, KINDS, SIGNATURE, Kind, Wanted
 from tests.support.model_house import TOOLS, hosting, provider
+from tests.support.model_judges import is_call, judge
 from tests.support.model_servers import Asked, ModelServer, Reply, failed
 from tests.support.talking_box import TalkingBox
 
@@ -46,10 +45,6 @@ class Scripted(ModelServer):
         if not is_call(asked):
             return failed(404, {"error": {"message": "what?"}})
         return self._replies[sum(map(is_call, self.asked))]
-
-
-def is_call(asked: Asked) -> bool:
-    return asked.method == "POST" and "show" not in asked.path
 
 
 class Album:
@@ -233,45 +228,3 @@ async def test_ten_turns_with_each_protocol() -> None:
                 group.create_task(talk.attempt(box), name=talk.kind.name)
     if wrong := [talk.wrong for talk in talks if talk.wrong is not None]:
         raise ExceptionGroup("conversations that went wrong", wrong)
-
-
-def judge(kind: Kind, asked: Asked) -> None:
-    """The SDK's own type of a request: what it sends itself is nothing else."""
-    if (adapter := _judge(kind.name)) is not None:
-        body = asked.json
-        if kind.name in {"google", "vertex"}:
-            body = {"contents": body["contents"]}
-        force(adapter.validate_python(body))
-
-
-@functools.cache
-def _judge(name: str) -> TypeAdapter[Any] | None:
-    match name:
-        case "anthropic":
-            from anthropic.types.beta import message_create_params as messages
-
-            return TypeAdapter(messages.MessageCreateParamsStreaming)
-        case "responses":
-            from openai.types.responses import response_create_params as responses
-
-            return TypeAdapter(responses.ResponseCreateParamsStreaming)
-        case "openai" | "azure":
-            from openai.types.chat import completion_create_params as completions
-
-            return TypeAdapter(completions.CompletionCreateParamsStreaming)
-        case "bedrock":
-            return None  # botocore checks each request against its model before it is sent
-        case "google" | "vertex":
-            from google.genai.types import Content
-
-            return TypeAdapter(dict[Literal["contents"], list[Content]])
-    return None
-
-
-def force(value: object) -> None:
-    """Validate what pydantic would look at when it is read only."""
-    if isinstance(value, Mapping):
-        value = value.values()
-    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        for each in value:
-            force(each)
