@@ -74,6 +74,7 @@ from ironclaw.services.searching import Searching
 from ironclaw.services.sessions import Sessions
 from ironclaw.services.showing import Showing
 from ironclaw.services.slots import Slots
+from ironclaw.services.taints import TaintDesk, WatchedModels
 from ironclaw.services.usage import UsageDesk
 from ironclaw.skills.shelf import Shelf
 from ironclaw.store.audit_head import HeadFile
@@ -215,6 +216,7 @@ async def open_core(
             counting.usage,
             Searching(Passages(store, custodian), clock, ranking=ranking),
             files,
+            TaintDesk(ledger),
         )
         tools = LateTools()
         sessions = Sessions(
@@ -230,23 +232,26 @@ async def open_core(
                     copies=ReceiptFiles(settings.receipts_dir),
                     clock=clock,
                 ),
-                models=Budgets(
-                    Desk(
-                        models=ModelService(models.providers, words=words, rooms=models.rooms),
-                        agents=registry,
-                        book=counting.book,
-                        prices=Pricing(
-                            settings.models.providers,
-                            models.host,
-                            currency=counting.usage.currency,
+                models=WatchedModels(
+                    Budgets(
+                        Desk(
+                            models=ModelService(models.providers, words=words, rooms=models.rooms),
+                            agents=registry,
+                            book=counting.book,
+                            prices=Pricing(
+                                settings.models.providers,
+                                models.host,
+                                currency=counting.usage.currency,
+                                clock=clock,
+                            ),
+                            raises=counting.raising,
+                            announce=delivery,
+                            counters=metrics,
                             clock=clock,
-                        ),
-                        raises=counting.raising,
-                        announce=delivery,
-                        counters=metrics,
-                        clock=clock,
-                        currency=counting.usage.currency,
-                    )
+                            currency=counting.usage.currency,
+                        )
+                    ),
+                    books.taints,
                 ),
                 announce=delivery,
                 meters=metrics,

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ironclaw.services.router import Router
     from ironclaw.services.searching import Searching
     from ironclaw.services.sessions import Sessions
+    from ironclaw.services.taints import TaintDesk
     from ironclaw.services.usage import UsageDesk
     from ironclaw.skills.shelf import Shelf
     from ironclaw.store.ledger import Ledger
@@ -87,6 +88,7 @@ class Books(NamedTuple):
     usages: UsageDesk
     past: Searching
     files: Files
+    taints: TaintDesk
 
 
 def open_gatehouse(
@@ -139,6 +141,7 @@ def open_gatehouse(
             tasks=books.tasks,
             usages=books.usages,
             finds=books.past,
+            taints=books.taints,
             files=books.files,
             clock=clock,
             skills=looks.skills,

@@ -22,6 +22,7 @@ from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Engage, Partition, SenderScope
 from ironclaw.domain.relaying import AGENT_CHANNEL, pair_of
 from ironclaw.domain.schedules import FAILURES
+from ironclaw.domain.taint import ordered
 from ironclaw.services.files import Files
 from ironclaw.services.gateway.rows import Waiting
 from ironclaw.services.house import (
@@ -310,7 +311,8 @@ class Household:
         error = await self._log_of_chats.last_error(session)
         last_error = None if error is None else ChatEvent(**error._asdict())
         asks = await self._ledger.asks(session)
-        return msgspec.structs.replace(view, last_error=last_error, questions=asks)
+        taint = ordered(await self._ledger.taint_of(session))
+        return msgspec.structs.replace(view, last_error=last_error, questions=asks, taint=taint)
 
     async def agent_of(self, session: SessionId) -> AgentId:
         """Whose session it is."""

@@ -64,7 +64,7 @@ def check_request(loaded: Loaded, change: Change, actor: Actor | None) -> None:
         _check_end(spec, live)
     # 4. Has somebody said no to it already?
     _check_denial(loaded, change)
-    ruled = verdict(live.policy, spec, live, lasts=change.grant_s is None)
+    ruled = _ruled(change, live)
     if ruled is Verdict.DENY:
         raise PolicyError(
             Code.DENIED,
@@ -101,12 +101,18 @@ def asked(loaded: Loaded, change: Change, *, actor: Actor | None, by: By = CORE)
         atoms=spec.atoms(),
         status=Status.PENDING,
         audit=(
-            entry(AuditEvent.CHANGE_REQUESTED, change, session=change.asker.session, digest=digest),
+            entry(
+                AuditEvent.CHANGE_REQUESTED,
+                change,
+                session=change.asker.session,
+                digest=digest,
+                words=change.asker.tainted,
+            ),
         ),
         by=by,
         event="requested",
     )
-    if verdict(live.policy, spec, live, lasts=change.grant_s is None) is Verdict.ALLOW:
+    if _ruled(change, live) is Verdict.ALLOW:
         by_rule = Decision(
             principal=PrincipalId(""),
             person=PrincipalId(""),
@@ -146,6 +152,17 @@ def refusal(
         agent=spec.agent_id,
         session=None if asker is None else asker.session,
         code=error.code.value,
+    )
+
+
+def _ruled(change: Change, live: Live) -> Verdict:
+    """What the policy says to a request by itself."""
+    return verdict(
+        live.policy,
+        change.spec,
+        live,
+        lasts=change.grant_s is None,
+        is_tainted=bool(change.asker.tainted),
     )
 
 

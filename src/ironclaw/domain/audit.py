@@ -79,6 +79,7 @@ class AuditEvent(enum.StrEnum):
     MEMORY_EDITED = "memory.edited"
     MEMORY_PURGED = "memory.purged"
     DELIVERY_DEAD = "delivery.dead"
+    DELIVERY_MARKED = "delivery.marked"
     QUESTION_ASKED = "question.asked"
     QUESTION_ANSWERED = "question.answered"
     QUESTION_EXPIRED = "question.expired"
@@ -176,7 +177,8 @@ class AuditEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: Annotated[str, msgspec.Meta(pattern=_MAYBE_WORD)] = ""
     """Error code, for what was refused."""
     words: tuple[Word, ...] = ()
-    """Checks that failed, the rule that was broken, scopes, or how a decision came to be."""
+    """Checks that failed, the rule that was broken, scopes, how a decision came to be, or what
+    foreign content there was."""
 
 
 class AuditRecord(AuditEntry, frozen=True, kw_only=True, omit_defaults=True):

@@ -171,10 +171,10 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
         may=("change",),
     ),
     AuditEvent.CHANGE_REQUESTED: Kind(
-        "A change was asked for, and is kept.",
-        f"requested {_CHANGE}",
+        "A change was asked for, and is kept. Words: what foreign content its agent had before it.",
+        f"requested {_CHANGE}[, with foreign content before it: {{words}}]",
         must=("change", "kind"),
-        may=("agent", "session", "digest"),
+        may=("agent", "session", "digest", "words"),
     ),
     AuditEvent.CHANGE_REFUSED: Kind(
         "A request, or a decision, was refused. The change is the one decided on, or the denial "
@@ -297,6 +297,13 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
         "A reply could not be delivered and will not be tried again.",
         "gave up the delivery {delivery} of a reply to {message} after {count} tries",
         must=("delivery", "message", "session", "chat", "count"),
+    ),
+    AuditEvent.DELIVERY_MARKED: Kind(
+        "An agent sent something to one of its destinations with foreign content before it; people "
+        "are told so above it. Words: what there was.",
+        "marked the delivery {delivery} of the agent {agent} to the chat {chat}: it had foreign "
+        "content before it ({words})",
+        must=("delivery", "message", "session", "chat", "agent", "words"),
     ),
     AuditEvent.QUESTION_ASKED: Kind(
         "The turn of an agent asked its people something, and stands still until they answer. "

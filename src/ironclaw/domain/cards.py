@@ -31,6 +31,7 @@ from ironclaw.domain.changes.base import Bearing
 from ironclaw.domain.changes.table import SPECS
 from ironclaw.domain.characters import Findings, danger
 from ironclaw.domain.summaries import summary
+from ironclaw.domain.taint import in_words
 from ironclaw.domain.visible import name, prose, quoted
 
 if TYPE_CHECKING:
@@ -58,6 +59,10 @@ _PROSE_LABELS: Final = _PROSE | {
     spec.labels[key] for spec in SPECS.values() for key in _PROSE & spec.labels.keys()
 }
 """What a state may call them: also that of a spec which only takes them away."""
+_TAINTED: Final = (
+    "The agent had foreign content before it when it asked, as is said above: no rule of the "
+    "policy approves it, only a person."
+)
 _BEARINGS: Final = {
     Bearing.WIDENS: "It widens what may be done: somebody can do more afterwards than before.",
     Bearing.NARROWS: "It only takes away: nobody can do anything afterwards that they cannot now.",
@@ -199,6 +204,8 @@ def _about(change: Change, told: Told, found: _Found) -> Iterator[Line]:
         ]
     yield Line(label="asked at", text=moment(change.created_ms))
     yield Line(label="expires if nobody has decided by", text=moment(change.expires_ms))
+    if change.asker.tainted:
+        yield Line(label="foreign content before its agent", text=in_words(change.asker.tainted))
     if change.grant_s is not None:
         yield Line(label="lasts from when it is applied", text=span(change.grant_s))
     if change.despite is not None:
@@ -291,12 +298,7 @@ def _notices(change: Change, told: Told) -> Iterator[str]:
     yield _BEARINGS[told.bearing]
     yield from change.spec.notices()
     yield from _how_long(change, told)
-    if change.asker.is_agent:
-        yield "An agent asks for it; something that the agent has read may have made it do so."
-    if change.asker.is_at_the_door(change.spec):
-        yield "The asker wrote to the agent in a chat whose unknown senders are asked about."
-    if change.asker.is_house(change.spec):
-        yield "The house asks for it by itself: the budget is used up, and the agent is paused."
+    yield from _who_asks(change)
     if change.reason:
         yield "The reason is in the asker's own words; nobody has checked them."
     else:
@@ -312,6 +314,17 @@ def _notices(change: Change, told: Told) -> Iterator[str]:
         yield f"The same was denied before ({denied}); the asker knows that, and asks again."
     if told.before == told.after:
         yield "Nothing would be different afterwards from what is there now."
+
+
+def _who_asks(change: Change) -> Iterator[str]:
+    if change.asker.is_agent:
+        yield "An agent asks for it; something that the agent has read may have made it do so."
+    if change.asker.tainted:
+        yield _TAINTED
+    if change.asker.is_at_the_door(change.spec):
+        yield "The asker wrote to the agent in a chat whose unknown senders are asked about."
+    if change.asker.is_house(change.spec):
+        yield "The house asks for it by itself: the budget is used up, and the agent is paused."
 
 
 def _how_long(change: Change, told: Told) -> Iterator[str]:

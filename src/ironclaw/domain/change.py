@@ -27,6 +27,7 @@ from ironclaw.domain.changes.table import AnySpec
 from ironclaw.domain.model import Role
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.principals import house_principal
+from ironclaw.domain.taint import Taint
 
 CARD_VERSION: Final = 1
 """Of the form in which a change is shown. An approval of another form is refused."""
@@ -48,6 +49,14 @@ class Asker(_Value, frozen=True):
     agent: AgentId | None = None
     session: SessionId | None = None
     """The conversation in which an agent asked, or in which a budget was used up."""
+    taint: tuple[Taint, ...] | msgspec.UnsetType = msgspec.UNSET
+    """What foreign content an agent had before it when it asked. Not there when it had none: so a
+    change that asks without it has the form, and the hash, that it always had."""
+
+    @property
+    def tainted(self) -> tuple[Taint, ...]:
+        """The same; empty when there was none."""
+        return () if self.taint is msgspec.UNSET else self.taint
 
     @property
     def is_agent(self) -> bool:
@@ -183,7 +192,10 @@ class Row(_Value, frozen=True):
 
 
 def canonical(change: Change) -> bytes:
-    """The one form of a change: JSON with sorted keys, every field present, UTF-8."""
+    """The one form of a change: JSON with sorted keys, every field present, UTF-8.
+
+    But for `Asker.taint`, which is there only where it says something.
+    """
     return msgspec.json.encode(change, order="sorted")
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.domain.spending import words_of
+from ironclaw.domain.taint import NONE, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, ChangeId, ChatId, SessionId
     from ironclaw.domain.model import Agent, Delivery, Event, Message
     from ironclaw.domain.spending import Spent
+    from ironclaw.domain.taint import Taints
 
 MAX_CHARS: Final = 400
 """Characters of a command with its argument; what is longer is none."""
@@ -132,6 +134,8 @@ class Status(NamedTuple):
     """Questions that the agent waits for its people to answer."""
     currency: str = ""
     """Of budgets of money."""
+    taint: Taints = NONE
+    """What foreign content the conversation, or the turn under way, has before it."""
 
 
 def parse(text: str, *, mentioned: bool) -> Command | None:
@@ -202,6 +206,11 @@ def status_words(status: Status) -> str:
     if status.asks:
         what = "an answer to its question" if status.asks == 1 else f"{status.asks} answers"
         lines.append(f"It waits for {what}: write it here, or see `ironclaw question list`.")
+    if status.taint:
+        lines.append(
+            f"Foreign content in it: {in_words(status.taint)}. What it asks for needs a person "
+            "(/new begins without)."
+        )
     lines += _listed("Changes that wait", status.changes)
     lines += _listed("Tasks", status.tasks)
     return "\n".join(lines)

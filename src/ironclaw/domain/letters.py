@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ironclaw.domain.relaying import Limits
+from ironclaw.domain.taint import NONE
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, SessionId
+    from ironclaw.domain.taint import Taints
 
 
 class Letter(NamedTuple):
@@ -25,5 +27,7 @@ class Letter(NamedTuple):
     text: str
     files: tuple[str, ...] = ()
     """Files that the box has sent, by the ids that it gave them."""
+    taint: Taints = NONE
+    """What foreign content its agent had before it."""
     limits: Limits = Limits()
     """How far agents may go with each other, if it is for one."""

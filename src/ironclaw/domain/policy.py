@@ -116,18 +116,22 @@ class Needed(NamedTuple):
     proofs: frozenset[Proof]
 
 
-def verdict(policy: Policy, spec: Spec, live: Live, *, lasts: bool = True) -> Verdict:
+def verdict(
+    policy: Policy, spec: Spec, live: Live, *, lasts: bool = True, is_tainted: bool = False
+) -> Verdict:
     """Say what becomes of a request before any person sees it.
 
     The floor, whatever the rules are: only what narrows, for good, and is not `always_human` is
     allowed without a person. What ends by itself gives something back at its end. What owners alone
-    decide on is never allowed so: taking the role of an owner leaves the house to the others.
+    decide on is never allowed so: taking the role of an owner leaves the house to the others. Nor
+    is what an agent asks for with foreign content before it: that may be what really asks.
 
     Args:
         policy: The one in force.
         spec: What is asked for; `check` has passed.
         live: The state that it asked for.
         lasts: Whether it has no end.
+        is_tainted: Whether foreign content was there when it was asked for.
     """
     bearing = spec.bearing(live)
     for rule in policy.automatic:
@@ -140,7 +144,8 @@ def verdict(policy: Policy, spec: Spec, live: Live, *, lasts: bool = True) -> Ve
                 return rule.verdict
             is_harmless = bearing is Bearing.NARROWS and not spec.always_human and lasts
             is_owners = spec.deciders_for() == {Role.OWNER}
-            return Verdict.ALLOW if is_harmless and not is_owners else Verdict.ASK
+            is_silent = is_harmless and not is_owners and not is_tainted
+            return Verdict.ALLOW if is_silent else Verdict.ASK
     return Verdict.ASK
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.schedules import KeptTask
     from ironclaw.domain.spending import Spent
+    from ironclaw.domain.taint import Taints
     from ironclaw.services.gateway.port import ChangeView, Gateway
     from ironclaw.services.hub import Hub
     from ironclaw.services.parts import Announce
@@ -68,6 +69,10 @@ class Ledger(Protocol):
 
     async def asks(self, session: SessionId) -> int:
         """How many questions a session waits for people to answer."""
+        ...
+
+    async def taint_of(self, session: SessionId, turn: str = "") -> Taints:
+        """What foreign content its turn has before it."""
         ...
 
 
@@ -240,6 +245,7 @@ class Commands:
                 changes=[view.row.change.id for view in waiting],
                 tasks=[_task(kept) for kept in tasks],
                 currency=parts.usages.currency,
+                taint=await parts.ledger.taint_of(session),
             )
         )
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, QuestionId, SessionId
 from ironclaw.domain.model import Agent, Chat, Session, Standing, Task, Wiring
+from ironclaw.domain.taint import Taint
 from ironclaw_contract.entries import Files
 
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     """Questions that its turn waits for people to answer."""
     last_error: ChatEvent | None = None
     """The newest of the host's own words about a failure; only where one session is shown."""
+    taint: tuple[Taint, ...] = ()
+    """What foreign content it, or its turn that is under way, has before it; only where one
+    session is shown."""
 
 
 class ProviderView(msgspec.Struct, frozen=True, kw_only=True):

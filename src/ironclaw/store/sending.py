@@ -13,10 +13,19 @@ import msgspec
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import AgentId, ChatId, new_id
+from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import SessionState, UnknownSender
 from ironclaw.domain.relaying import AGENT_CHANNEL, Pair, place_of
+from ironclaw.domain.taint import marked, ordered
 from ironclaw.store.agent_rows import as_agent
-from ironclaw.store.message_rows import add_delivery, delivery_id, find_target
+from ironclaw.store.audit_rows import append
+from ironclaw.store.message_rows import (
+    add_delivery,
+    delivery_id,
+    find_target,
+    is_under_way,
+    no_turn,
+)
 from ironclaw.store.outgoing import claim
 from ironclaw.store.relay_rows import check_often, check_way
 
@@ -53,7 +62,7 @@ def send(db: apsw.Connection, content: Content, letter: Letter, *, now_ms: int) 
     Raises:
         PolicyError: `FORBIDDEN`: the agent may not send there now. `RATE_LIMITED`: it has written
             to that agent too often.
-        UserError: `NOT_FOUND`: the turn is not one of that session.
+        UserError: `NOT_FOUND`: the turn is not one of that session, or over.
             `TOO_LARGE`: its session has no room for the files.
         PeerError: `TAMPER`: a file that it names was not sent in that turn.
         HostError: `KEY_UNUSABLE`.
@@ -72,10 +81,36 @@ def send(db: apsw.Connection, content: Content, letter: Letter, *, now_ms: int) 
             hint="It may ask for one.",
         )
     turn = find_target(db, letter.turn)
-    if turn is None or turn.session != letter.session:
-        raise UserError(Code.NOT_FOUND, "There is no such turn.", hint="Send it in a turn.")
+    if turn is None or turn.session != letter.session or not is_under_way(turn):
+        raise no_turn()
     if place.channel == AGENT_CHANNEL:
-        return _to_agent(db, content, letter, place, turn, now_ms=now_ms)
+        sent = _to_agent(db, content, letter, place, turn, now_ms=now_ms)
+    else:
+        sent = _to_chat(db, content, letter, place, turn, now_ms=now_ms)
+    if letter.taint:
+        entry = AuditEntry(
+            event=AuditEvent.DELIVERY_MARKED,
+            delivery=sent.id,
+            message=turn.id,
+            session=letter.session,
+            chat=sent.chat,
+            agent=letter.agent,
+            words=ordered(letter.taint),
+        )
+        append(db, entry, at_ms=now_ms)
+    return sent
+
+
+def _to_chat(
+    db: apsw.Connection,
+    content: Content,
+    letter: Letter,
+    place: Destination,
+    turn: Target,
+    *,
+    now_ms: int,
+) -> Delivery:
+    """To a chat of people, who are told what the agent had before it."""
     claimed = claim(db, content, session=letter.session, ids=letter.files, target=turn)
     if claimed.left_out:
         raise UserError(
@@ -88,7 +123,7 @@ def send(db: apsw.Connection, content: Content, letter: Letter, *, now_ms: int) 
         content,
         key=_key(letter),
         target=turn._replace(chat=_chat(db, place), thread=None),
-        text=letter.text,
+        text=marked(letter.text, letter.taint),
         files=claimed.files,
         now_ms=now_ms,
     )
@@ -105,7 +140,7 @@ def _to_agent(
 ) -> Delivery:
     """The same to another agent: in the chat of the two, and a thread for this conversation."""
     pair = Pair(to=AgentId(place.platform_id), by=letter.agent)
-    check_way(db, pair, session=letter.session, turn=turn.id, limits=letter.limits)
+    check_way(db, pair, turn=turn, limits=letter.limits)
     if letter.files:
         raise UserError(
             Code.INVALID,

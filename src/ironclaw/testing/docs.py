@@ -25,7 +25,7 @@ from ironclaw.core.codes import CODES
 from ironclaw.domain.model import Partition, Role
 from ironclaw.domain.rights import RIGHTS, Right
 from ironclaw.domain.tokens import LIMITS, Scope
-from ironclaw.testing import docs_audit, docs_gateway, docs_templates
+from ironclaw.testing import docs_audit, docs_gateway, docs_taint, docs_templates
 from ironclaw.testing.claims import claims
 
 if TYPE_CHECKING:
@@ -356,6 +356,11 @@ def ready_made_agents() -> str:
     return f"# Ready-made agents\n\n{_GENERATED}{docs_templates.page()}"
 
 
+def taint() -> str:
+    """docs/security/taint.md."""
+    return f"# Taint\n\n{_GENERATED}{docs_taint.page()}"
+
+
 def security_claims() -> str:
     """docs/security/claims.md."""
     return f"# Claims\n\n{_GENERATED}{claims()}"
@@ -371,6 +376,7 @@ PAGES: Final = {
     "reference/changes.md": changes,
     "reference/templates.md": ready_made_agents,
     "security/claims.md": security_claims,
+    "security/taint.md": taint,
 }
 
 

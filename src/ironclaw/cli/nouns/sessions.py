@@ -16,6 +16,7 @@ from ironclaw.cli.options import Despite, Json, Reason, SessionArgument, Yes, se
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.model import SessionState
+from ironclaw.domain.taint import Taint, in_words
 
 session_app = typer.Typer(
     help="Sessions: list, show, stop, forget, receipt, transcript, search.",
@@ -62,10 +63,13 @@ def sessionshow(session: SessionArgument, *, as_json: Json = False) -> None:
     if as_json:
         render.data(view)
         return
-    rest = {name: value for name, value in view.items() if name not in {"session", "last_error"}}
+    apart = {"session", "last_error", "taint"}
+    rest = {name: value for name, value in view.items() if name not in apart}
     error = view["last_error"]
     words = f"{when(error['at_ms'])} {error['code']}: {error['text']}" if error else "none"
-    render.fields(readable(view["session"] | rest) | {"last error": words})
+    foreign = in_words(map(Taint, view["taint"])) or "none"
+    shown = readable(view["session"] | rest)
+    render.fields(shown | {"foreign content": foreign, "last error": words})
 
 
 @session_app.command("stop")

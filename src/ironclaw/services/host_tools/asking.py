@@ -18,6 +18,7 @@ from ironclaw.domain.change import MAX_REASON_CHARS, Status
 from ironclaw.domain.changes.mounts import AddMount
 from ironclaw.domain.changes.skills import AddSkill
 from ironclaw.domain.changes.table import SPECS, AnySpec
+from ironclaw.domain.taint import ordered
 from ironclaw.services.host_tools.tool import Arguments, NotDoneError, malformed, read
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.skills import KeptSkill
     from ironclaw.services.gateway.port import ChangeView
     from ironclaw.services.host_tools.pace import Pace
-    from ironclaw.services.host_tools.tool import Call
+    from ironclaw.services.host_tools.tool import Call, Taints
 
 if TYPE_CHECKING:
     Skills = Callable[[], Awaitable[Sequence[KeptSkill]]]
@@ -79,10 +80,12 @@ class Asking:
         gateway: Who is asked.
         pace: How often an agent may ask: every request is shown to people, and kept.
         skills: What was imported: an agent names a skill, and people approve a digest.
+        taints: What its turn has read: a request with foreign content behind it needs a person.
     """
 
-    def __init__(self, gateway: Asks, pace: Pace, skills: Skills) -> None:
+    def __init__(self, gateway: Asks, pace: Pace, skills: Skills, taints: Taints) -> None:
         self._skills = skills
+        self._taints = taints
         self._gateway = gateway
         self._pace = pace
 
@@ -91,9 +94,12 @@ class Asking:
         asked = read(call.arguments, Request)
         spec = _spec(call.agent, asked.change, await self._skills())
         self._pace.take(call.agent.id, cost=1 + len(call.arguments) // ONE_ASKED_CHARS)
+        asker = call.asker
+        if taint := await self._taints.taint_of(call.session, call.turn):
+            asker = msgspec.structs.replace(asker, taint=ordered(taint))
         try:
             view = await self._gateway.submit(
-                spec, asker=call.asker, actor=None, reason=asked.reason, grant_s=asked.for_s
+                spec, asker=asker, actor=None, reason=asked.reason, grant_s=asked.for_s
             )
         except (UserError, PolicyError) as error:
             if isinstance(spec, AddMount):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Delivery
     from ironclaw.services.host_tools.pace import Pace
-    from ironclaw.services.host_tools.tool import Call
+    from ironclaw.services.host_tools.tool import Call, Taints
 
 
 DEFAULT: Final = Limits()
@@ -96,6 +96,7 @@ class Sending:
         hands: Delivers it.
         pace: How often an agent may send.
         limits: How far agents may go with each other.
+        taints: What its turn has read: people elsewhere are told when that was foreign.
         files: Waits for files that are sent along.
     """
 
@@ -106,8 +107,10 @@ class Sending:
         pace: Pace,
         limits: Limits = DEFAULT,
         *,
+        taints: Taints,
         files: Arrivals | None = None,
     ) -> None:
+        self._taints = taints
         self._files = files or NoArrivals()
         self._letters = letters
         self._hands = hands
@@ -138,7 +141,8 @@ class Sending:
             self._pace.take(call.agent.id)
             if message.files and not await self._files.arrived(call.session, message.files):
                 raise NotDoneError("unavailable: the file did not arrive. Try again later")
-            delivery = await self._letters.send(letter)
+            taint = await self._taints.taint_of(call.session, call.turn)
+            delivery = await self._letters.send(letter._replace(taint=taint))
             if delivery is not None:
                 self._hands.committed((delivery,))
         return f"sent: it is on its way to {message.destination}"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ironclaw.services.host_tools.sending import Arrivals, Hands, Letters
     from ironclaw.services.host_tools.standing import Requests, Tasks, Usages
     from ironclaw.services.host_tools.tasking import Runs
-    from ironclaw.services.host_tools.tool import Tool
+    from ironclaw.services.host_tools.tool import Taints, Tool
     from ironclaw_contract.rpc import Use
 
 SENT_PER_MINUTE: Final = 30
@@ -78,6 +78,7 @@ class Parts(NamedTuple):
     runs: Runs
     usages: Usages
     finds: Finds
+    taints: Taints
     clock: Clock
     limits: Limits = Limits()
     """How far agents may go with each other."""
@@ -95,20 +96,25 @@ class HostToolService:
             parts.gateway,
             Pace(most=ASKED_PER_HOUR, window_s=3600, clock=parts.clock),
             parts.skills,
+            parts.taints,
         )
         sending = Sending(
             parts.letters,
             parts.hands,
             Pace(most=SENT_PER_MINUTE, window_s=60, clock=parts.clock),
             parts.limits,
+            taints=parts.taints,
             files=parts.files,
         )
-        standing = Standing(requests=parts.requests, tasks=parts.tasks, usages=parts.usages)
+        standing = Standing(
+            requests=parts.requests, tasks=parts.tasks, usages=parts.usages, taints=parts.taints
+        )
         tasking = Tasking(
             book=parts.tasks,
             runs=parts.runs,
             trips=parts.letters,
             pace=Pace(most=RUN_PER_HOUR, window_s=3600, clock=parts.clock),
+            taints=parts.taints,
         )
         self._pace = Pace(most=USED_PER_MINUTE, window_s=60, clock=parts.clock)
         self._agents = parts.agents

@@ -9,6 +9,7 @@ import msgspec
 from ironclaw.domain.change import OPEN, Status
 from ironclaw.domain.model import BoxLimits
 from ironclaw.domain.spending import Of
+from ironclaw.domain.taint import ordered
 from ironclaw.services.host_tools.tasking import ShownTask, shown_task
 from ironclaw.services.host_tools.tool import Arguments, principal_of, read
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Agent
     from ironclaw.domain.schedules import KeptTask
     from ironclaw.domain.spending import Spent
-    from ironclaw.services.host_tools.tool import Call
+    from ironclaw.services.host_tools.tool import Call, Taints
 
 MAX_LISTED: Final = 100
 MAX_REQUESTS: Final = 30
@@ -80,6 +81,9 @@ class Rights(_Shown, frozen=True):
     limits: ShownLimits
     requests: tuple[ShownRequest, ...]
     """Open ones, and the newest of those that are over."""
+    foreign: tuple[str, ...] = ()
+    """What this turn has before it that is not from the agent's people: what it asks for needs a
+    person, and what it sends elsewhere says so."""
 
 
 class Requests(Protocol):
@@ -116,7 +120,8 @@ class Usages(Protocol):
 class Standing:
     """The tool."""
 
-    def __init__(self, *, requests: Requests, tasks: Tasks, usages: Usages) -> None:
+    def __init__(self, *, requests: Requests, tasks: Tasks, usages: Usages, taints: Taints) -> None:
+        self._taints = taints
         self._requests = requests
         self._tasks = tasks
         self._usages = usages
@@ -136,6 +141,7 @@ class Standing:
             tasks=tuple(map(shown_task, tasks[:MAX_LISTED])),
             limits=await self._limits(call),
             requests=await self._asked(agent.id),
+            foreign=ordered(await self._taints.taint_of(call.session, call.turn)),
         )
         return msgspec.json.format(msgspec.json.encode(shown), indent=1).decode()
 

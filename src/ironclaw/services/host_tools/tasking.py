@@ -1,7 +1,8 @@
 """`tasks` and `run_task`: what an agent does at times of its own, and doing it now.
 
 Only what people have approved is told, in the chat that they have approved, so it needs no approval
-of its own; how often it may be done beside its times has an end.
+of its own; how often it may be done beside its times has an end. With foreign content before it an
+agent has nothing done by itself: then people have it told.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from ironclaw.domain.audit import By, Via
 from ironclaw.domain.changes.base import NAME_RULE
+from ironclaw.domain.taint import in_words as taint_in_words
 from ironclaw.services.host_tools.tool import Arguments, NotDoneError, principal_of, read
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Task
     from ironclaw.domain.schedules import KeptTask
     from ironclaw.services.host_tools.pace import Pace
-    from ironclaw.services.host_tools.tool import Call
+    from ironclaw.services.host_tools.tool import Call, Taints
     from ironclaw.services.house import Routed
 
 MAX_LISTED: Final = 100
@@ -95,9 +97,11 @@ class Tasking:
         runs: Tells it.
         trips: How far the turn has come.
         pace: How often an agent may have a task told beside its times.
+        taints: What the turn has read.
     """
 
-    def __init__(self, *, book: Book, runs: Runs, trips: Trips, pace: Pace) -> None:
+    def __init__(self, *, book: Book, runs: Runs, trips: Trips, pace: Pace, taints: Taints) -> None:
+        self._taints = taints
         self._book = book
         self._runs = runs
         self._trips = trips
@@ -123,6 +127,11 @@ class Tasking:
             raise NotDoneError(
                 "conflict: this task is paused. Your people can have it go on; you can ask them "
                 "for that with request_change (`task.resume`)"
+            )
+        if taint := await self._taints.taint_of(call.session, call.turn):
+            raise NotDoneError(
+                f"forbidden: this turn has foreign content before it ({taint_in_words(taint)}): "
+                "only your people have a task told now. Tell them why it should be"
             )
         self._pace.take(call.agent.id)
         await self._runs.run_now(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -12,6 +12,7 @@ from ironclaw.domain.change import Asker
 
 if TYPE_CHECKING:
     from ironclaw.domain.model import Agent
+    from ironclaw.domain.taint import Taint
 
 _ArgumentsT = TypeVar("_ArgumentsT", bound="Arguments")
 _PROBLEM_CHARS: Final = 300
@@ -36,6 +37,19 @@ class Call(NamedTuple):
         return Asker(
             principal=principal_of(self.agent.id), agent=self.agent.id, session=self.session
         )
+
+
+class Taints(Protocol):
+    """Who knows what foreign content a turn has before it: `services.taints.TaintDesk`."""
+
+    async def taint_of(self, session: SessionId, turn: str) -> frozenset[Taint]:
+        """What there is; empty when it is clean. Raises HostError.
+
+        Args:
+            session: Whose turn.
+            turn: As the box says: what is under way counts whatever it says.
+        """
+        ...
 
 
 Tool = Callable[[Call], Awaitable[str]]

@@ -20,6 +20,7 @@ from ironclaw.services.host_tools.service import HostToolService, Parts
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.services.schedules import Schedules
+from ironclaw.services.taints import TaintDesk
 from ironclaw.store.task_rows import TaskRows
 from ironclaw.testing.fakes_running import kept_skill
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store, searching_of
@@ -123,6 +124,7 @@ class Desk(NamedTuple):
     hands: Hands
     tools: HostToolService
     turn: str
+    taints: TaintDesk
 
     @property
     def agent(self) -> Agent:
@@ -146,7 +148,9 @@ class Desk(NamedTuple):
 
     def again(self) -> Desk:
         """The same house with another core: nothing is remembered but what is durable."""
-        return self._replace(tools=_service(self.core, self.clock, self.gateway, self.hands))
+        taints = TaintDesk(self.core.ledger)
+        tools = _service(self.core, self.clock, self.gateway, self.hands, taints)
+        return self._replace(tools=tools, taints=taints)
 
 
 def schedules_of(core: CoreStore, clock: ManualClock) -> Schedules:
@@ -168,7 +172,7 @@ async def _skills() -> tuple[KeptSkill, ...]:
 
 
 def _service(
-    core: CoreStore, clock: ManualClock, gateway: Gateway, hands: Hands
+    core: CoreStore, clock: ManualClock, gateway: Gateway, hands: Hands, taints: TaintDesk
 ) -> HostToolService:
     return HostToolService(
         Parts(
@@ -181,6 +185,7 @@ def _service(
             runs=schedules_of(core, clock),
             usages=usage_desk(core),
             finds=searching_of(core),
+            taints=taints,
             clock=clock,
             skills=_skills,
         )
@@ -194,7 +199,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with open_core_store(tmp_path, clock=clock) as core:
         talk = await core.begin()
         turn = await talk.hear("please")
-        tools = _service(core, clock, gateway, hands)
-        found = Desk(core, clock, talk, gateway, hands, tools, turn.message.id)
+        taints = TaintDesk(core.ledger)
+        tools = _service(core, clock, gateway, hands, taints)
+        found = Desk(core, clock, talk, gateway, hands, tools, turn.message.id, taints)
         await found.become(tools=tuple(sorted(HOST_TOOLS)), destinations=(OPS,))
         yield found

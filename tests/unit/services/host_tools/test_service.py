@@ -108,6 +108,7 @@ def _failing_house() -> HostToolService:
             runs=nothing,  # type: ignore[arg-type]
             usages=nothing,  # type: ignore[arg-type]
             finds=nothing,  # type: ignore[arg-type]
+            taints=nothing,  # type: ignore[arg-type]
             clock=ManualClock(),
         )
     )

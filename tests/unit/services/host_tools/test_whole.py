@@ -25,6 +25,7 @@ from ironclaw.services.host_tools.standing import Rights
 from ironclaw.services.hub import Hub
 from ironclaw.services.router import Router
 from ironclaw.services.schedules import Schedules
+from ironclaw.services.taints import TaintDesk
 from ironclaw.store.task_rows import TaskRows
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store, searching_of
@@ -121,6 +122,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
                 runs=schedules_of(core, clock),
                 usages=usage_desk(core),
                 finds=searching_of(core),
+                taints=TaintDesk(core.ledger),
                 clock=clock,
             )
         )
