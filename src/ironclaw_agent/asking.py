@@ -10,39 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import msgspec
 
+from ironclaw_agent.tools.specs import ASK
 from ironclaw_contract.entries import Called, Returned
 from ironclaw_contract.limits import MAX_ID_CHARS
 from ironclaw_contract.records import Ask
-from ironclaw_contract.rpc import ToolSpec
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from ironclaw_contract.entries import Entry
 
-ASK_USER: Final = "ask_user"
+ASK_USER: Final = ASK.name
 MAX_ASKS: Final = 4
 """Questions of one answer of the model."""
 _MAX_OPTION: Final = 80
-
-SPEC: Final = ToolSpec(
-    name=ASK_USER,
-    description="Ask the people you talk with, and wait for their answer, which is the result. Ask "
-    "where you cannot go on without them: a choice that is theirs, something only they know. Give "
-    "options where there are few answers: they are shown as buttons. Your turn stands still until "
-    "they answer; if nobody does in time, or they write something else, you are told so.",
-    parameters='{"type":"object","properties":{'
-    '"question":{"type":"string","minLength":1,"maxLength":4000,"description":"What you ask, all '
-    'of it: people see nothing else of your work."},'
-    '"options":{"type":"array","maxItems":10,"items":{"type":"string","minLength":1,'
-    '"maxLength":80},"description":"Answers to choose from, each different and one line."},'
-    '"free_text":{"type":"boolean","description":"Whether words of their own are an answer too; '
-    'true if left out. Without options it is."},'
-    '"wait_s":{"type":"integer","minimum":60,"maximum":604800,'
-    '"description":"Seconds to wait for an answer; a day if left out."}},'
-    '"required":["question"],"additionalProperties":false}',
-)
-"""What the model is told of it."""
 
 
 class AskUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,9 +2,10 @@
 
     is_due -> begin: choose the oldest turns, a model call -> told: `Summary`, or later once more
 
-Pure, like the loop that drives it. It is made between turns, and whoever speaks meanwhile does not
-wait for it: `give_up` drops it, the next pause tries again. As long as it does not succeed, the
-oldest turns are left out of model calls; the host's ledger keeps all of it, whatever comes of it.
+`Compactor` makes summaries, `Summing` has them made of what a box was told. Pure, like the loop
+that drives them. A summary is made between turns, and whoever speaks meanwhile does not wait for
+it: `drop` gives it up, the next pause tries again. As long as it does not succeed, the oldest turns
+are left out of model calls; the host's ledger keeps all of it, whatever comes of it.
 
 Trust:
     A summary is a model's text over a conversation that may hold anything. It is shown to the model
@@ -16,18 +17,21 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ironclaw_agent.context import is_full
+from ironclaw_agent.turn import Publish
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
 from ironclaw_contract.limits import MAX_ENTRIES
-from ironclaw_contract.rpc import Delta, Failed, Generate, ModelTell, Purpose
+from ironclaw_contract.records import Summary
+from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate, ModelTell, Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ironclaw_agent.context import Past
+    from ironclaw_agent.intake import Intake
+    from ironclaw_agent.turn import Command
 
-FULL: Final = 0.75
-"""A summary is due when ended turns take more than this part of the room."""
 KEPT: Final = 0.25
 """What stays of them after it, at most. So one summary is good for many turns."""
 _SUMMARY_PART: Final = 8
@@ -75,11 +79,6 @@ class Chosen(NamedTuple):
 def summary_chars(room: int) -> int:
     """How long a summary may be where a model call has `room` bytes of conversation."""
     return max(_LEAST_SUMMARY, min(room // _SUMMARY_PART, _MOST_SUMMARY))
-
-
-def is_full(past: Past, room: int) -> bool:
-    """Whether the ended turns take so much room that the oldest should be summed up."""
-    return len(past) > 1 and (past.bytes > room * FULL or past.count > MAX_ENTRIES * FULL)
 
 
 def choose(past: Past, room: int, *, limit: int) -> Chosen | None:
@@ -211,3 +210,58 @@ class Compactor:
         # A provider that is down is not asked once more after each turn.
         self._failures += 1
         self._rests_until = turns + min(2 ** (self._failures - 1), _MOST_REST)
+
+
+class Summing:
+    """Keeps one conversation summed up.
+
+    Args:
+        intake: What the host has told.
+        number: Gives each model call its number.
+    """
+
+    def __init__(self, intake: Intake, number: Callable[[], int]) -> None:
+        self._intake = intake
+        self._number = number
+        self._compactor = Compactor()
+
+    @property
+    def call(self) -> int:
+        """Number of the model call that is waited for; 0 for none."""
+        return self._compactor.call
+
+    def is_due(self, *, turns: int) -> bool:
+        """Whether a summary should be begun now; `turns` counts those that have ended here."""
+        return self._compactor.is_due(self._intake.past, self._intake.room, turns=turns)
+
+    def begin(self, *, turns: int) -> list[Command]:
+        """Have the oldest turns summed up."""
+        intake = self._intake
+        ask = self._compactor.begin(
+            intake.past,
+            room=intake.room,
+            agent=intake.setup.agent,
+            summary=intake.summary,
+            call=self._number(),
+            turns=turns,
+        )
+        return [] if ask is None else [ask]
+
+    def told(self, tell: ModelTell, *, turns: int) -> list[Command]:
+        """Take an event of the call."""
+        made = self._compactor.told(tell, room=self._intake.room, turns=turns)
+        if made is None:
+            return []
+        chosen, text = made
+        self._intake.sum_up(chosen.pieces, text)
+        return [Publish(Summary(turn=chosen.through, text=text))]
+
+    def drop(self) -> list[Command]:
+        """Somebody speaks: what is under way is not waited for."""
+        call = self._compactor.call
+        self._compactor.give_up()
+        return [Cancel(call=call)] if call else []
+
+    def lose(self, *, turns: int) -> None:
+        """The model connection broke: what no turn waits for is not asked again."""
+        self._compactor.lose(turns=turns)

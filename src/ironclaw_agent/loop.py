@@ -14,23 +14,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ironclaw_agent.asking import ASK_USER, apart, split
-from ironclaw_agent.circles import judge
-from ironclaw_agent.compaction import Compactor
-from ironclaw_agent.context import has_memory, recalled, total, window
+from ironclaw_agent.context import has_memory, is_full, recalled, total, window
 from ironclaw_agent.intake import Intake
 from ironclaw_agent.thinking import with_meaning, without
-from ironclaw_agent.tools.specs import RESEARCH
+from ironclaw_agent.tools.specs import ASK, RESEARCH
 from ironclaw_agent.turn import Command, Publish, Run, Turn, in_place, last_words, unreturned
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Called, Returned, Said
 from ironclaw_contract.limits import MAX_BODY_BYTES, MAX_TEXT_BYTES
-from ironclaw_contract.records import Say, Step, Summary, TurnEnd
-from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate, Generated, ModelTell
+from ironclaw_contract.records import Say, Step, TurnEnd
+from ironclaw_contract.rpc import Delta, Failed, Generate, Generated, ModelTell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from ironclaw_agent.compaction import Summing
     from ironclaw_agent.research import Research
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import InboundBody
@@ -70,7 +68,7 @@ class Loop:
         self._turn: Turn | None = None
         self._calls = 0
         self._ended = 0
-        self._compactor = Compactor()
+        self._summing: Summing | None = None
 
     @property
     def waits_for_model(self) -> bool:
@@ -100,13 +98,13 @@ class Loop:
             return self._go_on(self._turn)
         if (beginning := self._intake.begin()) is None:
             return []
-        gone = self._drop_summary()
+        gone = [] if self._summing is None else self._summing.drop()
         memory = recalled(self._recall()) if has_memory(self._intake.setup) else ""
         turn = self._turn = Turn(beginning, room=self._intake.room, memory=memory)
         waiting = unreturned(turn.entries)
         # What was asked is in a record that is published: nobody is asked twice.
-        turn.waits_for = tuple(call.call for call in waiting if call.name == ASK_USER)
-        if run := [call for call in waiting if call.name != ASK_USER]:
+        turn.waits_for = tuple(call.call for call in waiting if call.name == ASK.name)
+        if run := [call for call in waiting if call.name != ASK.name]:
             return [*gone, *self._do(turn, run, {})]
         if turn.waits_for:
             return [*gone, *self._go_on(turn)]
@@ -118,43 +116,24 @@ class Loop:
     @property
     def is_due_for_summary(self) -> bool:
         """Nothing is being done, and the past takes so much room that it should be summed up."""
-        intake = self._intake
-        return self._turn is None and self._compactor.is_due(
-            intake.past, intake.room, turns=self._ended
-        )
+        if self._turn is not None or not is_full(self._intake.past, self._intake.room):
+            return False
+        if self._summing is None:
+            from ironclaw_agent.compaction import Summing  # noqa: PLC0415 - short talks need none
+
+            self._summing = Summing(self._intake, self._number)
+        return self._summing.is_due(turns=self._ended)
 
     def sum_up(self) -> list[Command]:
         """Nothing has come that waits: sum the oldest turns up, if it is time."""
-        if not self.is_due_for_summary:
+        if not self.is_due_for_summary or self._summing is None:
             return []
-        intake = self._intake
-        ask = self._compactor.begin(
-            intake.past,
-            room=intake.room,
-            agent=intake.setup.agent,
-            summary=intake.summary,
-            call=self._number(),
-            turns=self._ended,
-        )
-        return [] if ask is None else [ask]
+        return self._summing.begin(turns=self._ended)
 
     def lost_model(self) -> None:
         """The model connection broke: what no turn waits for is not asked again."""
-        self._compactor.lose(turns=self._ended)
-
-    def _drop_summary(self) -> list[Command]:
-        call = self._compactor.call
-        self._compactor.give_up()
-        return [Cancel(call=call)] if call else []
-
-    def _summed_up(self, tell: ModelTell) -> list[Command]:
-        intake = self._intake
-        made = self._compactor.told(tell, room=intake.room, turns=self._ended)
-        if made is None:
-            return []
-        chosen, text = made
-        intake.sum_up(chosen.pieces, text)
-        return [Publish(Summary(turn=chosen.through, text=text))]
+        if self._summing is not None:
+            self._summing.lose(turns=self._ended)
 
     def _go_on(self, turn: Turn) -> list[Command]:
         """Ask the model again once people have answered all that the turn waits for."""
@@ -222,8 +201,8 @@ class Loop:
         Trust:
             The content is a model's: its calls are checked when they run.
         """
-        if tell.call == self._compactor.call:
-            return self._summed_up(tell)
+        if self._summing is not None and tell.call == self._summing.call:
+            return self._summing.told(tell, turns=self._ended)
         turn = self._turn
         if turn is None or isinstance(tell, Delta):
             return []
@@ -301,10 +280,13 @@ class Loop:
         if turn.steps >= self._intake.setup.max_steps:
             # Nobody would see the results, so nothing is done either.
             return self._fail(turn, WireCode.TOO_MANY_STEPS)
+        from ironclaw_agent.asking import apart, split  # noqa: PLC0415 - the start needs neither
+        from ironclaw_agent.circles import judge  # noqa: PLC0415 - nor this
+
         entries = apart(entries, turn.entries)
         parts = split(
             (entry for entry in entries if isinstance(entry, Called)),
-            may_ask=ASK_USER in self._intake.setup.tools,
+            may_ask=ASK.name in self._intake.setup.tools,
         )
         asked = sum(len(ask.question.encode()) + _ASK_SPARE for ask in parts.asks)
         if total((*turn.carried, *entries)) + asked + _BODY_SPARE > MAX_BODY_BYTES:

@@ -27,6 +27,25 @@ def _object(properties: str, *required: str) -> str:
     return f'{{"type":"object","properties":{{{properties}}},{must}"additionalProperties":false}}'
 
 
+ASK: Final = ToolSpec(
+    name="ask_user",
+    description="Ask the people you talk with, and wait for their answer, which is the result. Ask "
+    "where you cannot go on without them: a choice that is theirs, something only they know. Give "
+    "options where there are few answers: they are shown as buttons. Your turn stands still until "
+    "they answer; if nobody does in time, or they write something else, you are told so.",
+    parameters='{"type":"object","properties":{'
+    '"question":{"type":"string","minLength":1,"maxLength":4000,"description":"What you ask, all '
+    'of it: people see nothing else of your work."},'
+    '"options":{"type":"array","maxItems":10,"items":{"type":"string","minLength":1,'
+    '"maxLength":80},"description":"Answers to choose from, each different and one line."},'
+    '"free_text":{"type":"boolean","description":"Whether words of their own are an answer too; '
+    'true if left out. Without options it is."},'
+    '"wait_s":{"type":"integer","minimum":60,"maximum":604800,'
+    '"description":"Seconds to wait for an answer; a day if left out."}},'
+    '"required":["question"],"additionalProperties":false}',
+)
+"""Not run as a tool: the turn waits for people (`ironclaw_agent.asking`)."""
+
 RESEARCH: Final = ToolSpec(
     name="research",
     description="Have up to four questions worked on side by side, by readers that only look. Each "

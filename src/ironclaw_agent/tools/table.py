@@ -9,10 +9,9 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ironclaw_agent.asking import SPEC as ASK
 from ironclaw_agent.tools.errors import ToolError
 from ironclaw_agent.tools.host import SPECS as HOST_SPECS
-from ironclaw_agent.tools.specs import RESEARCH, SEND_FILE, SPECS
+from ironclaw_agent.tools.specs import ASK, RESEARCH, SEND_FILE, SPECS
 from ironclaw_contract.entries import Returned
 
 if TYPE_CHECKING:

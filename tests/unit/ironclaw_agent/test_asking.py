@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.ironclaw_agent.agent_host import message, setup
 
-from ironclaw_agent.asking import ASK_USER, SPEC, AskUser, apart, split
+from ironclaw_agent.asking import ASK_USER, AskUser, apart, split
 from ironclaw_agent.loop import Loop
+from ironclaw_agent.tools.specs import ASK
 from ironclaw_agent.turn import Command, Publish, Run
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
@@ -254,7 +255,7 @@ def test_whatever_a_model_calls_each_is_dealt_with_once_and_is_of_the_contract(
 
 
 def test_the_model_is_told_the_arguments_that_are_taken():
-    told = json.loads(SPEC.parameters)
+    told = json.loads(ASK.parameters)
     (real,) = msgspec.json.schema_components([AskUser])[1].values()
     assert told["properties"].keys() == real["properties"].keys()
     assert told["required"] == real["required"]

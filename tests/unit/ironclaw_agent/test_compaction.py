@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.unit.ironclaw_agent.agent_host import Host, message, setup
 from tests.unit.ironclaw_agent.test_loop import called, returned, said, words
 
-from ironclaw_agent.compaction import KEPT, Compactor, choose, is_full, rendered, summary_chars
-from ironclaw_agent.context import Past, summed_up, total
+from ironclaw_agent.compaction import KEPT, Compactor, choose, rendered, summary_chars
+from ironclaw_agent.context import Past, is_full, summed_up, total
 from ironclaw_agent.loop import Loop
 from ironclaw_agent.turn import Command, Publish
 from ironclaw_contract.codes import WireCode
