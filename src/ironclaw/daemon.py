@@ -294,7 +294,11 @@ async def open_core(
             questions=questions,
         )
         memories = Memories(
-            isolator=isolator, airlocks=airlocks, record=audit.append, agent=registry.agent
+            isolator=isolator,
+            airlocks=airlocks,
+            record=audit.append,
+            agent=registry.agent,
+            foreign=ledger.tainted_sessions,
         )
         gatehouse = open_gatehouse(
             books=books,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from ironclaw.airlock import confine, landlock
 from ironclaw.airlock.messages import MemoryTold, TopicTold, pack_control
-from ironclaw.domain.memories import MemoryAct, MemoryAsk
+from ironclaw.domain.memories import MemoryAct, MemoryAsk, unpack
 from ironclaw_contract.hashing import sha256
 from ironclaw_contract.memory_dir import (
     MAX_TOPIC_BYTES,
@@ -27,6 +27,7 @@ from ironclaw_contract.memory_notes import parse, render
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Set as AbstractSet
 
     from ironclaw.airlock.messages import StartMemory
     from ironclaw_contract.memory_dir import Topic
@@ -42,6 +43,7 @@ _RIGHTS: Final = (
     | landlock.TRUNCATE
 )
 _MS: Final = 1_000_000
+_WRITING: Final = frozenset({MemoryAct.WRITE, MemoryAct.FORGET, MemoryAct.PURGE})
 
 
 class _ChangedError(Exception):
@@ -62,7 +64,8 @@ def run(request: StartMemory, report: socket.socket, controls: confine.Controls)
         confine.take_ids(controls, request.uid, request.gid)
         confine.seal(controls, {top: _RIGHTS})
         data = _receive(report, request.size)
-        told = tend(top, MemoryAsk(request.act, request.topic, request.session, data, request.was))
+        ask = MemoryAsk(request.act, request.topic, request.session, data, request.was)
+        told = tend(top, ask if ask.act in _WRITING else ask._replace(foreign=unpack(data)))
     except OSError as error:
         told = MemoryTold(error=f"{type(error).__name__} {error.errno}")
     report.sendall(pack_control(told))
@@ -77,9 +80,9 @@ def tend(top: int, ask: MemoryAsk) -> MemoryTold:
     try:
         match ask.act:
             case MemoryAct.LIST:
-                return _list(top)
+                return _list(top, frozenset(ask.foreign))
             case MemoryAct.READ:
-                return _read(top, ask.topic)
+                return _read(top, ask.topic, frozenset(ask.foreign))
             case MemoryAct.WRITE:
                 _replace(top, ask, ask.data)
             case MemoryAct.FORGET:
@@ -110,30 +113,40 @@ def _receive(report: socket.socket, size: int) -> bytes:
     return data
 
 
-def _list(top: int) -> MemoryTold:
+def _list(top: int, foreign: AbstractSet[str]) -> MemoryTold:
     listing = list_topics(top)
     return MemoryTold(
-        topics=tuple(_told(top, topic) for topic in listing.topics), is_whole=listing.is_whole
+        topics=tuple(_look_at(top, topic, foreign) for topic in listing.topics),
+        is_whole=listing.is_whole,
     )
 
 
-def _told(top: int, topic: Topic) -> TopicTold:
+def _look_at(top: int, topic: Topic, foreign: AbstractSet[str]) -> TopicTold:
     try:
         content = read_topic(top, topic.name)
     except (OSError, MemoryDirError):
         content = None
-    notes = parse(content.data.decode("utf-8", "replace")) if content is not None else []
+    return _told(topic, b"" if content is None else content.data, foreign)
+
+
+def _told(topic: Topic, data: bytes, foreign: AbstractSet[str]) -> TopicTold:
+    """What a topic is. What a note says of itself only adds to what the host knows."""
+    notes = parse(data.decode("utf-8", "replace")) if data else []
+    tainted = sum(note.tainted or note.session in foreign for note in notes)
     changed_ms = max(0, topic.changed_ns // _MS)
-    return TopicTold(
-        topic.name, topic.size, len(notes), sum(note.tainted for note in notes), changed_ms
-    )
+    return TopicTold(topic.name, topic.size, len(notes), tainted, changed_ms)
 
 
-def _read(top: int, name: str) -> MemoryTold:
+def _read(top: int, name: str, foreign: AbstractSet[str]) -> MemoryTold:
     content = read_topic(top, name)
     if content is None:
         return MemoryTold()
-    return MemoryTold(text=content.data, is_whole=content.size <= len(content.data))
+    found = tuple(
+        _told(topic, content.data, foreign)
+        for topic in list_topics(top).topics
+        if topic.name == name
+    )
+    return MemoryTold(text=content.data, is_whole=content.size <= len(content.data), topics=found)
 
 
 def _replace(top: int, ask: MemoryAsk, after: bytes | None) -> None:

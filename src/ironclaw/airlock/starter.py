@@ -31,7 +31,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
 from ironclaw.domain.disk import Holding, Usage
-from ironclaw.domain.memories import MemoryAnswer, TopicView
+from ironclaw.domain.memories import MemoryAnswer, TopicView, pack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,15 +207,16 @@ class AirlockStarter:
         Raises:
             HostError: `AIRLOCK_FAILED`.
         """
-        size = len(ask.data)
+        data = ask.data or pack(ask.foreign)
+        size = len(data)
         start = StartMemory(str(path), uid, gid, ask.act, ask.topic, ask.session, ask.was, size)
         ours, _ = await self._fork(start)
         try:
             async with asyncio.timeout(_MEMORY_S):
-                if ask.data:
+                if data:
                     # One that failed early has ended; its report says why.
                     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                        await asyncio.get_running_loop().sock_sendall(ours, ask.data)
+                        await asyncio.get_running_loop().sock_sendall(ours, data)
                 told = decode_memory(await _receive_all(ours, MAX_TOLD_BYTES))
         except (TimeoutError, OSError, ValueError) as error:
             raise _failed("An agent's memory was not looked into.", str(error)) from error

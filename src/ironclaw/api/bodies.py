@@ -342,6 +342,10 @@ class MemoryText(_Out, frozen=True):
     """`sha256:…` of it as it is there."""
     whole: bool
     """False when it is longer than a topic may be: this is its beginning."""
+    notes: int
+    tainted: int
+    """Notes that were written after reading what did not come from the agent's people: those that
+    say so, and those of conversations that the host knows to have such in them."""
 
 
 class MemoryPurged(_Out, frozen=True):

@@ -36,7 +36,11 @@ async def show_topic(call: Call) -> Response:
     found = await _memories(call).read(call.path("agent"), call.path("topic"))
     return encode(
         MemoryText(
-            text=found.data.decode("utf-8", "replace"), digest=found.digest, whole=found.is_whole
+            text=found.data.decode("utf-8", "replace"),
+            digest=found.digest,
+            whole=found.is_whole,
+            notes=found.notes,
+            tainted=found.tainted,
         )
     )
 

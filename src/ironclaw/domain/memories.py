@@ -6,9 +6,12 @@ Nothing in it is parsed by the core: a confined process looks, and answers in th
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class MemoryAct(enum.StrEnum):
@@ -33,6 +36,18 @@ class MemoryAsk(NamedTuple):
     """What the topic shall be; `WRITE` only."""
     was: str = ""
     """Digest of what is to be replaced; empty for whatever is there."""
+    foreign: tuple[str, ...] = ()
+    """Sessions whose notes count as tainted, whatever they say of themselves; `LIST`, `READ`."""
+
+
+def pack(foreign: Iterable[str]) -> bytes:
+    """Ids of sessions, as they follow a request to the confined process."""
+    return " ".join(foreign).encode()
+
+
+def unpack(data: bytes) -> tuple[str, ...]:
+    """Undo `pack`."""
+    return tuple(data.decode().split())
 
 
 class TopicView(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +65,7 @@ class MemoryAnswer(NamedTuple):
     """What came of it."""
 
     topics: tuple[TopicView, ...] = ()
+    """Of `LIST` all, of `READ` the one that is read."""
     is_whole: bool = True
     """False when there is more than is told, or something that could not be looked through."""
     text: bytes | None = None

@@ -19,10 +19,10 @@ from ironclaw_contract.hashing import sha256
 from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from ironclaw.core.ids import SessionId
+    from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.domain.audit import By
     from ironclaw.domain.memories import MemoryAnswer, TopicView
     from ironclaw.domain.model import Agent
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 WRITTEN: Final = "written"
 FORGOTTEN: Final = "forgotten"
+MAX_FOREIGN: Final = 4096
+"""Sessions that the confined process is told of, at most; notes of older ones say it themselves."""
 
 
 class Confined(Protocol):
@@ -48,6 +50,14 @@ class Record(Protocol):
         ...
 
 
+class Foreign(Protocol):
+    """Knows what stays with sessions: `ironclaw.store.ledger.Ledger.tainted_sessions`."""
+
+    def __call__(self, agent: AgentId, /, *, limit: int) -> Awaitable[Sequence[str]]:
+        """Sessions of an agent with foreign content, the newest first. Raises HostError."""
+        ...
+
+
 class Topics(NamedTuple):
     """What a memory holds."""
 
@@ -62,6 +72,9 @@ class Text(NamedTuple):
     data: bytes
     is_whole: bool
     """False when it is longer than a topic may be: this is its beginning."""
+    notes: int = 0
+    tainted: int = 0
+    """Those of the notes that say so, or that are from sessions which the host knows to be."""
 
     @property
     def digest(self) -> str:
@@ -85,6 +98,8 @@ class Memories:
         airlocks: Looks into them.
         record: Writes the audit.
         agent: Finds an agent by id or name.
+        foreign: Sessions of an agent that have foreign content in them, at most so many: what their
+            notes say of themselves does not count.
     """
 
     def __init__(
@@ -94,7 +109,9 @@ class Memories:
         airlocks: Confined,
         record: Record,
         agent: Callable[[str], Awaitable[Agent]],
+        foreign: Foreign,
     ) -> None:
+        self._foreign = foreign
         self._isolator = isolator
         self._airlocks = airlocks
         self._record = record
@@ -102,19 +119,26 @@ class Memories:
 
     async def topics(self, agent: str) -> Topics:
         """The topics of an agent's memory. Raises UserError (`NOT_FOUND`), HostError."""
-        answer = await self._ask(await self._agent(agent), MemoryAsk(MemoryAct.LIST))
+        found = await self._agent(agent)
+        ask = MemoryAsk(MemoryAct.LIST, foreign=await self._known(found))
+        answer = await self._ask(found, ask)
         return Topics(answer.topics, answer.is_whole)
 
     async def read(self, agent: str, topic: str) -> Text:
         """One topic. Raises UserError (`NOT_FOUND`, `INVALID`), HostError."""
-        answer = await self._ask(await self._agent(agent), MemoryAsk(MemoryAct.READ, topic))
+        found = await self._agent(agent)
+        ask = MemoryAsk(MemoryAct.READ, topic, foreign=await self._known(found))
+        answer = await self._ask(found, ask)
         if answer.text is None:
             raise UserError(
                 Code.NOT_FOUND,
                 "There is no such topic.",
                 hint="`ironclaw memory list AGENT` shows those there are.",
             )
-        return Text(answer.text, answer.is_whole)
+        (view,) = answer.topics or (None,)
+        if view is None:
+            return Text(answer.text, answer.is_whole)
+        return Text(answer.text, answer.is_whole, view.notes, view.tainted)
 
     async def edit(self, agent: str, topic: str, data: bytes | None, *, was: str = "") -> None:
         """Replace a topic, or forget it.
@@ -159,6 +183,9 @@ class Memories:
         )
         await self._record(entry, by=acting())
         return Purged(answer.removed, answer.is_whole)
+
+    async def _known(self, agent: Agent) -> tuple[str, ...]:
+        return tuple(await self._foreign(agent.id, limit=MAX_FOREIGN))
 
     async def _ask(self, agent: Agent, ask: MemoryAsk) -> MemoryAnswer:
         path = await self._isolator.durable(Durable.MEMORY, agent.id, lane=agent.lane)

@@ -13,6 +13,7 @@ from ironclaw_contract.memory_dir import is_topic
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ironclaw.core.ids import AgentId
     from ironclaw.domain.memories import MemoryAsk
     from ironclaw.domain.model import Agent
     from ironclaw.domain.ports import Durable
@@ -66,4 +67,15 @@ class Shelf:
 
 def memories(shelf: Shelf, *, record: Record, agent: Callable[[str], Awaitable[Agent]]) -> Memories:
     """The memories of agents, all of them on one shelf."""
-    return Memories(isolator=cast("Any", shelf), airlocks=shelf, record=record, agent=agent)
+    return Memories(
+        isolator=cast("Any", shelf),
+        airlocks=shelf,
+        record=record,
+        agent=agent,
+        foreign=_none_tainted,
+    )
+
+
+async def _none_tainted(_agent: AgentId, /, *, limit: int) -> tuple[str, ...]:
+    del limit
+    return ()

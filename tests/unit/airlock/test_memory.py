@@ -14,7 +14,7 @@ from tests.support.slots import give, slots
 
 from ironclaw.airlock.memory import digest_of, tend
 from ironclaw.airlock.messages import Start
-from ironclaw.domain.memories import MemoryAct, MemoryAnswer, MemoryAsk
+from ironclaw.domain.memories import MemoryAct, MemoryAnswer, MemoryAsk, pack, unpack
 from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 from ironclaw_contract.memory_notes import Note, parse, render
 
@@ -42,6 +42,20 @@ def test_topics_are_listed_with_their_notes(top: int, tmp_path: Path) -> None:
     found = (tmp_path / "birds.md").stat()
     assert (name, size, notes, tainted) == ("birds", found.st_size, 2, 1)
     assert changed_ms == found.st_mtime_ns // 1_000_000
+
+
+def test_notes_of_a_session_that_the_host_knows_better_count_as_tainted(
+    top: int, tmp_path: Path
+) -> None:
+    (tmp_path / "birds.md").write_text(render([ANN, BOB, ANN]))
+    known = unpack(pack(["ses_x", "ses_a"]))
+    assert known == ("ses_x", "ses_a")
+    for act in (MemoryAct.LIST, MemoryAct.READ):
+        (one,) = tend(top, ask(act, "birds", foreign=known)).topics
+        assert (one.notes, one.tainted) == (3, 3)
+        # The twin: without what the host knows, a note is believed.
+        (one,) = tend(top, ask(act, "birds")).topics
+        assert (one.notes, one.tainted) == (3, 1)
 
 
 def test_a_topic_is_read_written_and_forgotten(top: int) -> None:

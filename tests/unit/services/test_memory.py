@@ -12,7 +12,7 @@ from ironclaw.core.errors import HostError, UserError
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.memories import MemoryAct, MemoryAnswer, MemoryAsk
 from ironclaw.domain.model import Agent
-from ironclaw.services.memory import Memories
+from ironclaw.services.memory import MAX_FOREIGN, Memories
 from ironclaw.testing.fake_trail import FakeTrail
 from ironclaw.testing.fakes_sandbox import FakeIsolator
 
@@ -50,8 +50,16 @@ def memories(tmp_path: Path, confined: Confined, trail: FakeTrail) -> Memories:
     async def find(_ref: str) -> Agent:
         return AGENT
 
+    async def foreign(agent: AgentId, /, *, limit: int) -> tuple[str, ...]:
+        assert (agent, limit) == (AGENT.id, MAX_FOREIGN)
+        return ("ses_x",)
+
     return Memories(
-        isolator=FakeIsolator(tmp_path), airlocks=confined, record=trail.append, agent=find
+        isolator=FakeIsolator(tmp_path),
+        airlocks=confined,
+        record=trail.append,
+        agent=find,
+        foreign=foreign,
     )
 
 
@@ -62,7 +70,7 @@ async def test_the_agents_own_directory_is_looked_into_as_its_owner(
     ((path, uid, ask),) = confined.asked
     assert path == tmp_path / "memory" / "agt_a"
     assert uid == path.stat().st_uid
-    assert ask == MemoryAsk(MemoryAct.READ, "birds")
+    assert ask == MemoryAsk(MemoryAct.READ, "birds", foreign=("ses_x",))
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,8 @@ def memory_show(agent: AgentArgument, topic: TopicArgument, *, as_json: Json = F
         return
     render.block(found["text"].rstrip("\n"))
     render.note(f"digest: {found['digest']}")
+    if found["tainted"]:
+        render.note(f"tainted: {found['tainted']} of {found['notes']} notes")
     _say_if_cut(found)
 
 
