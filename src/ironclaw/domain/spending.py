@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -31,23 +31,30 @@ LEAST_OUTPUT: Final = 256
 _PER_MICRO: Final = 1000
 _AMOUNT: Final = re.compile(r"(?P<whole>[0-9]{1,7})(?:\.(?P<rest>[0-9]{1,6}))?")
 _MOST_RAISED: Final = 2**53
+MOST_TOKENS: Final = 100_000_000
+"""Of one call, read or written: no provider counts more, whatever it says."""
+MOST: Final = 2**53
+"""Of anything that is counted: sums stay within what the store adds up."""
 
 
 # --- prices ---------------------------------------------------------------------------------------
 
 
+_Nanos = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+
+
 class Tier(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Prices from a size of the input on, in thousandths of a millionth for one token."""
 
-    over: int = 0
+    over: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
     """It holds for calls whose input is longer than so many tokens."""
-    input: int
-    output: int
-    cached: int
+    input: _Nanos
+    output: _Nanos
+    cached: _Nanos
     """Input that the provider had kept."""
-    written: int
+    written: _Nanos
     """Input that the provider keeps from now on."""
-    call: int = 0
+    call: _Nanos = 0
     """Of the call itself."""
 
 
@@ -65,6 +72,14 @@ class Counted(NamedTuple):
     cached: int = 0
     written: int = 0
 
+    def believable(self) -> Counted:
+        """Within what one call can use.
+
+        Trust:
+            A provider says it, and may say anything that is a number.
+        """
+        return Counted(*(min(max(0, one), MOST_TOKENS) for one in self))
+
 
 def cost(rates: Rates, used: Counted) -> int:
     """What a call costs, in micros; rounded up."""
@@ -78,7 +93,7 @@ def cost(rates: Rates, used: Counted) -> int:
         + used.output * tier.output
         + tier.call
     )
-    return -(-nanos // _PER_MICRO)
+    return min(-(-nanos // _PER_MICRO), MOST)
 
 
 def worst_cost(rates: Rates, *, tokens: int, output: int) -> int:

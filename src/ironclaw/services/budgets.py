@@ -284,6 +284,7 @@ class _CallMeter:
         self._desk.book.note(self._row, self._amounts(used, None))
 
     def _amounts(self, used: Counted, rates: Rates | None) -> Amounts:
+        used = used.believable()
         calls, self._calls = self._calls, 0
         waited_s = self._desk.clock.monotonic_s() - self._began_s
         amounts = Amounts(

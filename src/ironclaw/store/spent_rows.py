@@ -16,7 +16,7 @@ from ironclaw.core.errors import HostError
 from ironclaw.core.ids import MessageId, SessionId, new_id
 from ironclaw.core.log import get_logger
 from ironclaw.domain.model import MessageStatus, SessionState
-from ironclaw.domain.spending import Amounts, Grant, Row, Spent, Used
+from ironclaw.domain.spending import MOST, Amounts, Grant, Row, Spent, Used
 from ironclaw.services.usage import UsageLine
 from ironclaw.store.content import Content
 from ironclaw.store.message_rows import HOST, Target, add_delivery, find_target, seal_words
@@ -50,9 +50,11 @@ def _adding(table: str, *names: str) -> str:
     values = {name: f"?{first + n}" for n, name in enumerate(Amounts._fields)}
     return (
         f"INSERT INTO {table} ({', '.join(names)}, {_COLUMNS}) VALUES ({', '.join(places)}, "  # noqa: S608 - constants
-        f"{', '.join(f'max(0, {value})' for value in values.values())})"
+        f"{', '.join(f'min({MOST}, max(0, {value}))' for value in values.values())})"
         f" ON CONFLICT ({', '.join(names)}) DO UPDATE SET "
-        + ", ".join(f"{name} = max(0, {name} + {value})" for name, value in values.items())
+        + ", ".join(
+            f"{name} = min({MOST}, max(0, {name} + {value}))" for name, value in values.items()
+        )
     )
 
 
@@ -256,8 +258,10 @@ def _used(db: apsw.Connection, key: Row) -> Used:
 
 
 def _add(db: apsw.Connection, key: Row, amounts: Amounts) -> None:
-    db.execute(_ADD, (*key, *amounts))
-    db.execute(_ADD_DAY, (key.agent, key.day, *amounts))
+    # Beyond the store's numbers nothing of anybody could be written with it.
+    bounded = [max(-MOST, min(MOST, one)) for one in amounts]
+    db.execute(_ADD, (*key, *bounded))
+    db.execute(_ADD_DAY, (key.agent, key.day, *bounded))
 
 
 def _is_active(db: apsw.Connection, session: SessionId) -> bool:

@@ -11,6 +11,8 @@ from ironclaw.domain.model import Agent
 from ironclaw.domain.spending import (
     FREE,
     LEAST_OUTPUT,
+    MOST,
+    MOST_TOKENS,
     Amounts,
     Budget,
     Counted,
@@ -61,6 +63,14 @@ def test_a_call_costs_what_its_tokens_cost():
     assert cost(BIG, Counted(1000, 100)) == 3000 + 1500
     assert cost(BIG, Counted(1000, 0, cached=900, written=100)) == 270 + 375
     assert cost(FREE, Counted(10**6, 10**6)) == 0
+
+
+@given(st.builds(Counted, *[st.integers(-(2**70), 2**70)] * 4))
+def test_whatever_a_provider_counts_is_a_number_that_can_be_kept(said: Counted):
+    dear = (Tier(input=10**12, output=10**12, cached=10**12, written=10**12, call=10**12),)
+    counted = said.believable()
+    assert all(0 <= one <= MOST_TOKENS for one in counted)
+    assert 0 <= cost(dear, counted) <= MOST
 
 
 def test_a_long_input_is_dearer_as_a_whole():

@@ -24,7 +24,7 @@ from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import AgentId, SessionId
-from ironclaw.domain.spending import DAY_MS, Amounts, Counted, Tier, Used
+from ironclaw.domain.spending import DAY_MS, MOST_TOKENS, Amounts, Counted, Tier, Used
 from ironclaw.models.breaker import Breaker, BreakerLimits
 from ironclaw.models.provider import Registry
 from ironclaw.models.service import ModelLimits, ModelService
@@ -472,3 +472,19 @@ async def test_a_call_that_a_budget_held_back_leaves_the_provider_to_the_next_on
     assert is_spent(await house.ask())
     house.agents.limit(calls_per_day=2)
     assert await house.ask() == [Delta(7, "hi"), ANSWER]
+
+
+async def test_a_provider_that_lies_about_what_it_used_stops_nobodys_counting(
+    tmp_path: Path,
+):
+    agents = Agents()
+    async with opened(tmp_path, ManualClock(), agents) as house:
+        lie = Counted(2**70, 2**70, 2**70, 2**70)
+        rates = (Tier(input=10**12, output=10**12, cached=0, written=0),)
+        house.prices.known = {"some/big": rates}
+        house.provider.script = [Delta(7, "hi"), lie, ANSWER]
+        for _ in range(3):
+            assert isinstance((await house.ask())[-1], Generated)
+        used = await house.day()
+        assert used.calls == 3
+        assert used.tokens == 3 * 2 * MOST_TOKENS

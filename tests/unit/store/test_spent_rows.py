@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.ids import AgentId, SessionId
-from ironclaw.domain.spending import Amounts, Row
+from ironclaw.domain.spending import MOST, Amounts, Row
 from ironclaw.store.migrations import MIGRATIONS
 from ironclaw.store.spent_rows import SpentRows
 from ironclaw.testing.fakes_store import CoreStore, open_core_store
@@ -45,6 +45,20 @@ async def test_what_is_taken_back_is_never_less_than_nothing(tmp_path: Path):
         used = await book.add(row, Amounts(input_tokens=-50))
         assert used.day == Amounts(calls=1)
         assert (await book.used(AGENT, 1, SESSION)).session == Amounts(calls=1)
+
+
+async def test_no_number_that_a_provider_names_stops_what_is_counted_of_others(tmp_path: Path):
+    async with open_core_store(tmp_path, clock=ManualClock()) as core:
+        book = rows_of(core)
+        lie = Amounts(calls=1, input_tokens=MOST, output_tokens=MOST, micros=MOST)
+        for _ in range(1100):
+            book.note(Row(AGENT, 1, SESSION, "evil/m"), lie)
+        for _ in range(3):
+            await book.add(Row(AGENT, 1, SESSION, "evil/m"), lie)
+        await book.add(Row(AgentId("agt_b"), 1, SessionId("ses_b"), "p/m"), Amounts(calls=1))
+        assert (await book.used(AGENT, 1, SESSION)).day.micros == MOST
+        assert (await book.used(AgentId("agt_b"), 1, SessionId("ses_b"))).day.calls == 1
+        assert len(await book.report(by=("agent",), first=0, last=9)) == 2
 
 
 async def test_a_session_that_is_forgotten_is_told_nothing(tmp_path: Path):

@@ -14,6 +14,7 @@ from pydantic_ai.messages import (
     TextPartDelta,
     ThinkingPart,
     ThinkingPartDelta,
+    ToolCallPart,
     ToolCallPartDelta,
 )
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _PIECE_CHARS: Final = 16 * 1024
 _MOST_CHARS: Final = 8 * 1024 * 1024
 """Of everything that one answer may hold: the library keeps all of it."""
+_EVENT_CHARS: Final = 64
+"""What an event counts for by itself: one that holds nothing is kept, too."""
 _WHOLE: Final = frozenset({"stop", "length", "tool_call"})
 
 Say = Callable[[Piece | Whole | Failure], Awaitable[None]]
@@ -111,6 +114,7 @@ class Call:
         stream = model.request_stream(talk, settings(self._ask, model), parameters(request))
         async with stream as events:
             async for event in events:
+                self._chars += _EVENT_CHARS + _unshown(event)
                 await self._take(event)
                 if self._chars > _MOST_CHARS:
                     return self._no(WireCode.TOO_LARGE, "The model's answer is too large.")
@@ -119,7 +123,7 @@ class Call:
             return self._end(events)
 
     async def _take(self, event: object) -> None:
-        """Show the words and the thoughts of an event; tool calls are not shown, but counted."""
+        """Show the words and the thoughts of an event."""
         match event:
             case (
                 PartStartEvent(part=TextPart(content=text))
@@ -134,8 +138,6 @@ class Call:
             ):
                 self._chars += len(thought)
                 await self._piece(self._thoughts.add(thought), is_thought=True)
-            case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=arguments)):
-                self._chars += len(str(arguments or ""))
 
     async def _piece(self, text: str, *, is_thought: bool = False) -> None:
         for start in range(0, len(text), _PIECE_CHARS):
@@ -179,3 +181,18 @@ class Call:
 
     def _no(self, code: WireCode, word: str) -> Failure:
         return Failure(call=self._ask.call, code=code, word=word)
+
+
+def _unshown(event: object) -> int:
+    """Characters of an event that nobody is shown, and that the library keeps all the same."""
+    match event:
+        case PartStartEvent(part=ToolCallPart(args=arguments, tool_name=name)):
+            return len(str(arguments or "")) + len(name)
+        case PartDeltaEvent(delta=ToolCallPartDelta(args_delta=arguments)):
+            return len(str(arguments or ""))
+        case PartStartEvent(part=ThinkingPart(signature=signature)):
+            return len(signature or "")
+        case PartDeltaEvent(delta=ThinkingPartDelta(signature_delta=signature)):
+            return len(signature or "")
+        case _:
+            return 0

@@ -33,7 +33,9 @@ from ironclaw.models.host.messages import (
     Ready,
     Show,
     ToHost,
+    Whole,
     Window,
+    decode_from_host,
     decode_to_host,
     pack,
     size_of,
@@ -217,10 +219,14 @@ class Host:
     async def _say(self, message: FromHost) -> None:
         try:
             raw = pack(message)
-        except (ContractError, UnicodeEncodeError):
+            if isinstance(message, Whole):
+                # A provider made it up. One answer that breaks the rules must not end the link, and
+                # with it the calls of everybody else.
+                decode_from_host(raw[LENGTH.size :])
+        except (ContractError, UnicodeEncodeError, OverflowError):
             if isinstance(message, Ready | Window | Priced):
                 return
-            text = "The model's answer is too large."
+            text = "The model's answer is too large, or none that an agent could read."
             raw = pack(Failure(call=message.call, code=WireCode.TOO_LARGE, word=text))
         self._writer.write(raw)
         await self._writer.drain()

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from ironclaw_contract.rpc import Generate, ToolSpec
 
 NO_RESULT: Final = "There is no result: the work was interrupted."
+NO_TOOL: Final = "no_such_tool"
+"""The tool of a call that names what no tool can be named: its model is told so, and goes on."""
 _IDENT: Final = re.compile(r"\A[A-Za-z0-9_\-:.]{1,64}\Z")
+_TOOL: Final = re.compile(r"\A[a-z][a-z0-9_]{0,127}\Z")
 
 
 class NotTranslatable(ValueError):  # noqa: N818 - says what it is
@@ -169,9 +172,8 @@ def _entries(response: ModelResponse) -> Iterator[Answered | Called | Thought]:
         elif isinstance(part, ToolCallPart):
             if kept.has_more(part, by_id=thinks):
                 yield kept.keep(part)
-            yield Called(
-                call=_ident(part.tool_call_id), name=part.tool_name, arguments=_arguments(part)
-            )
+            name = part.tool_name if _TOOL.match(part.tool_name) else NO_TOOL
+            yield Called(call=_ident(part.tool_call_id), name=name, arguments=_arguments(part))
 
 
 def _arguments(part: ToolCallPart) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.model_house import generate
 
-from ironclaw.domain.spending import FREE, Counted
+from ironclaw.domain.spending import FREE, Counted, Tier
 from ironclaw.models.host.link import HostLink, open_link
 from ironclaw.models.host.messages import (
     CREDIT,
@@ -132,6 +132,9 @@ async def test_prices_are_handed_on_and_are_numbers_of_a_price() -> None:
         assert host.prices == [priced]
     with pytest.raises(ContractError):
         decode_from_host(pack(priced).replace(b"rates", b"ratez")[LENGTH.size :])
+    negative = Tier(input=-1, output=0, cached=0, written=0)
+    with pytest.raises(ContractError):
+        decode_from_host(pack(Priced("one", "m", (negative,)))[LENGTH.size :])
 
 
 async def test_a_failure_is_a_trouble() -> None:
