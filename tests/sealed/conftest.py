@@ -164,6 +164,7 @@ SAME_FOR_EVERYBODY = {
         "test_research",
         "test_skills",
         "test_tasks_and_agents",
+        "test_tutorial_day",
         "test_turns",
     ),
 }
