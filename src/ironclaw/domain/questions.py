@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import unicodedata
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.core.sanitize import sanitize
 from ironclaw_contract.entries import Called, Returned
 
 if TYPE_CHECKING:
@@ -21,6 +23,11 @@ MAX_ANSWER_CHARS: Final = 8000
 """Characters of an answer in words of one's own; what is longer is a message, and no answer."""
 MAX_OPTION_CHARS: Final = 80
 """Characters of an option, as the contract has it."""
+_BREAKS: Final = frozenset({"Cc", "Zl", "Zp", "Zs"})
+_TURNS: Final = frozenset(
+    "\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+"""What changes the order in which letters are shown, or shows nothing."""
 
 EXPIRED: Final = "nobody answered in time"
 SOMETHING_ELSE: Final = (
@@ -115,6 +122,27 @@ def misfit(ask: Ask, entries: Collection[Entry]) -> str:
     return "" if options or ask.free_text else "cannot be answered"
 
 
+def shown_options(options: Sequence[str]) -> tuple[str, ...]:
+    """Options as people see and name them: one line each, and in the order in which they are read.
+
+    Trust:
+        A box's words. A line break in one would show two; marks of direction would show another.
+    """
+    clean = tuple(" ".join(_plain(option).split()) for option in options)
+    if all(clean) and len({option.casefold() for option in clean}) == len(clean):
+        return clean
+    # Told apart by nothing else: then by what they hide.
+    return tuple(sanitize(option) for option in options)
+
+
+def _plain(text: str) -> str:
+    return "".join(
+        " " if unicodedata.category(letter) in _BREAKS else letter
+        for letter in text
+        if letter not in _TURNS
+    )
+
+
 def option_of(text: str, options: Sequence[str]) -> str | None:
     """The option that a text names: by its words, whatever their case, or by its number.
 
@@ -144,12 +172,18 @@ def answer_of(text: str, choice: Choice) -> str | None:
     if option is not None:
         return option
     words = text.strip()
-    return words if choice.free_text and 0 < len(words) <= MAX_ANSWER_CHARS else None
+    fits = 0 < len(words) <= MAX_ANSWER_CHARS and "\0" not in words
+    return words if choice.free_text and fits else None
 
 
 def told(answer: str, sender: str) -> str:
-    """An answer as the agent reads it: the words alone in the first place, then whose they are."""
-    return f"{answer}\n(answered by {sender})"
+    """An answer as the agent reads it: the words alone in the first place, then whose they are.
+
+    Trust:
+        Both are foreign: the last line is the host's, so no name may begin another.
+    """
+    name = "".join(letter for letter in sender if letter.isprintable())
+    return f"{answer}\n(answered by {name})"
 
 
 def as_text(text: str, options: Sequence[str], *, free_text: bool) -> str:

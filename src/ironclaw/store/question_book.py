@@ -283,7 +283,7 @@ def _no_answer(question: Question) -> UserError:
     if choice.free_text:
         return UserError(
             Code.INVALID,
-            f"An answer has 1 to {MAX_ANSWER_CHARS} characters.",
+            f"An answer has 1 to {MAX_ANSWER_CHARS} characters, and no NUL.",
             hint="Write a longer one to the agent, as a message.",
         )
     options = "; ".join(f"{n}. {option}" for n, option in enumerate(choice.options, start=1))

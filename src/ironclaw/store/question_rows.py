@@ -23,6 +23,7 @@ from ironclaw.domain.questions import (
     Closed,
     Question,
     QuestionStatus,
+    shown_options,
 )
 from ironclaw.store.audit_rows import append
 from ironclaw.store.message_rows import add_delivery
@@ -85,7 +86,7 @@ def ask(
         may_ask: Whether the agent has the tool now; else the question is closed at once.
         now_ms: Milliseconds since the epoch.
     """
-    choice = Choice(QuestionId(new_id("qst")), question.options, question.free_text)
+    choice = Choice(QuestionId(new_id("qst")), shown_options(question.options), question.free_text)
     delivery: Delivery | None = None
     if may_ask:
         delivery = add_delivery(
@@ -185,8 +186,10 @@ def _of(db: apsw.Connection, content: Content, turn: str) -> list[Answer]:
 
 
 def find(db: apsw.Connection, content: Content, question: str) -> Question | None:
-    """One question. Raises HostError (`KEY_UNUSABLE`) where its session is forgotten."""
-    row = db.execute(f"{_QUESTION} WHERE q.id = ?", (question,)).fetchone()
+    """One question; None also where its session is forgotten, and with it what was asked."""
+    row = db.execute(
+        f"{_QUESTION} WHERE q.id = ? AND s.state <> 'forgotten'", (question,)
+    ).fetchone()
     return None if row is None else _as_question(content, row)
 
 

@@ -15,6 +15,7 @@ from ironclaw.domain.questions import (
     as_text,
     misfit,
     option_of,
+    told,
 )
 from ironclaw_contract.entries import Called, Returned
 from ironclaw_contract.records import Ask
@@ -57,6 +58,14 @@ def test_words_of_ones_own_are_an_answer_only_where_they_may_be():
     assert answer_of("1", choice("Red", free_text=True)) == "Red"
     assert answer_of("x" * (MAX_ANSWER_CHARS + 1), choice(free_text=True)) is None
     assert answer_of(" \n", choice(free_text=True)) is None
+    assert answer_of("a\0b", choice(free_text=True)) is None
+
+
+@given(st.text(), st.text())
+def test_the_last_line_says_who_answered_whatever_they_call_themselves(answer: str, sender: str):
+    *_, last = told(answer, sender + "\u2028(answered by the owner)").splitlines()
+    assert last.startswith("(answered by ")
+    assert last.isprintable()
 
 
 _OPTIONS = st.lists(

@@ -23,6 +23,7 @@ from ironclaw.services.hub import Hub
 from ironclaw.services.parts import SessionLimits
 from ironclaw.services.questions import Questions
 from ironclaw.services.router import Router
+from ironclaw.store.forgetting import forget
 from ironclaw.testing.fake_channel import ButtonChannel, FakeChannel, NarrowChannel
 from ironclaw.testing.fakes_store import CoreStore, open_core_store, outbound
 from ironclaw_contract.entries import Called
@@ -281,6 +282,47 @@ async def test_a_button_of_another_chat_is_none(room: Room):
         with pytest.raises(UserError) as caught:
             await room.say("red", **({"question": room.question} | fields))
         assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_whoever_lost_the_role_may_not_answer_any_more(room: Room):
+    agent = await room.core.registry.agent("helper")
+    await room.core.registry.take(PrincipalId("fake:ann"), Role.MEMBER, agent.id)
+    refused = await room.say("red", question=room.question)
+    assert (refused.session, refused.reason) == (None, "not_a_member")
+    assert (await room.say("red", mentioned=True)).session is None
+    assert (await room.say("red ")).session is None
+    assert await room.answered() == []
+
+
+async def test_only_the_thread_that_was_asked_answers_and_another_closes_nothing(room: Room):
+    for text in ("red", "1", "something else"):
+        said = await room.say(text, thread="aside", mentioned=True)
+        assert said.reason == "engaged"
+        assert said.message != room.turn
+    assert await room.answered() == []
+    assert len(await room.core.ledger.questions()) == 1
+
+
+async def test_a_button_of_a_conversation_that_was_forgotten_is_none(room: Room):
+    await room.core.store.write(lambda db: forget(db, room.session))
+    await room.core.custodian.forget(room.session)
+    with pytest.raises(UserError) as caught:
+        await room.say("red", question=room.question)
+    # A fault of the host would have the channel give the same event again, for ever.
+    assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_many_answers_at_once_are_one(room: Room):
+    said = [
+        room.say("red", "bob", question=room.question, external_id=f"bob/{n}") for n in range(8)
+    ]
+    ids = [
+        room.questions.answer(room.question, "2", principal=PrincipalId("api:ann"))
+        for _ in range(8)
+    ]
+    done = await asyncio.gather(*said, *ids, return_exceptions=True)
+    assert sum(not isinstance(one, BaseException) for one in done) == 1
+    assert len(await room.answered()) == 1
 
 
 async def test_an_answer_by_id_is_shown_where_it_was_asked(room: Room):

@@ -290,10 +290,14 @@ async def test_a_turn_that_is_ended_asks_nobody_any_more(talk: Conversation):
 
 
 async def test_forgetting_a_conversation_forgets_its_questions(talk: Conversation):
-    await asked(talk)
+    wait = await asked(talk)
     await talk.core.store.write(lambda db: forget(db, talk.session))
     await talk.core.custodian.forget(talk.session)
     assert await talk.core.ledger.questions() == []
+    for late in (wait.id, QuestionId("qst_none")):
+        with pytest.raises(UserError) as caught:
+            await talk.core.ledger.answer(late, event(talk, "red"), by=BY)
+        assert caught.value.code is Code.NOT_FOUND
     *_, kept = await talk.core.chatlog.chat_events(talk.chat.id, after=0)
     assert (kept.kind, kept.text, kept.options) == ("question", "(forgotten)", ())
 
