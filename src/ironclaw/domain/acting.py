@@ -1,7 +1,8 @@
 """Who acts now: set at the edge for one request, read where an act is recorded.
 
-A context variable, so that no port repeats it. Only what records a person's act reads it: what the
-core does by its own rules is the core's, whoever's request it began in.
+A context variable, so that no port repeats it. Only what records a person's act, or gives everybody
+their turn, reads it: what the core does by its own rules is the core's, whoever's request it began
+in.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
+from ironclaw.core.errors import PolicyError, UserError
+from ironclaw.domain.acting import acting
+from ironclaw.domain.audit import CORE
 from ironclaw.domain.searching import MAX_FOUND, MAX_QUERY_CHARS, Found, Page, Place, Searched
 from ironclaw_contract.ranking import excerpt, query_words, score
 
@@ -66,6 +68,7 @@ class Searching:
         self._clock = clock
         self._ranking = ranking or FullText()
         self._turn = asyncio.Lock()
+        self._asking: set[str] = set()
 
     async def search(
         self, session: SessionId, query: str, *, limit: int = 10, before_ms: int | None = None
@@ -80,6 +83,7 @@ class Searching:
 
         Raises:
             UserError: `INVALID`: there is no word in it, or it is too long.
+            PolicyError: `RATE_LIMITED`: whoever asks has a search under way already.
             HostError: From the store.
         """
         if not query_words(query) or len(query) > MAX_QUERY_CHARS:
@@ -89,8 +93,21 @@ class Searching:
                 hint=f"Give some words, at most {MAX_QUERY_CHARS} characters.",
             )
         limit = max(1, min(limit, MAX_FOUND))
-        async with self._turn:
-            return await self._search(session, query, limit, before_ms)
+        # One at a time of each: however many somebody asks for, the others wait for one of them.
+        by = acting()
+        who = session if by == CORE else by.actor
+        if who in self._asking:
+            raise PolicyError(
+                Code.RATE_LIMITED,
+                "Another search of yours is under way.",
+                hint="Wait for its answer.",
+            )
+        self._asking.add(who)
+        try:
+            async with self._turn:
+                return await self._search(session, query, limit, before_ms)
+        finally:
+            self._asking.discard(who)
 
     async def _search(
         self, session: SessionId, query: str, limit: int, before_ms: int | None

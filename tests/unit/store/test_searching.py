@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.unit.store.test_ledger import commit, end
 
 from ironclaw.core.clock import ManualClock
-from ironclaw.core.errors import UserError
+from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import SessionId, new_id
+from ironclaw.domain.acting import act_as
+from ironclaw.domain.audit import By, Via
 from ironclaw.domain.model import Partition
 from ironclaw.domain.routing import Seat
 from ironclaw.services import searching
@@ -20,6 +23,7 @@ from ironclaw.store.searching import Passages
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ironclaw.domain.searching import Searched
     from ironclaw.testing.fakes_store import Conversation, CoreStore
 
 
@@ -124,6 +128,22 @@ async def test_one_search_has_an_end_and_the_next_goes_on_behind_it(
         before = done.back_to_ms + 1000
     assert done.whole
     assert len(seen) == 2
+
+
+async def test_nobody_keeps_the_others_from_searching(talk: Conversation):
+    await say(talk, "the garage code is 42")
+    search = finder(talk.core)
+
+    async def ask(name: str) -> Searched:
+        with act_as(By(f"api:{name}", Via.API)):
+            return await search.search(talk.session, "garage")
+
+    done = await asyncio.gather(
+        *[ask("eve") for _ in range(20)], ask("ann"), search.search(talk.session, "garage"),
+        return_exceptions=True,
+    )  # fmt: skip
+    assert [isinstance(one, PolicyError) for one in done] == [False, *[True] * 19, False, False]
+    assert (await ask("eve")).found
 
 
 @pytest.mark.parametrize("query", ["", " ?! ", "x" * 501])
