@@ -163,6 +163,7 @@ SAME_FOR_EVERYBODY = {
         "test_questions",
         "test_research",
         "test_skills",
+        "test_taint",
         "test_tasks_and_agents",
         "test_tutorial_day",
         "test_turns",

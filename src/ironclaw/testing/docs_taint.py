@@ -21,8 +21,8 @@ _EFFECTS = """\
     |---|---|---|
     {rows}
 
-    To check: `./run pytest tests/unit/domain/test_taint.py tests/unit/services/test_taints.py
-    tests/unit/services/host_tools tests/unit/ironclaw_agent/test_memory.py
+    To check: `./run pytest tests/unit/domain/test_taint.py tests/unit/store/test_taint.py
+    tests/unit/services/host_tools/test_tainted.py tests/unit/ironclaw_agent/test_memory.py
     tests/sealed/test_taint.py`.
 
     An answer to the chat itself is not marked: its people see what they and the agent did there.

@@ -11,12 +11,12 @@ from tests.unit.domain.stepping import AGENT, Gateway
 
 from ironclaw.core.errors import PolicyError
 from ironclaw.core.ids import ChangeId, PrincipalId
-from ironclaw.domain import taint
+from ironclaw.domain import asking, taint
 from ironclaw.domain.cards import Told, render
 from ironclaw.domain.change import Asker, Change, Status, canonical, hash_of, parse_change
-from ironclaw.domain.changes.base import Bearing, Topic
+from ironclaw.domain.changes.base import Bearing, Live, Spec, Topic
 from ironclaw.domain.changes.tools import SetTools
-from ironclaw.domain.policy import AutoRule, Policy, Verdict
+from ironclaw.domain.policy import AutoRule, Policy, Verdict, verdict
 from ironclaw.domain.taint import CLEAN, NONE, READS_FILES, RULES, STAYS, Taint
 from ironclaw.domain.tools import TOOLS
 from ironclaw_agent.tools import source
@@ -177,6 +177,18 @@ def test_the_same_rule_approves_it_in_a_clean_turn() -> None:
     write = ruled(allow).ask(_REMOVE, AGENT)
     assert write.status is Status.APPROVED
     assert write.audit[0].words == ()
+
+
+def test_without_the_rule_it_would_be_approved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weakened twin: a policy that does not look at taint lets it through."""
+
+    def blind(policy: Policy, spec: Spec, live: Live, *, lasts: bool, is_tainted: bool) -> Verdict:
+        assert is_tainted
+        return verdict(policy, spec, live, lasts=lasts)
+
+    monkeypatch.setattr(asking, "verdict", blind)
+    allow = AutoRule(topic=Topic.TOOLS, verdict=Verdict.ALLOW, bearing=Bearing.NARROWS)
+    assert ruled(allow).ask(_REMOVE, _TAINTED).status is Status.APPROVED
 
 
 def test_what_waits_of_a_tainted_turn_counts_as_any_other() -> None:

@@ -13,6 +13,7 @@ from tests.unit.ironclaw_agent.agent_host import Host, message, setup
 from tests.unit.ironclaw_agent.test_main import answer, tool
 
 from ironclaw_agent.context import MEMORY_BYTES, recalled
+from ironclaw_agent.intake import Intake
 from ironclaw_agent.tools.errors import ToolError
 from ironclaw_agent.tools.inside import Inside
 from ironclaw_agent.tools.memory import (
@@ -31,6 +32,7 @@ from ironclaw_agent.tools.specs import SPECS
 from ironclaw_agent.tools.trees import Trees
 from ironclaw_contract.entries import Called, Entry, Returned, Said
 from ironclaw_contract.memory_notes import parse
+from ironclaw_contract.records import Message, Setup
 
 ANN = Source("ses_a1", "Ann", tainted=False)
 MEMORY_TOOLS = ("memory_list", "memory_read", "memory_search", "memory_write", "read_file")
@@ -182,6 +184,16 @@ def test_a_note_names_who_began_the_turn() -> None:
 
 
 # --- what the model is told ---------------------------------------------------------------------
+
+
+def test_what_the_host_says_is_foreign_taints_what_is_noted_after_it() -> None:
+    for foreign in (True, False):
+        intake = Intake({})
+        intake.take(Setup(agent="a", persona="", tools=()))
+        intake.take(Message(message="msg_1", sender="Eve", text="x", at_ms=1, foreign=foreign))
+        begun = intake.begin()
+        assert begun is not None
+        assert source_of("ses_a1", "msg_1", begun.entries).tainted is foreign
 
 
 def test_the_topics_are_told_newest_first_without_a_word_that_is_tainted(tmp_path: Path) -> None:
