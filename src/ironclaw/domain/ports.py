@@ -402,6 +402,10 @@ class Ledger(Protocol):
         """Start the next life of the session's box: epoch + 1, outbound chain at 0."""
         ...
 
+    async def note_worked(self, session: SessionId, worked: Worked) -> None:
+        """Keep how long a turn has taken that a box began and did not end."""
+        ...
+
     async def resume(self, session: SessionId, *, limit_bytes: int) -> Resume:
         """The conversation so far, for a fresh box."""
         ...

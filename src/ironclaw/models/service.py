@@ -47,6 +47,8 @@ _log = get_logger("models")
 _OTHERS_MAY: Final = TEMPORARY | {WireCode.MODEL_REFUSED, WireCode.CONTEXT_TOO_LONG}
 """Failures of one model that say nothing about the next one."""
 _UNCOUNTED: Final = NoMeter()
+OUTPUT_TOKENS: Final = 4096
+"""Of an answer, of an agent for which nobody set anything else; its boxes are told the same."""
 
 
 class _Gate:
@@ -113,8 +115,11 @@ class ModelService:
         `meter` is asked before each attempt is sent, and told what it used.
         """
         end_s = asyncio.get_running_loop().time() + self._limits.total_s
-        call = _Call(session, request, end_s, meter)
         agent = _brief(agent, request)
+        if agent.max_output_tokens is None and request.max_output_tokens > OUTPUT_TOKENS:
+            # A box was told how long an answer may be; it can ask for more.
+            request = structs.replace(request, max_output_tokens=OUTPUT_TOKENS)
+        call = _Call(session, request, end_s, meter)
         models = (agent.model, *agent.fallbacks)
         for place, model in enumerate(models):
             end: Generated | Failed = call.failed(WireCode.MODEL_UNAVAILABLE)
@@ -199,7 +204,7 @@ class ModelService:
                             yield event
             await call.meter.end(attempt.counted, attempt.said_bytes)
             if self._rooms is not None and attempt.counted is not None:
-                self._rooms.read(agent.model, call.request, attempt.counted.input)
+                self._rooms.read(agent.id, agent.model, call.request, attempt.counted.input)
             if attempt.trouble is not None:
                 call.told(attempt.trouble.word)
             wait_s = self._wait_s(delay_s, attempt.trouble)

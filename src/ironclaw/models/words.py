@@ -6,22 +6,33 @@ from collections import OrderedDict
 from typing import Final
 
 _MOST: Final = 1024
+"""Sessions."""
+_EACH: Final = 8
+"""Turns of one session: a box can name as many as it likes."""
 
 
 class FailureWords:
     """The newest word of each turn, in memory; without one the usual text is said."""
 
     def __init__(self) -> None:
-        self._words: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._words: OrderedDict[str, OrderedDict[str, str]] = OrderedDict()
 
     def keep(self, session: str, turn: str, word: str) -> None:
         """Keep what people shall be told of a turn; an empty word takes a former one back."""
+        words = self._words.get(session)
         if not word:
-            self._words.pop((session, turn), None)
+            if words is not None:
+                words.pop(turn, None)
+                if not words:
+                    del self._words[session]
             return
-        self._words[session, turn] = word
-        while len(self._words) > _MOST:
-            self._words.popitem(last=False)
+        if words is None:
+            words = self._words[session] = OrderedDict()
+            while len(self._words) > _MOST:
+                self._words.popitem(last=False)
+        words[turn] = word
+        while len(words) > _EACH:
+            words.popitem(last=False)
 
     def why(self, session: str, turn: str) -> str:
         """What people are to be told; empty when nobody said. Any thread may ask.
@@ -30,4 +41,5 @@ class FailureWords:
             Which turn a call belongs to is what its box says: a word of another turn of the same
             session is the most that it can have shown.
         """
-        return self._words.get((session, turn), "")
+        words = self._words.get(session)
+        return "" if words is None else words.get(turn, "")

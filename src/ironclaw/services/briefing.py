@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from ironclaw_contract import records
+from ironclaw_contract.entries import Thought
 from ironclaw_contract.limits import MAX_ENTRIES
 
 if TYPE_CHECKING:
@@ -125,4 +126,5 @@ def _parts(entries: Sequence[Entry]) -> Iterator[tuple[Entry, ...]]:
 
 def _size(entry: Entry) -> int:
     text = entry.arguments if hasattr(entry, "arguments") else entry.text
-    return len(text.encode()) + 64
+    opaque = len(entry.opaque.encode()) if isinstance(entry, Thought) else 0
+    return len(text.encode()) + opaque + 64

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_CALLS: Final = 4
 """Model calls of one box at once."""
+SPARE_CALLS: Final = 72
+"""Of a turn, beside its steps: as many as an agent's research may make in one, and summaries."""
 
 
 class ModelCalls:
@@ -61,13 +63,25 @@ class ModelCalls:
         self._researched = researched
         self._turn = MessageId("")
         """The turn that the model was asked for last."""
+        self._made = 0
+        """Calls since the box ended a turn."""
         self._running: dict[int, asyncio.Task[None]] = {}
 
     def ask(self, ask: Generate) -> None:
-        """Start a call, or say that there are too many."""
+        """Start a call, or say that there are too many.
+
+        Trust:
+            A box counts its steps itself, and nothing that it makes needs a message: what nobody
+            asked for has an end here, whether the agent has a budget or not.
+        """
         if len(self._running) >= MAX_CALLS or ask.call in self._running:
             self._refuse(ask.call, WireCode.BUSY, "too many model calls at once")
             return
+        # Twice: a call whose connection broke is made again, as is one that was too long.
+        if self._made >= 2 * self._agent().max_steps + SPARE_CALLS:
+            self._refuse(ask.call, WireCode.TOO_MANY_STEPS, "too many model calls in one turn")
+            return
+        self._made += 1
         task = self._tasks.start(self._generate(ask), name=f"model {ask.call}")
         self._running[ask.call] = task
         # Not in the task itself: one that is cancelled before its first step runs no `finally`.
@@ -78,6 +92,10 @@ class ModelCalls:
         if (task := self._running.pop(call, None)) is not None:
             task.cancel()
             self._refuse(call, WireCode.CANCELLED, "the call was cancelled")
+
+    def turn_ended(self) -> None:
+        """People have an answer: the next turn may make as many."""
+        self._made = 0
 
     def drop(self) -> None:
         """Nobody waits for any answer: end all calls without a word."""

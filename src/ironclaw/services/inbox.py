@@ -40,6 +40,7 @@ class Inbox:
         """Of this life: what is read of the ledger may be older than an answer."""
         self._joined: dict[MessageId, tuple[MessageId, ...]] = {}
         """By turn: what joined it."""
+        self._begun: MessageId | None = None
         self._waits: frozenset[MessageId] = frozenset()
         """Turns that wait for people."""
         self._answers: list[Answer] = []
@@ -59,8 +60,14 @@ class Inbox:
 
     @property
     def turn(self) -> MessageId | None:
-        """The turn that the box works on: a box takes the oldest message that wants an answer."""
+        """The turn that the box works on: the one that it began, else the oldest that waits."""
+        if self._begun is not None and self._begun in self._sent:
+            return self._begun
         return next((message.id for message in self._sent.values() if message.engage), None)
+
+    def begin(self, turn: MessageId) -> None:
+        """The box works on this one: its records say so."""
+        self._begun = turn
 
     def join(self, turn: MessageId, heard: Iterable[MessageId]) -> None:
         """These joined that turn, and are answered with it."""

@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import IronClawError, PeerError
+from ironclaw.core.errors import HostError, IronClawError, PeerError
 from ironclaw.core.ids import MessageId
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
@@ -56,6 +56,8 @@ RECONNECT_S: Final = 15.0
 """How long a box may be without a bell before it counts as gone."""
 MAX_RESEARCHED: Final = 64
 """Answers to its research that keep a box from counting as hung, up to its next record."""
+MAX_PARCELS: Final = 80
+"""Segments with nothing but parts of files that do so: more than any step can have."""
 MAX_RELINKS: Final = 5
 """Airlocks that may die in one life; over it the box is replaced as well."""
 
@@ -99,6 +101,7 @@ class Life:
         self._gone: asyncio.TimerHandle | None = None
         self._progressed = False
         self._answers_researched = 0
+        self._parcels = 0
         self._relinks = 0
         self.idle_since = parts.clock.monotonic_s()
 
@@ -205,6 +208,7 @@ class Life:
             try:
                 return await self._ended
             finally:
+                await self._note_time()
                 self._turn_clock.stop()
                 for timer in (self._timer, self._gone):
                     if timer is not None:
@@ -241,6 +245,7 @@ class Life:
             self._session.id, limit_bytes=self._setups.limits.context_bytes
         )
         if past.turn is not None:
+            self._inbox.begin(past.turn)
             self._turn_clock.resume(Worked(past.turn, past.worked_ms))
         messages = self._admit(await self._inbox.backlog())
         answers = self._inbox.answers
@@ -373,32 +378,53 @@ class Life:
             return
         # A box that only says that it cannot go on has got nothing done.
         self._progressed |= any(not isinstance(body, Trouble) for body in out.bodies)
-        self._answers_researched = 0
         self._parts.announce.committed(committed.deliveries)
         note_failures(committed.deliveries)
         if any(isinstance(body, Step) and body.asks for body in out.bodies):
             # The ledger says what became of the questions: they may be closed already.
             self.wake(None)
-        for body in out.bodies:
-            if isinstance(body, Step | TurnEnd) and body.heard:
-                self._inbox.join(MessageId(body.turn), map(MessageId, body.heard))
-        if any(isinstance(body, Part) for body in out.bodies):
-            self._parts.files.came(self._session.id)
+        self._follow(out)
         if self._load.settle(committed.answered):
             self.wake(None)
+        if committed.answered:
+            self._calls.turn_ended()
         for message in self._inbox.settle(committed.answered):
             taken_ms = self._parts.clock.now_ms() - message.at_ms
             self._parts.meters.round_trip(max(0, taken_ms) / 1000)
-        self._rest()
+        self._got_on(out)
         await self._slot.link.ack(out.last_seq)
         for body in out.bodies:
             if isinstance(body, Trouble):
                 self.end("trouble", f"{body.code}: {body.text}")
 
+    def _follow(self, out: Outbound) -> None:
+        """Know which turn the box works on, what joined it, and which files have come."""
+        for body in out.bodies:
+            if isinstance(body, Step):
+                self._inbox.begin(MessageId(body.turn))
+            if isinstance(body, Step | TurnEnd) and body.heard:
+                self._inbox.join(MessageId(body.turn), map(MessageId, body.heard))
+        if any(isinstance(body, Part) for body in out.bodies):
+            self._parts.files.came(self._session.id)
+
     def _worked(self, out: Outbound) -> Worked | None:
         """How long a turn has taken that goes on: of one that is over nobody wants to know."""
-        goes_on = isinstance(out.bodies[-1], Step)
-        return self._turn_clock.worked if goes_on else None
+        last = next((one for one in reversed(out.bodies) if isinstance(one, Step | TurnEnd)), None)
+        worked = self._turn_clock.worked
+        if worked is None or not isinstance(last, Step):
+            return None
+        return Worked(MessageId(last.turn), worked.ms)
+
+    async def _note_time(self) -> None:
+        """Keep how long the turn took since its last record: a box may end without one."""
+        worked = self._turn_clock.worked
+        if worked is None or not self.busy or self._setups.agent.turn_total_s is None:
+            return
+        try:
+            await self._parts.ledger.note_worked(self._session.id, worked)
+        except HostError as error:
+            # A box more is the most that it gets out of it.
+            _log.error("time_not_noted", session=self._session.id, code=error.code)
 
     async def _quarantine(self, reason: str) -> None:
         _log.warning("session_quarantined", session=self._session.id, reason=reason)
@@ -443,6 +469,16 @@ class Life:
         self._await_bell()
 
     # --- rest -------------------------------------------------------------------------------------
+
+    def _got_on(self, out: Outbound) -> None:
+        """Something was committed; parts of files alone keep a box from its rest only so long."""
+        if any(not isinstance(body, Part) for body in out.bodies):
+            self._answers_researched = self._parcels = 0
+        elif self._parcels >= MAX_PARCELS or not self.busy:
+            return
+        else:
+            self._parcels += 1
+        self._rest()
 
     def _rest(self) -> None:
         """Arm the timer for a box with nothing to do, or for one that gets nothing done."""

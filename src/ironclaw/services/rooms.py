@@ -3,8 +3,9 @@
     saw, read (from the models) -> context_bytes (into the setup of a box)
 
 A model says its window in tokens; a box counts bytes. How many bytes a token takes is measured from
-what providers count of real calls, apart for each model. Of a model that nobody knows anything of,
-the house's own limit holds: a call that is too long then teaches the box.
+what providers count of real calls, apart for each agent and model: a box chooses what it sends, so
+it can make any measure, and only of its own agent. Of a model that nobody knows anything of, the
+house's own limit holds: a call that is too long then teaches the box.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from ironclaw_contract.entries import Called, Thought
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ironclaw.core.ids import AgentId
     from ironclaw.domain.model import Agent
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.rpc import Generate
@@ -35,6 +37,8 @@ _OUTPUT_PART: Final = 4
 """No more than this part of a window is kept for the answer."""
 _LEAST_BYTES: Final = 4096
 _MOST_MODELS: Final = 1024
+_MOST_RATIOS: Final = 4096
+"""Measures that are kept; the oldest goes first."""
 
 _FRAMING_BYTES: Final = 2600
 _TOOL_BYTES: Final = 450
@@ -55,7 +59,7 @@ class Rooms:
         self._most_bytes = most_bytes
         self._told = dict(told or {})
         self._windows: dict[str, int] = {}
-        self._ratios: dict[str, float] = {}
+        self._ratios: dict[tuple[AgentId, str], float] = {}
         self._watcher: Callable[[], None] = _nobody
 
     def watch(self, watcher: Callable[[], None]) -> None:
@@ -69,16 +73,20 @@ class Rooms:
         self._windows[model] = tokens
         self._watcher()
 
-    def read(self, model: str, request: Generate, tokens: int) -> None:
-        """A provider counted a call."""
+    def read(self, agent: AgentId, model: str, request: Generate, tokens: int) -> None:
+        """A provider counted a call of an agent.
+
+        Trust:
+            The call is a box's word, and so is the measure.
+        """
         if tokens < _LEAST_TOKENS or not _is_text(request):
             return
-        if model not in self._ratios and len(self._ratios) >= _MOST_MODELS:
-            return
         now = min(max(_size(request) / tokens, _LEAST_RATIO), _MOST_RATIO)
-        before = self._ratios.get(model)
+        before = self._ratios.get((agent, model))
         after = now if before is None else before + _NEW_WEIGHT * (now - before)
-        self._ratios[model] = after
+        self._ratios[agent, model] = after
+        if len(self._ratios) > _MOST_RATIOS:
+            del self._ratios[next(iter(self._ratios))]
         if _stepped(after) != _stepped(_BYTES_PER_TOKEN if before is None else before):
             self._watcher()
 
@@ -93,7 +101,7 @@ class Rooms:
 
     def _fits(self, agent: Agent, model: str, tokens: int) -> int:
         output = min(agent.max_output_tokens or _OUTPUT_TOKENS, tokens // _OUTPUT_PART)
-        ratio = _stepped(self._ratios.get(model, _BYTES_PER_TOKEN))
+        ratio = _stepped(self._ratios.get((agent.id, model), _BYTES_PER_TOKEN))
         return max(_LEAST_BYTES, int((tokens - output) * ratio * _SPARE) - _before(agent))
 
 

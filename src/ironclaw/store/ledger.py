@@ -38,6 +38,8 @@ from ironclaw.store.message_rows import (
     delivery_id,
     find_target,
     hops_of,
+    is_under_way,
+    no_turn,
     seal_words,
     touch,
     with_files,
@@ -273,11 +275,22 @@ class Ledger(QuestionBook, Outbox):
         )
 
     async def hops(self, session: SessionId, turn: str) -> int:
-        """Agents that what a turn works on has come through, at most. Raises HostError.
+        """Agents that what a turn works on has come through, at most.
 
         What waits counts too: it may have joined the turn a moment ago.
+
+        Raises:
+            UserError: `NOT_FOUND`: there is no such turn under way.
+            HostError: From the store.
         """
-        return await self._store.read(lambda db: hops_of(db, session, turn))
+
+        def work(db: apsw.Connection) -> int:
+            target = find_target(db, turn)
+            if target is None or target.session != session or not is_under_way(target):
+                raise no_turn()
+            return hops_of(db, session, turn)
+
+        return await self._store.read(work)
 
     async def taint_of(self, session: SessionId, turn: str = "") -> Taints:
         """What a turn of a session has before it that is foreign; also what waits there.
@@ -328,6 +341,16 @@ class Ledger(QuestionBook, Outbox):
             ]
 
         return await self._store.read(work)
+
+    async def note_worked(self, session: SessionId, worked: Worked) -> None:
+        """Keep how long a turn has taken that a box began and did not end. Raises HostError."""
+        await self._store.write(
+            lambda db: db.execute(
+                "UPDATE message SET worked_ms = max(worked_ms, ?) WHERE id = ? AND session = ?"
+                " AND open = 1",
+                (worked.ms, worked.turn, session),
+            )
+        )
 
     async def begin_epoch(self, session: SessionId, *, workspace: str) -> Session:
         """Start the next life of the session's box: epoch + 1, outbound chain at 0.

@@ -147,17 +147,44 @@ def add_message(
 
 
 def hops_of(db: apsw.Connection, session: SessionId, turn: str) -> int:
-    """Agents that what a turn of a session works on, or what waits there, has come through."""
+    """Agents that what a turn of a session works on, or what waits there, has come through.
+
+    Trust:
+        Which turn it is is a box's word: all that it may have before it now counts too.
+    """
     ((hops,),) = list(
         db.execute(
             "SELECT ifnull(max(hops), 0) FROM ("
             "SELECT hops FROM message WHERE turn = ?2 AND session = ?1"
             " UNION ALL SELECT hops FROM message WHERE id = ?2 AND session = ?1"
-            " UNION ALL SELECT hops FROM message WHERE session = ?1 AND open = 1)",
+            " UNION ALL SELECT hops FROM message WHERE session = ?1 AND open = 1"
+            # What joined the turn that is under way does not wait any more.
+            " UNION ALL SELECT h.hops FROM message t JOIN message h ON h.turn = t.id"
+            " WHERE t.session = ?1 AND t.open = 1)",
             (session, turn),
         )
     )
     return int(hops)
+
+
+def come_so_far(db: apsw.Connection, turn: Target) -> int:
+    """Note of a turn that something leaves it which has come as far as anything there; how far.
+
+    Later, when it is carried, nobody can tell any more what its turn had before it.
+    """
+    hops = hops_of(db, turn.session, turn.id)
+    db.execute("UPDATE message SET hops = max(hops, ?) WHERE n = ?", (hops, turn.n))
+    return hops
+
+
+def no_turn() -> UserError:
+    """What is done for a turn that is over, or that is another session's: nothing."""
+    return UserError(Code.NOT_FOUND, "There is no such turn.", hint="Do it in a turn.")
+
+
+def is_under_way(target: Target) -> bool:
+    """Whether a message still wants an answer: only then is anything done for its turn."""
+    return target.engage and target.status == MessageStatus.PENDING
 
 
 def touch(db: apsw.Connection, session: SessionId, *, now_ms: int) -> None:

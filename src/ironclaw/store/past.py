@@ -17,7 +17,7 @@ from ironclaw.domain.ports import Resume
 from ironclaw.store.message_rows import MESSAGE, as_message, with_files
 from ironclaw.store.summary_rows import summary_of
 from ironclaw.store.taint_rows import taint_of_session
-from ironclaw_contract.entries import Called, Entry, Returned, Said
+from ironclaw_contract.entries import Called, Entry, Returned, Said, Thought
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +53,7 @@ def resume(
     turns: list[list[Entry]] = []
     room = limit_bytes - len(summary.text.encode())
     for turn, status in ended:
-        entries = _turn(db, content, session, turn, steps=status == MessageStatus.ANSWERED)
+        entries = _ended(db, content, session, turn, status)
         room -= sum(_size(entry) for entry in entries)
         if room < 0:
             break
@@ -86,11 +86,19 @@ def _rest_of_summed(
     ((turn, status),) = db.execute(
         "SELECT t.id, t.status FROM message m JOIN message t ON t.id = m.turn WHERE m.n = ?", (n,)
     )
-    entries = _turn(db, content, session, turn, steps=status == MessageStatus.ANSWERED)
+    entries = _ended(db, content, session, turn, status)
     for place, entry in enumerate(entries):
         if isinstance(entry, Said) and joined.get(entry.message, 0) > n:
             return entries[place:]
     return []
+
+
+def _ended(
+    db: apsw.Connection, content: Content, session: SessionId, turn: str, status: str
+) -> list[Entry]:
+    """A turn that is over, without thoughts: no model is given them again."""
+    entries = _turn(db, content, session, turn, steps=status == MessageStatus.ANSWERED)
+    return [entry for entry in entries if not isinstance(entry, Thought)]
 
 
 def _turn(

@@ -17,13 +17,16 @@ from ironclaw.domain.relaying import (
     forwarded_from,
     pair_of,
 )
-from ironclaw.store.message_rows import hops_of
+from ironclaw.store.message_rows import come_so_far, hops_of
 
 if TYPE_CHECKING:
     import apsw
 
     from ironclaw.domain.model import Delivery
+    from ironclaw.store.message_rows import Target
 
+MOST_BACK: Final = 4
+"""Answers to one message that come back to who asked: each begins a turn there."""
 _SPEAKER: Final = "SELECT a.id, a.name FROM session s JOIN agent a ON a.id = s.agent WHERE s.id = ?"
 _ASKED_FROM: Final = (
     "SELECT m.session, m.chat, c.channel, c.platform_id, m.thread FROM delivery d"
@@ -36,6 +39,10 @@ _TOLD: Final = (
     " WHERE d.chat = ?1 AND d.status = 'due' AND s.agent = ?3)"
 )
 """What was begun in the chat of a pair, and what is on its way there."""
+_SAID_BEFORE: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM event WHERE chat = ? AND id > ? AND id < ? AND message = ?"
+    " AND delivery IS NOT NULL LIMIT ?)"
+)
 
 
 def leg_of(db: apsw.Connection, delivery: Delivery) -> Leg | None:
@@ -54,9 +61,14 @@ def leg_of(db: apsw.Connection, delivery: Delivery) -> Leg | None:
         hops = hops_of(db, delivery.session, delivery.message)
         return Forward(pair, name, hops + 1)
     answered = db.execute(
-        "SELECT external_id, hops FROM message WHERE id = ?", (delivery.message,)
+        "SELECT external_id, hops, event FROM message WHERE id = ?", (delivery.message,)
     ).fetchone()
     if answered is None or (asked := forwarded_from(answered[0])) is None:
+        return None
+    # A box answers as often as it likes; that it failed is told once in any case.
+    place = (delivery.chat, answered[2], delivery.event, delivery.message, MOST_BACK)
+    ((before,),) = list(db.execute(_SAID_BEFORE, place))
+    if before >= MOST_BACK and not delivery.is_error:
         return None
     origin = db.execute(_ASKED_FROM, (asked,)).fetchone()
     if origin is None:
@@ -68,16 +80,13 @@ def leg_of(db: apsw.Connection, delivery: Delivery) -> Leg | None:
     )  # fmt: skip
 
 
-def check_way(
-    db: apsw.Connection, pair: Pair, *, session: SessionId, turn: str, limits: Limits
-) -> None:
+def check_way(db: apsw.Connection, pair: Pair, *, turn: Target, limits: Limits) -> None:
     """Refuse what an agent may not say to another one now.
 
     Args:
         db: In a transaction.
         pair: Who writes to whom; people have agreed to that.
-        session: The conversation that it is written from.
-        turn: The turn there.
+        turn: The turn that it is written from.
         limits: How far agents may go.
 
     Raises:
@@ -89,7 +98,7 @@ def check_way(
         raise UserError(
             Code.NOT_FOUND, "That agent is there no more.", hint="Your people can say whom to ask."
         )
-    hops = hops_of(db, session, turn)
+    hops = come_so_far(db, turn)
     if hops >= limits.max_hops:
         raise PolicyError(
             Code.FORBIDDEN,

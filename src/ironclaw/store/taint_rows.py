@@ -26,6 +26,13 @@ _OF_TURN: Final = (
     " UNION SELECT taint FROM message WHERE turn = ?2 AND session = ?1"
     " UNION SELECT taint FROM message WHERE id = ?2 AND session = ?1"
     " UNION SELECT taint FROM message WHERE session = ?1 AND open = 1"
+    " UNION SELECT h.taint FROM message t JOIN message h ON h.turn = t.id"
+    " WHERE t.session = ?1 AND t.open = 1"
+    # A box that names a turn which is over has the newest of those before it as well.
+    " UNION SELECT taint FROM (SELECT taint FROM message"
+    " WHERE session = ?1 AND turn = id AND open = 0 ORDER BY n DESC LIMIT 1)"
+    " WHERE ?2 <> '' AND NOT EXISTS"
+    " (SELECT 1 FROM message WHERE id = ?2 AND session = ?1 AND open = 1)"
 )
 
 

@@ -54,12 +54,12 @@ def test_bytes_of_a_token_are_measured_apart_for_each_model():
     rooms = Rooms(most_bytes=MOST)
     rooms.saw("acme/big", 32_768)
     before = rooms.context_bytes(AGENT)
-    rooms.read("other/model", request(10_000), 10_000)
+    rooms.read(AGENT.id, "other/model", request(10_000), 10_000)
     assert rooms.context_bytes(AGENT) == before
-    rooms.read("acme/big", request(10_000), 10_000)
+    rooms.read(AGENT.id, "acme/big", request(10_000), 10_000)
     assert rooms.context_bytes(AGENT) < before
     for _ in range(20):
-        rooms.read("acme/big", request(10_000), 2500)
+        rooms.read(AGENT.id, "acme/big", request(10_000), 2500)
     assert rooms.context_bytes(AGENT) > before
 
 
@@ -67,9 +67,9 @@ def test_what_says_little_is_not_measured():
     rooms = Rooms(most_bytes=MOST)
     rooms.saw("acme/big", 32_768)
     before = rooms.context_bytes(AGENT)
-    rooms.read("acme/big", request(100), 100)
+    rooms.read(AGENT.id, "acme/big", request(100), 100)
     picture = File(id="f", name="a.png", media_type="image/png", size=9)
-    rooms.read("acme/big", request(1000, files=(picture,)), 1000)
+    rooms.read(AGENT.id, "acme/big", request(1000, files=(picture,)), 1000)
     assert rooms.context_bytes(AGENT) == before
 
 
@@ -86,9 +86,9 @@ def test_whoever_watches_is_told_of_news_only():
     rooms.saw("acme/big", 8192)
     rooms.saw("acme/big", 8192)
     assert len(told) == 1
-    rooms.read("acme/big", request(9000), 3000)  # as was thought
+    rooms.read(AGENT.id, "acme/big", request(9000), 3000)  # as was thought
     assert len(told) == 1
-    rooms.read("acme/big", request(9000), 9000)
+    rooms.read(AGENT.id, "acme/big", request(9000), 9000)
     assert len(told) == 2
 
 
@@ -107,7 +107,7 @@ async def test_every_call_that_a_provider_counts_is_a_measure():
 def test_whatever_providers_say_a_turn_has_room(tokens: int, counted: int, chars: int):
     rooms = Rooms(most_bytes=MOST)
     rooms.saw("acme/big", tokens)
-    rooms.read("acme/big", request(chars), counted)
+    rooms.read(AGENT.id, "acme/big", request(chars), counted)
     assert 4096 <= rooms.context_bytes(AGENT) <= MOST
 
 
