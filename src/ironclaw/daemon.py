@@ -43,18 +43,11 @@ from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import find_master
 from ironclaw.keys.ring import Ring
 from ironclaw.keys.signer import AuditSigner, ReceiptSigner
-from ironclaw.models.catalog import Catalog
-from ironclaw.models.host.provider import HostedProvider
-from ironclaw.models.host.starter import ModelHost
-from ironclaw.models.pricing import Pricing
-from ironclaw.models.provider import Registry as Providers
-from ironclaw.models.scripted import Scripted
-from ironclaw.models.service import ModelService
+from ironclaw.modelhouse import open_models
 from ironclaw.models.words import FailureWords
 from ironclaw.sandbox.isolator import RunscIsolator, open_isolator
 from ironclaw.sandbox.keeper import READY_VARIABLE
 from ironclaw.services.auditing import Auditing
-from ironclaw.services.budgets import Budgets, Desk
 from ironclaw.services.commands import LateCommands
 from ironclaw.services.delivery import DeliveryService
 from ironclaw.services.disk_guard import DiskGuard
@@ -64,18 +57,15 @@ from ironclaw.services.hub import Hub
 from ironclaw.services.memory import Memories
 from ironclaw.services.parts import SessionLimits, SessionParts
 from ironclaw.services.questions import Questions
-from ironclaw.services.raising import Raising
 from ironclaw.services.receipts import Receipts
 from ironclaw.services.refusals import AuditedRefusals
 from ironclaw.services.relaying import LateRelay
-from ironclaw.services.rooms import Rooms
 from ironclaw.services.router import Router
 from ironclaw.services.searching import Searching
 from ironclaw.services.sessions import Sessions
 from ironclaw.services.showing import Showing
 from ironclaw.services.slots import Slots
 from ironclaw.services.taints import TaintDesk, WatchedModels
-from ironclaw.services.usage import UsageDesk
 from ironclaw.skills.shelf import Shelf
 from ironclaw.store.audit_head import HeadFile
 from ironclaw.store.audit_rows import TABLE, AuditRows
@@ -91,7 +81,7 @@ from ironclaw.store.task_rows import TaskRows
 from ironclaw.store.token_rows import TokenRows
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from ironclaw.api.server import Listening
     from ironclaw.config.settings import Settings
@@ -99,6 +89,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.ports import Channel
     from ironclaw.domain.searching import Ranking
     from ironclaw.gatehouse import Gatehouse
+    from ironclaw.services.rooms import Rooms
 
 DEMO_AGENT: Final = "demo"
 
@@ -205,15 +196,26 @@ async def open_core(
             tasks=tasks,
         )
         files = Files(ledger.files)
-        models = _open_models(settings, tasks, files, hidden=(state, runtime))
+        models = open_models(
+            settings,
+            tasks,
+            book=SpentRows(store, custodian, clock),
+            agents=registry,
+            files=files,
+            words=words,
+            announce=delivery,
+            counters=metrics,
+            clock=clock,
+            hidden=(state, runtime),
+        )
         stack.push_async_callback(models.host.close)
-        counting = _counting(SpentRows(store, custodian, clock), registry, clock, settings)
-        stack.push_async_callback(counting.keep(tasks))
+        tasks.start(models.book.keep(), name="usage")
+        stack.push_async_callback(models.book.flush)
         books = Books(
             registry,
             ledger,
             TaskRows(store),
-            counting.usage,
+            models.usage,
             Searching(Passages(store, custodian), clock, ranking=ranking),
             files,
             TaintDesk(ledger),
@@ -232,27 +234,7 @@ async def open_core(
                     copies=ReceiptFiles(settings.receipts_dir),
                     clock=clock,
                 ),
-                models=WatchedModels(
-                    Budgets(
-                        Desk(
-                            models=ModelService(models.providers, words=words, rooms=models.rooms),
-                            agents=registry,
-                            book=counting.book,
-                            prices=Pricing(
-                                settings.models.providers,
-                                models.host,
-                                currency=counting.usage.currency,
-                                clock=clock,
-                            ),
-                            raises=counting.raising,
-                            announce=delivery,
-                            counters=metrics,
-                            clock=clock,
-                            currency=counting.usage.currency,
-                        )
-                    ),
-                    books.taints,
-                ),
+                models=WatchedModels(models.budgets, books.taints),
                 announce=delivery,
                 meters=metrics,
                 clock=clock,
@@ -308,14 +290,14 @@ async def open_core(
             hub=hub,
             delivery=delivery,
             audit=audit,
-            looks=HostLooks(settings, models.providers.names, tuple(by_name), clock, shelf),
+            looks=HostLooks(settings, models.names, tuple(by_name), clock, shelf),
             clock=clock,
             tasks=tasks,
             tools=tools,
             commands=commands,
             guests=guests,
             relay=relay,
-            raising=counting.raising,
+            raising=models.raising,
         )
         house = Household(
             registry=registry,
@@ -333,7 +315,7 @@ async def open_core(
                 platform=settings.sandbox.platform,
                 rootfs=rootfs,
                 weaker=isolator.weaker(),
-                providers=Catalog(settings.models.providers, os.environ, models.host).views,
+                providers=models.views,
             ),
             gateway=gatehouse.gateway,
             schedules=gatehouse.schedules,
@@ -342,7 +324,7 @@ async def open_core(
             questions=questions,
             memories=memories,
             past=books.past,
-            usage=counting.usage,
+            usage=models.usage,
         )
         core = Core(
             house=house,
@@ -363,59 +345,11 @@ async def open_core(
         yield core
 
 
-class _Models(NamedTuple):
-    """The providers, and what is known of their models."""
-
-    host: ModelHost
-    providers: Providers
-    rooms: Rooms
-
-
-def _open_models(
-    settings: Settings, tasks: Tasks, files: Files, *, hidden: tuple[Path, ...]
-) -> _Models:
-    """Put the providers together. No model host runs before it is asked; its end is the caller's.
-
-    Args:
-        settings: Which providers there are.
-        tasks: Own what a host says.
-        files: Whose pictures models are shown.
-        hidden: Directories that the host shall not be able to reach.
-    """
-    configured = settings.models.providers
-    rooms = Rooms(
-        most_bytes=SessionLimits().context_bytes,
-        told={name: one.context_tokens for name, one in configured.items()},
-    )
-    host = ModelHost(configured, os.environ, tasks, hidden=hidden, on_window=rooms.saw)
-    hosted = {name: HostedProvider(name, host, files) for name in configured}
-    return _Models(host, Providers({"scripted": Scripted(files), **hosted}), rooms)
-
-
 async def _open_store(stack: contextlib.AsyncExitStack, state: Path) -> tuple[Ring, Store]:
     """Open the keys and what they open. Raises HostError."""
     path, keys = state / "store.db", state / "keys"
     ring = Ring.open(keys, find_master(keys, os.environ), store_exists=path.exists())
     return ring, await stack.enter_async_context(await Store.open(path, ring.store_key))
-
-
-class _Counting(NamedTuple):
-    """What belongs to the usage of models."""
-
-    book: SpentRows
-    usage: UsageDesk
-    raising: Raising
-
-    def keep(self, tasks: Tasks) -> Callable[[], Awaitable[None]]:
-        """Let it be written from now on; gives what writes the rest at the end."""
-        tasks.start(self.book.keep(), name="usage")
-        return self.book.flush
-
-
-def _counting(book: SpentRows, registry: Registry, clock: Clock, settings: Settings) -> _Counting:
-    currency = settings.models.currency
-    usage = UsageDesk(book=book, agents=registry, clock=clock, currency=currency)
-    return _Counting(book, usage, Raising(clock))
 
 
 async def _open_audit(store: Store, ring: Ring, clock: Clock, settings: Settings) -> Auditing:
