@@ -107,6 +107,10 @@ class Prices:
         """The prices of a model."""
         return self.known.get(model)
 
+    def remembered(self, model: str) -> Rates | None:
+        """The same."""
+        return self.known.get(model)
+
 
 class Raises:
     """Proposes twice as much, always in the same change."""

@@ -62,15 +62,27 @@ class Pricing:
     async def rates(self, model: str) -> Rates | None:
         """The prices of `provider/model`; None when nobody knows them. Never raises."""
         name, _, rest = model.partition(SEPARATOR)
+        if (told := self._told(name, rest)) is not None or name not in self._providers:
+            return told
+        return await self._from_library(model, name, rest) if self._asks_library else None
+
+    def remembered(self, model: str) -> Rates | None:
+        """The same without asking anybody: None also when nobody was asked yet."""
+        name, _, rest = model.partition(SEPARATOR)
+        if (told := self._told(name, rest)) is not None:
+            return told
+        known = self._known.get(model)
+        return None if known is None else known[1] or None
+
+    def _told(self, name: str, model: str) -> Rates | None:
+        """What the operator says, and what costs nothing whoever says what."""
         if name == SCRIPTED:
             return FREE
         provider = self._providers.get(name)
         if provider is None:
             return None
-        own = provider.prices.get(rest) or provider.prices.get(ANY_MODEL)
-        if own is not None:
-            return as_rates(own)
-        return await self._from_library(model, name, rest) if self._asks_library else None
+        own = provider.prices.get(model) or provider.prices.get(ANY_MODEL)
+        return None if own is None else as_rates(own)
 
     async def _from_library(self, model: str, provider: str, name: str) -> Rates | None:
         now_s = self._clock.monotonic_s()

@@ -91,6 +91,10 @@ class Prices(Protocol):
         """The prices of `provider/model`; None when nobody knows them. Never raises."""
         ...
 
+    def remembered(self, model: str) -> Rates | None:
+        """The same without asking anybody: None also when nobody was asked yet."""
+        ...
+
 
 class Book(Protocol):
     """Where it is counted: `ironclaw.store.spent_rows.SpentRows`. Methods raise HostError."""
@@ -227,7 +231,8 @@ class _CallMeter:
         return output
 
     async def _reserve(self, model: str, output: int) -> int | Refusal:
-        rates = await self._desk.prices.rates(model) if self._has_money else None
+        prices = self._desk.prices
+        rates = await prices.rates(model) if self._has_money else prices.remembered(model)
         if self._has_money and rates is None:
             _log.warning("price_unknown", agent=self._agent.id, model=model)
             return Refusal(WireCode.MODEL_REFUSED, UNPRICED, no_price(model))
@@ -281,7 +286,8 @@ class _CallMeter:
             self._calls = 0
             return
         used = Counted(self._guess(TOKEN_BYTES), said_bytes // TOKEN_BYTES)
-        self._desk.book.note(self._row, self._amounts(used, None))
+        rates = self._desk.prices.remembered(self._row.model)
+        self._desk.book.note(self._row, self._amounts(used, rates))
 
     def _amounts(self, used: Counted, rates: Rates | None) -> Amounts:
         used = used.believable()

@@ -111,3 +111,15 @@ def test_a_server_of_ones_own_has_no_price_of_anybody_else():
     (place,) = [one.api_pattern for one in get_snapshot().providers if one.id == "deepseek"]
     known = provider("openai-compatible", base_url=place.replace("\\", "") + "/v1")
     assert look_up(known, "deepseek-chat", NOW_MS) != ()
+
+
+async def test_what_is_known_is_remembered_without_asking():
+    host, clock = Host(), ManualClock()
+    prices = pricing(host, clock, some=provider(), own=provider(prices={"*": {"free": True}}))
+    assert prices.remembered("own/x") == prices.remembered("scripted") == FREE
+    assert prices.remembered("some/x") is prices.remembered("gone/x") is None
+    assert host.asked == []
+    await prices.rates("some/x")
+    clock.advance(2 * KEPT_S)
+    assert prices.remembered("some/x") == KNOWN
+    assert host.asked == [("some", "x")]

@@ -328,7 +328,19 @@ async def test_one_that_was_cut_off_without_a_budget_is_guessed(house: House):
     async with contextlib.aclosing(stream) as events:
         await anext(events)
     day = await house.day()
-    assert (day.calls, day.input_tokens) == (1, GUESS)
+    assert (day.calls, day.input_tokens, day.unpriced) == (1, GUESS, 1)
+
+
+@pytest.mark.parametrize("limits", [{}, {"tokens_per_day": 10_000}])
+async def test_one_that_was_cut_off_costs_what_is_known(house: House, limits: dict[str, int]):
+    house.prices.known["some/big"] = (Tier(input=1000, output=2000, cached=1000, written=1000),)
+    house.agents.limit(**limits)
+    stream = house.budgets.generate(house.agents.now, SESSION, ASK)
+    async with contextlib.aclosing(stream) as events:
+        await anext(events)
+    day = await house.day()
+    assert (day.calls, day.unpriced) == (1, 0)
+    assert day.micros == day.input_tokens + 2 * day.output_tokens
 
 
 async def test_a_call_over_midnight_is_counted_in_the_day_that_it_began_in(house: House):
