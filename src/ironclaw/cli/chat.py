@@ -132,4 +132,6 @@ def _check_agent(client: Client, agent: str) -> None:
 def _failed(last: Spoken) -> PeerError:
     # A daemon that is newer than this program may have more codes.
     code = Code(last.code) if last.code in set(Code) else Code.BOX_BROKEN
-    return PeerError(code, last.text, hint="`ironclaw logs` has what happened.")
+    # Of a budget the words themselves say what to do.
+    hint = "" if code is Code.RATE_LIMITED else "`ironclaw logs` has what happened."
+    return PeerError(code, last.text, hint=hint)

@@ -84,7 +84,7 @@ CODES: dict[Code, CodeRow] = {
     Code.DENIED: CodeRow(46, 403, "A rule or a person has said no to this already; it says which."),
     Code.IMAGE_UNTRUSTED: CodeRow(41, 403, "The image is not pinned or its signature is wrong."),
     Code.SPEC_TOO_WEAK: CodeRow(42, 403, "A sandbox weaker than the wall was asked for."),
-    Code.RATE_LIMITED: CodeRow(43, 429, "Too many requests; try again later."),
+    Code.RATE_LIMITED: CodeRow(43, 429, "Too many requests for now, or a budget is used up."),
     Code.RECEIPT_INVALID: CodeRow(44, 403, "A receipt is not what its key signed, or not proven."),
     Code.AUDIT_INVALID: CodeRow(45, 403, "The audit is not what was written; it says where."),
     Code.TAMPER: CodeRow(50, 502, "A box broke the queue's rules; its session is quarantined."),
