@@ -24,7 +24,8 @@ from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent, By, Via
 from ironclaw.domain.change import Asker, Status
 from ironclaw.domain.changes.model import SetModel
 from ironclaw.domain.commands import Effect, Word
-from ironclaw.services.house import ChatEvent, Routed
+from ironclaw.services.house import Routed
+from ironclaw.services.hub import message_shown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -268,19 +269,7 @@ class Commands:
 
     def _show(self, done: Handled) -> None:
         message = done.message
-        self._parts.hub.publish(
-            ChatEvent(
-                id=done.event,
-                kind="message",
-                chat=message.chat,
-                thread=message.thread,
-                session=message.session,
-                message=message.id,
-                sender=message.sender,
-                text=message.text,
-                at_ms=message.at_ms,
-            )
-        )
+        self._parts.hub.publish(message_shown(message, done.event))
         self._parts.announce.committed(done.deliveries)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from ironclaw.core.ids import ChatId, MessageId, QuestionId, SessionId
-    from ironclaw.domain.model import Delivery
+    from ironclaw.domain.model import Delivery, Message
     from ironclaw_contract.entries import Files
 
 QUEUE: Final = 256
@@ -258,6 +258,22 @@ def shown(event: LoggedEvent) -> ChatEvent:
         free_text=event.free_text,
         answers=event.answers,
         files=event.files,
+    )
+
+
+def message_shown(message: Message, number: int) -> ChatEvent:
+    """A message as people see it: the event of its chat that has this number."""
+    return ChatEvent(
+        id=number,
+        kind="message",
+        chat=message.chat,
+        thread=message.thread,
+        session=message.session,
+        message=message.id,
+        sender=message.sender,
+        text=message.text,
+        at_ms=message.at_ms,
+        files=message.files,
     )
 
 

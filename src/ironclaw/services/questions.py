@@ -19,7 +19,7 @@ from ironclaw.core.log import get_logger
 from ironclaw.domain.acting import said_by
 from ironclaw.domain.model import Event
 from ironclaw.domain.taint import NONE
-from ironclaw.services.house import ChatEvent
+from ironclaw.services.hub import message_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.questions import Question
     from ironclaw.domain.routing import Accepted
     from ironclaw.domain.taint import Taints
+    from ironclaw.services.house import ChatEvent
 
 LONGEST_MS: Final = 300_000
 """Longest sleep: clocks get set, and machines are suspended."""
@@ -181,24 +182,8 @@ class Questions:
         A repeat wakes too: the first time may have been cut off before the wake.
         """
         if answered.new:
-            self._show(answered)
+            self._hub.publish(message_shown(answered.message, answered.event))
         self._wake(answered.message.session, None)
-
-    def _show(self, answered: Accepted) -> None:
-        message = answered.message
-        self._hub.publish(
-            ChatEvent(
-                id=answered.event,
-                kind="message",
-                chat=message.chat,
-                thread=message.thread,
-                session=message.session,
-                message=message.id,
-                sender=message.sender,
-                text=message.text,
-                at_ms=message.at_ms,
-            )
-        )
 
     def look_again(self, _rows: int = 0) -> None:
         """There are new questions."""

@@ -29,7 +29,8 @@ from ironclaw.domain.rights import Actor
 from ironclaw.domain.routing import DIRECTLY, Action, Came, decide, is_stranger, may_talk, seat_of
 from ironclaw.domain.taint import of_message
 from ironclaw.services.commands import Given
-from ironclaw.services.house import ChatEvent, Routed
+from ironclaw.services.house import Routed
+from ironclaw.services.hub import message_shown
 from ironclaw_contract.limits import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
@@ -348,20 +349,7 @@ class Router:
         )
         message = accepted.message
         if accepted.new:
-            self._hub.publish(
-                ChatEvent(
-                    id=accepted.event,
-                    kind="message",
-                    chat=message.chat,
-                    thread=message.thread,
-                    session=session,
-                    message=message.id,
-                    sender=message.sender,
-                    text=message.text,
-                    at_ms=message.at_ms,
-                    files=message.files,
-                )
-            )
+            self._hub.publish(message_shown(message, accepted.event))
         # A repeat wakes too: the first time may have been cut off before the wake.
         is_news = accepted.new and not accepted.has_closed
         self._wake(message.session, message if is_news else None)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
-from ironclaw.services.house import ChatEvent
+from ironclaw.services.hub import message_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,19 +78,7 @@ class Telling:
         if told is None or not told.new:
             return
         message = told.message
-        self._hub.publish(
-            ChatEvent(
-                id=told.event,
-                kind="message",
-                chat=message.chat,
-                thread=message.thread,
-                session=session,
-                message=message.id,
-                sender=message.sender,
-                text=message.text,
-                at_ms=message.at_ms,
-            )
-        )
+        self._hub.publish(message_shown(message, told.event))
         self._wake(session, message)
 
 
