@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Final
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from tests.support.model_answers import openai
@@ -18,6 +20,9 @@ from ironclaw.models.host.translate import NO_TOOL
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Called
 from ironclaw_contract.rpc import Generated
+
+if TYPE_CHECKING:
+    from ironclaw.models.host.starter import ModelHost
 
 pytestmark = pytest.mark.wire
 
@@ -102,3 +107,41 @@ async def test_a_call_whose_arguments_never_end_is_ended() -> None:
             assert not isinstance(end, Generated)
             assert end.code is WireCode.TOO_LARGE
             await asyncio.wait_for(server.left.wait(), 10)
+
+
+def packed(size: int) -> bytes:
+    """Many bytes of no use, as few."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return packer.compress(b"data: " + b"x" * size) + packer.flush()
+
+
+GZIP: Final = (("Content-Encoding", "gzip"),)
+BOMBS: Final = {
+    "a compressed answer": Reply((packed(64 * MEGABYTE),), 200, GZIP, hangs=True),
+    "a compressed error": Reply((packed(64 * MEGABYTE),), 500, GZIP, "application/json"),
+    "an error without an end": Reply((b"x" * MEGABYTE,) * 3, 500, hangs=True),
+    "a line without an end": Reply((b"data: ", *(b"x" * MEGABYTE,) * 130), hangs=True),
+}
+
+
+async def test_what_grows_without_an_end_is_not_read_to_it() -> None:
+    replies = list(BOMBS.values())
+    async with ModelServer(*replies) as server:
+        server.reply_to = scripted(server, replies)  # type: ignore[method-assign]
+        there = {kind: provider(kind, server.url) for kind in ("openai-compatible", "groq")}
+        async with hosting(**there) as host, asyncio.timeout(40):
+            ends = [(await ask(host, "openai-compatible"))[1] for _ in replies]
+            replies.append(BOMBS["a compressed error"])
+            ends.append((await ask(host, "groq"))[1])
+            grown = peak_of(host)
+    codes = [None if isinstance(one, Generated) else one.code for one in ends]
+    assert codes == [WireCode.MODEL_UNAVAILABLE] * 5
+    # What the libraries take, and one answer of the longest.
+    assert grown < 1024
+
+
+def peak_of(host: ModelHost) -> int:
+    """Megabytes of memory that its process has had at most."""
+    lines = Path(f"/proc/{host.pid}/status").read_text().splitlines()
+    (most,) = (line for line in lines if line.startswith("VmHWM:"))
+    return int(most.split()[1]) // 1024

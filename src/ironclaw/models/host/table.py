@@ -13,9 +13,9 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-import httpx
-import httpx2
 from pydantic_ai.providers import Provider
+
+from ironclaw.models.host.clients import http_client, older_http_client
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 NO_KEY: Final = "none"
 """Sent where a server wants some key and has none."""
-_Client = httpx2.AsyncClient
 Learn = Callable[[str], None]
 
 
@@ -53,7 +52,7 @@ def _anthropic(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     client = AsyncAnthropic(
         api_key=key,
         base_url=settings.base_url or None,
-        http_client=_client(settings),
+        http_client=http_client(settings),
         max_retries=0,
     )
     return AnthropicModel(name, provider=AnthropicProvider(anthropic_client=client))
@@ -80,7 +79,7 @@ def _openai_client(settings: ProviderSettings, key: str) -> Any:
     return AsyncOpenAI(
         api_key=key or NO_KEY,
         base_url=settings.base_url or None,
-        http_client=_client(settings),
+        http_client=http_client(settings),
         max_retries=0,
     )
 
@@ -110,7 +109,7 @@ def _azure(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
         azure_endpoint=settings.base_url,
         api_version=settings.api_version or None,
         api_key=key,
-        http_client=_client(settings),
+        http_client=http_client(settings),
     )
     return _openai_model(settings, name, provider)
 
@@ -122,7 +121,7 @@ def _openrouter(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     if settings.base_url:
         client = _openai_client(settings, key)
         return OpenRouterModel(name, provider=OpenRouterProvider(openai_client=client))
-    provider = OpenRouterProvider(api_key=key, http_client=_client(settings))
+    provider = OpenRouterProvider(api_key=key, http_client=http_client(settings))
     return OpenRouterModel(name, provider=provider)
 
 
@@ -131,7 +130,7 @@ def _google(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     from pydantic_ai.providers.google import GoogleProvider
 
     provider = GoogleProvider(
-        api_key=key, base_url=settings.base_url or None, http_client=_client(settings)
+        api_key=key, base_url=settings.base_url or None, http_client=http_client(settings)
     )
     return GoogleModel(name, provider=provider)
 
@@ -142,7 +141,10 @@ def _vertex(
     from pydantic_ai.models.google import GoogleModel
     from pydantic_ai.providers.google_cloud import GoogleCloudProvider
 
-    more: dict[str, Any] = {"base_url": settings.base_url or None, "http_client": _client(settings)}
+    more: dict[str, Any] = {
+        "base_url": settings.base_url or None,
+        "http_client": http_client(settings),
+    }
     if not key.startswith("{"):
         return GoogleModel(name, provider=GoogleCloudProvider(api_key=key, **more))
     from google.oauth2.service_account import Credentials
@@ -210,10 +212,7 @@ def _groq(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
         api_key=key,
         base_url=settings.base_url or None,
         max_retries=0,
-        http_client=httpx.AsyncClient(
-            timeout=httpx.Timeout(settings.read_s, connect=settings.connect_s),
-            headers=settings.headers,
-        ),
+        http_client=older_http_client(settings),
     )
     return GroqModel(name, provider=GroqProvider(groq_client=client))
 
@@ -224,18 +223,9 @@ def _mistral(settings: ProviderSettings, key: str, name: str) -> Model[Any]:
     from pydantic_ai.providers.mistral import MistralProvider
 
     client = Mistral(
-        api_key=key, async_client=_client(settings), server_url=settings.base_url or None
+        api_key=key, async_client=http_client(settings), server_url=settings.base_url or None
     )
     return MistralModel(name, provider=MistralProvider(mistral_client=client))
-
-
-def _client(settings: ProviderSettings) -> _Client:
-    """A client that follows no redirect: a key goes to the configured place and to no other."""
-    return httpx2.AsyncClient(
-        timeout=httpx2.Timeout(settings.read_s, connect=settings.connect_s),
-        headers=settings.headers,
-        follow_redirects=False,
-    )
 
 
 KINDS: Final[dict[str, Callable[[ProviderSettings, str, str], Model[Any]]]] = {

@@ -70,7 +70,8 @@ class _Server:
             if response.status_code != 200:  # noqa: PLR2004 - HTTP
                 return None
             raw = bytearray()
-            async for part in response.aiter_bytes():
+            # As it comes: what is compressed, though that was not wanted, is no JSON.
+            async for part in response.aiter_raw():
                 raw += part
                 if len(raw) > _MOST_BYTES:
                     return None
@@ -83,7 +84,11 @@ async def ask_server(settings: ProviderSettings, key: str, model: str) -> int | 
     Trust:
         Whatever the server answers is read with a bound on time and size, and used as a number.
     """
-    headers = {**settings.headers, **({"Authorization": f"Bearer {key}"} if key else {})}
+    headers = {
+        "Accept-Encoding": "identity",
+        **settings.headers,
+        **({"Authorization": f"Bearer {key}"} if key else {}),
+    }
     async with httpx2.AsyncClient(timeout=_TIMEOUT_S, headers=headers) as client:
         server = _Server(client, settings, model)
         questions: tuple[Callable[[], Awaitable[object]], ...] = (
