@@ -333,6 +333,13 @@ WORDS: Final = (
             "[long conversation](long-conversations.md), in place of them."
         ),
     ),
+    (
+        "taint",
+        (
+            "What [foreign content](../security/taint.md) a turn has before it, by fixed rules; "
+            "such a turn loses what it could do without a person."
+        ),
+    ),
     ("task", "Something an agent is told to do at a time, for people of one of its chats."),
     ("transcript", "What was said and done in a session."),
     ("turn", "One run of the agent's loop over one or more messages."),

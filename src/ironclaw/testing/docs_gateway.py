@@ -67,7 +67,8 @@ _RULES: Final = """\
 
     - `automatic`: `verdict` is `allow`, `ask` or `deny`; `bearing` is `widens`, `alters` or
       `narrows`, left out for all; `agent` is the id of an agent, left out for all. Only what
-      narrows can be allowed, and only for good.
+      narrows can be allowed, and only for good; and not what an agent asks for with
+      [foreign content](../security/taint.md) before it.
     - `approvers`: `roles` who may decide, of those that the kind has anyway; `people` is 1 or 2.
     """
 
