@@ -234,7 +234,9 @@ class Commands:
         parts = self._parts
         agent = await self._agent(given)
         waiting = await parts.gateway.changes(actor=given.actor, agent=agent.id)
-        tasks = await parts.tasks.tasks(agent=agent.id)
+        # Strangers may ask in a public chat: what the agent costs and does elsewhere is not theirs.
+        is_known = bool(await parts.gateway.rights(given.actor, agent.id))
+        tasks = await parts.tasks.tasks(agent=agent.id) if is_known else ()
         return words.status_words(
             words.Status(
                 agent=agent,
@@ -242,7 +244,7 @@ class Commands:
                 box=parts.sessions.box_state(session),
                 waiting=await parts.ledger.waits(session),
                 asks=await parts.ledger.asks(session),
-                budgets=await parts.usages.standing(agent, session),
+                budgets=await parts.usages.standing(agent, session) if is_known else (),
                 changes=[view.row.change.id for view in waiting],
                 tasks=[_task(kept) for kept in tasks],
                 currency=parts.usages.currency,

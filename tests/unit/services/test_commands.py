@@ -14,13 +14,15 @@ from tests.support.usage import usage_desk
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.core.ids import PrincipalId, SessionId, new_id
+from ironclaw.core.ids import PrincipalId, SessionId, TaskId, new_id
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.acting import act_as
 from ironclaw.domain.audit import AuditEvent, By, Via
 from ironclaw.domain.commands import Word, parse
-from ironclaw.domain.model import Event, Partition, Role, SenderScope, UnknownSender
+from ironclaw.domain.model import Event, Partition, Role, SenderScope, Task, UnknownSender
 from ironclaw.domain.rights import Actor, Right
+from ironclaw.domain.schedules import KeptTask
+from ironclaw.domain.spending import Budget, Of, Per, Spent
 from ironclaw.services.commands import Commands, LateCommands, Parts
 from ironclaw.services.gateway import service as gateway
 from ironclaw.services.hub import Hub
@@ -435,6 +437,40 @@ async def test_status_tells_what_waits_and_only_the_changes_that_one_may_see(des
     assert theirs.answer is not None
     assert asked.answer is not None
     assert theirs.answer.splitlines()[2].removeprefix("Changes that wait: ") in asked.answer
+
+
+async def test_strangers_are_not_told_what_an_agent_costs_or_does_elsewhere(desk: Desk):
+    class Told:
+        currency = "USD"
+
+        async def standing(self, agent: Agent, session: SessionId) -> tuple[Spent, ...]:
+            del agent, session
+            return (Spent(Budget(Of.MONEY, Per.DAY, 5_000_000), 1_250_000),)
+
+        async def tasks(self, *, agent: str | None = None) -> list[KeptTask]:
+            del agent
+            task = Task(
+                id=TaskId("tsk_1"), agent=desk.agent.id, name="fire-the-boss", channel="api",
+                platform_id="x", prompt="p", every_s=60,
+            )  # fmt: skip
+            return [KeptTask(task, next_ms=None, ran_ms=None)]
+
+    registry = desk.core.store.registry
+    await registry.set_unknown_sender(desk.chat.id, UnknownSender.PUBLIC)
+    other = await registry.create_agent(name="other")
+    await registry.create_wiring(chat=desk.chat.id, agent=other.id, sender_scope=SenderScope.ALL)
+    await registry.give(ANN, Role.MEMBER, other.id)
+    router = desk.router(desk.parts._replace(usages=Told(), tasks=Told()))
+
+    async def status(handle: str) -> str:
+        heard = await router.hear(event("/status", handle=handle))
+        return next(one.answer or "" for one in heard if one.agent == other.id)
+
+    mine, theirs = await status("ann"), await status("eve")
+    for secret in ("1.25", "fire-the-boss"):
+        assert secret in mine
+        assert secret not in theirs
+    assert theirs.startswith("Agent: other")
 
 
 async def test_model_alone_tells_it(desk: Desk):
