@@ -49,8 +49,6 @@ class Story:
         self.agent = mind.name
         self.clerk = f"{CLERK}-{mind.name}"
         self.session = ""
-        self.place = ""
-        """The chat, as its channel has it."""
         self.notes = ""
         self.replies = 0
 
@@ -92,10 +90,16 @@ class Story:
         wait_for(found, f"{sender} to say {text!r} to {self.agent}")
         return found()[-1]
 
+    def tasks(self, api: Api) -> list[Any]:
+        """What it does at times."""
+        tasks: list[Any] = api.get(f"/v1/tasks?agent={self.agent}").body["tasks"]
+        return tasks
+
     def next_ms(self, api: Api) -> int:
         """When the report is due."""
-        tasks = api.get(f"/v1/tasks?agent={self.agent}").body["tasks"]
-        return next(int(one["next_ms"]) for one in tasks if one["task"]["name"] == "report")
+        return next(
+            int(one["next_ms"]) for one in self.tasks(api) if one["task"]["name"] == "report"
+        )
 
     def approve_all(self, api: Api) -> None:
         """Say yes to what the agent asked for."""
@@ -184,12 +188,8 @@ class Story:
 
     def evening(self, api: Api) -> None:
         """A task and another agent: asked for, approved, used."""
-        chats = api.get("/v1/wirings").body["wirings"]
-        chat = next(one["chat"] for one in chats if one["agent"] == self.agent)
-        self.place = chat["platform_id"]
         task = {
-            "kind": "task.add", "name": "report", "channel": "api",
-            "platform_id": self.place, "prompt": self.mind.words(DAILY),
+            "kind": "task.add", "name": "report", "prompt": self.mind.words(DAILY),
             "cron": "0 9 * * *", "zone": "Europe/Oslo",
         }  # fmt: skip
         clerk = {"kind": "destination.add", "name": CLERK, "channel": "agent"}
@@ -238,8 +238,9 @@ class Story:
 
     def wake(self, api: Api, nine: datetime) -> None:
         """Nobody tells a core that its clock was set: a new task has it look."""
+        task = next(one["task"] for one in self.tasks(api) if one["task"]["name"] == "report")
         new = {"name": f"in-a-year-{nine.day}", "at_ms": milliseconds(nine) + 365 * 86_400_000}
-        place = {"agent": self.agent, "channel": "api", "platform_id": self.place}
+        place = {name: task[name] for name in ("agent", "channel", "platform_id")}
         api.change(kind="task.add", prompt="A year is over.", **place, **new)
 
     def report(self, api: Api, nine: datetime) -> None:

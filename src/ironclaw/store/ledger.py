@@ -292,6 +292,24 @@ class Ledger(QuestionBook, Outbox):
 
         return await self._store.read(work)
 
+    async def chat_of(self, session: SessionId, turn: str) -> tuple[str, str]:
+        """Channel and place of the chat in which a turn is.
+
+        Raises:
+            UserError: `NOT_FOUND`: there is no such turn under way.
+            HostError: From the store.
+        """
+
+        def work(db: apsw.Connection) -> tuple[str, str]:
+            target = find_target(db, turn)
+            if target is None or target.session != session or not is_under_way(target):
+                raise no_turn()
+            rows = db.execute("SELECT channel, platform_id FROM chat WHERE id = ?", (target.chat,))
+            ((channel, platform_id),) = rows
+            return channel, platform_id
+
+        return await self._store.read(work)
+
     async def taint_of(self, session: SessionId, turn: str = "") -> Taints:
         """What a turn of a session has before it that is foreign; also what waits there.
 

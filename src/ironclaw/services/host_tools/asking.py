@@ -18,12 +18,14 @@ from ironclaw.domain.change import MAX_REASON_CHARS, Status
 from ironclaw.domain.changes.mounts import AddMount
 from ironclaw.domain.changes.skills import AddSkill
 from ironclaw.domain.changes.table import SPECS, AnySpec
+from ironclaw.domain.changes.tasks import AddTask
 from ironclaw.domain.taint import ordered
 from ironclaw.services.host_tools.tool import Arguments, NotDoneError, malformed, read
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from ironclaw.core.ids import SessionId
     from ironclaw.domain.change import Asker, Row
     from ironclaw.domain.changes.base import Spec
     from ironclaw.domain.model import Agent
@@ -40,6 +42,7 @@ ONE_ASKED_CHARS: Final = 4096
 """Characters of a request that counts as one; a longer one counts as several, for it is kept."""
 _Fields = dict[str, msgspec.Raw]
 _ADD_SKILL: Final = str(AddSkill.__struct_config__.tag)
+_ADD_TASK: Final = str(AddTask.__struct_config__.tag)
 KINDS: Final = tuple(sorted(tag for tag, spec in SPECS.items() if spec.by_agents))
 """Tags of what an agent may ask for."""
 
@@ -73,6 +76,14 @@ class Asks(Protocol):
         ...
 
 
+class Chats(Protocol):
+    """Knows where turns are: `ironclaw.store.ledger.Ledger`."""
+
+    async def chat_of(self, session: SessionId, turn: str) -> tuple[str, str]:
+        """Channel and place of the chat in which a turn is. Raises UserError, HostError."""
+        ...
+
+
 class Asking:
     """The two tools.
 
@@ -81,10 +92,14 @@ class Asking:
         pace: How often an agent may ask: every request is shown to people, and kept.
         skills: What was imported: an agent names a skill, and people approve a digest.
         taints: What its turn has read: a request with foreign content behind it needs a person.
+        chats: Where its turn is: a task is for that chat unless it says for which.
     """
 
-    def __init__(self, gateway: Asks, pace: Pace, skills: Skills, taints: Taints) -> None:
+    def __init__(
+        self, gateway: Asks, pace: Pace, skills: Skills, taints: Taints, chats: Chats
+    ) -> None:
         self._skills = skills
+        self._chats = chats
         self._taints = taints
         self._gateway = gateway
         self._pace = pace
@@ -92,7 +107,15 @@ class Asking:
     async def request(self, call: Call) -> str:
         """Ask for a change."""
         asked = read(call.arguments, Request)
-        spec = _spec(call.agent, asked.change, await self._skills())
+        fields = _fields(call.agent, asked.change)
+        if _kind(fields) == _ADD_SKILL and "digest" not in fields:
+            fields["digest"] = _digest(fields, await self._skills())
+        if _kind(fields) == _ADD_TASK and not fields.keys() & {"channel", "platform_id"}:
+            # An agent does not know what its chat is called, nor need it.
+            channel, platform_id = await self._chats.chat_of(call.session, call.turn)
+            fields["channel"] = msgspec.Raw(msgspec.json.encode(channel))
+            fields["platform_id"] = msgspec.Raw(msgspec.json.encode(platform_id))
+        spec = _spec(fields)
         self._pace.take(call.agent.id, cost=1 + len(call.arguments) // ONE_ASKED_CHARS)
         asker = call.asker
         if taint := await self._taints.taint_of(call.session, call.turn):
@@ -118,8 +141,8 @@ class Asking:
         return f"withdrawn: {change} is taken back, nobody is asked any more"
 
 
-def _spec(agent: Agent, raw: msgspec.Raw, skills: Sequence[KeptSkill]) -> AnySpec:
-    """The spec that is asked for, about the agent that asks.
+def _fields(agent: Agent, raw: msgspec.Raw) -> _Fields:
+    """What is asked for, about the agent that asks.
 
     Raises:
         NotDoneError: It is none that an agent may ask for, or about somebody else.
@@ -130,7 +153,7 @@ def _spec(agent: Agent, raw: msgspec.Raw, skills: Sequence[KeptSkill]) -> AnySpe
     """
     try:
         fields = msgspec.json.decode(raw, type=_Fields)
-        kind = msgspec.json.decode(fields.get("kind", b'""'), type=str)
+        kind = _kind(fields)
     except (ValueError, RecursionError) as error:
         raise malformed(error) from error
     if kind not in KINDS:
@@ -143,8 +166,15 @@ def _spec(agent: Agent, raw: msgspec.Raw, skills: Sequence[KeptSkill]) -> AnySpe
                 "forbidden: you can ask for changes of yourself only; leave `agent` out"
             )
         fields["agent"] = msgspec.Raw(msgspec.json.encode(agent.id))
-    if kind == _ADD_SKILL and "digest" not in fields:
-        fields["digest"] = _digest(fields, skills)
+    return fields
+
+
+def _kind(fields: _Fields) -> str:
+    return msgspec.json.decode(fields.get("kind", b'""'), type=str)
+
+
+def _spec(fields: _Fields) -> AnySpec:
+    """The spec that these are. Raises NotDoneError."""
     try:
         spec = msgspec.json.decode(msgspec.json.encode(fields), type=AnySpec)
     except (ValueError, RecursionError) as error:

@@ -65,7 +65,7 @@ class NoArrivals:
 
 
 class Letters(Protocol):
-    """Where it becomes durable: `ironclaw.store.ledger.Ledger`. Both raise HostError."""
+    """Where it becomes durable: `ironclaw.store.ledger.Ledger`. All raise HostError."""
 
     async def is_sent(self, letter: Letter) -> bool:
         """Whether it is kept already."""
@@ -73,6 +73,10 @@ class Letters(Protocol):
 
     async def hops(self, session: SessionId, turn: str) -> int:
         """Agents that what a turn works on has come through."""
+        ...
+
+    async def chat_of(self, session: SessionId, turn: str) -> tuple[str, str]:
+        """Channel and place of the chat in which a turn is. Raises UserError."""
         ...
 
     async def send(self, letter: Letter) -> Delivery | None:

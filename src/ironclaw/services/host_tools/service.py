@@ -97,6 +97,7 @@ class HostToolService:
             Pace(most=ASKED_PER_HOUR, window_s=3600, clock=parts.clock),
             parts.skills,
             parts.taints,
+            parts.letters,
         )
         sending = Sending(
             parts.letters,

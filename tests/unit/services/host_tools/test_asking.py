@@ -14,6 +14,7 @@ from ironclaw.domain.changes.agents import CreateAgent
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.skills import AddSkill
 from ironclaw.domain.changes.table import SPECS
+from ironclaw.domain.changes.tasks import AddTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.services.host_tools.asking import KINDS
 from ironclaw.services.host_tools.service import ASKED_PER_HOUR
@@ -71,6 +72,32 @@ async def test_it_may_ask_for_another_agent_to_be_made(desk: Desk):
     change = {"kind": "agent.create", "name": "scout", "persona": "look"}
     assert not (await desk.use("request_change", {"change": change, "reason": "r"})).is_error
     assert desk.gateway.asked[0].spec == CreateAgent(name="scout", persona="look")
+
+
+TASK = {"kind": "task.add", "name": "report", "prompt": "report!", "cron": "0 9 * * *"}
+
+
+async def test_a_task_is_for_the_chat_that_it_is_asked_for_in(desk: Desk):
+    used = await desk.use("request_change", {"change": TASK, "reason": "r"})
+    assert not used.is_error, used.text
+    spec = desk.gateway.asked[0].spec
+    assert isinstance(spec, AddTask)
+    assert (spec.channel, spec.platform_id) == ("api", desk.talk.chat.platform_id)
+    other = TASK | {"channel": "api", "platform_id": "elsewhere"}
+    await desk.use("request_change", {"change": other, "reason": "r"}, key="k2")
+    spec = desk.gateway.asked[1].spec
+    assert isinstance(spec, AddTask)
+    assert spec.platform_id == "elsewhere"
+    half = TASK | {"platform_id": "elsewhere"}
+    used = await desk.use("request_change", {"change": half, "reason": "r"}, key="k3")
+    assert "`channel`" in used.text
+
+
+@pytest.mark.parametrize("turn", ["msg_nobody", "x'y"])
+async def test_a_task_asked_for_in_no_turn_is_for_no_chat(desk: Desk, turn: str):
+    used = await desk.use("request_change", {"change": TASK, "reason": "r"}, turn=turn)
+    assert used.is_error
+    assert desk.gateway.asked == []
 
 
 @pytest.mark.parametrize("kind", sorted(set(SPECS) - set(KINDS)))
