@@ -19,6 +19,7 @@ import base64
 import collections
 import hashlib
 import re
+import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.api.messages import check_name
@@ -73,9 +74,18 @@ class Openings:
     """Finds chats. One for a whole API: two openings at once must not be given one chat."""
 
     def __init__(self) -> None:
-        self.lock: Final = asyncio.Lock()
-        """Held from finding a chat until the message is in it."""
+        self._locks: weakref.WeakValueDictionary[Whose, asyncio.Lock] = (
+            weakref.WeakValueDictionary()
+        )
         self._keys: collections.OrderedDict[tuple[Whose, str, str], str] = collections.OrderedDict()
+
+    def lock(self, whose: Whose) -> asyncio.Lock:
+        """Held from finding a chat until the message is in it, which takes long with files.
+
+        One for each principal and agent: no rule leads into chats of others, so nobody waits for
+        somebody else's message.
+        """
+        return self._locks.setdefault(whose, asyncio.Lock())
 
     async def chat(self, house: House, whose: Whose, wish: Wish) -> str:
         """The name of the chat.

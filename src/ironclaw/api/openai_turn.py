@@ -192,7 +192,7 @@ async def begin(call: Call, agent: Agent, asked: Asked) -> Turn:
     )
     external = external_id(call)
     whose = Whose(agent.id, call.actor.principal)
-    async with call.parts.openings.lock:
+    async with call.parts.openings.lock(whose):
         name = await call.parts.openings.chat(house, whose, wish)
         chat = await house.chat_for(agent.id, name, principal=whose.principal)
         place = Place(agent, chat.id, name, asked.said.ignores_rules)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -25,6 +26,8 @@ from ironclaw.testing.fake_house import open_fake_house
 from ironclaw.testing.fake_tokens import FakeTokens
 
 if TYPE_CHECKING:
+    from ironclaw.domain.model import Event
+    from ironclaw.services.house import Routed
     from ironclaw.testing.fake_house import FakeHouse
 
 URL = "/v1/chat/completions"
@@ -264,3 +267,26 @@ async def test_the_real_store_knows_which_conversations_have_begun(world: Any):
         past = [] if chat is None else await house.past_of(chat, limit=10)
         said.append([event.text for event in past])
     assert said == [["hi"], ["hi", "hello?"], []]
+
+
+async def test_nobodys_message_waits_for_somebody_elses(edge: Any, monkeypatch: pytest.MonkeyPatch):
+    """A message with files takes seconds to be kept."""
+    real, slow = edge.house.hear, asyncio.Event()
+
+    async def hear(event: Event, **more: Any) -> list[Routed]:
+        if event.text == "big":
+            await slow.wait()
+        return await real(event, **more)
+
+    monkeypatch.setattr(edge.house, "hear", hear)
+    minted = await edge.tokens.mint(name="ann", scopes=[Scope.CHAT], ttl_s=None)
+    edge.house.give(minted.token.principal, Role.MEMBER, await edge.house.agent("demo"))
+    theirs = {"authorization": f"Bearer {minted.secret}"}
+    async with edge.client(Scope.CHAT) as eve, edge.client(None, **theirs) as ann:
+        held = asyncio.create_task(say(eve, [user("big")]))
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(5):
+            await say(ann, [user("hi")])
+        assert not held.done()
+        slow.set()
+        await held
