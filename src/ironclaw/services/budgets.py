@@ -23,6 +23,7 @@ from ironclaw.domain.spending import (
     DAY_MS,
     Amounts,
     Counted,
+    Grant,
     Of,
     Per,
     Refusal,
@@ -36,6 +37,7 @@ from ironclaw.domain.spending import (
     refusal,
     warning,
 )
+from ironclaw.services.flights import Flight
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Said
 from ironclaw_contract.rpc import Failed
@@ -44,14 +46,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
     from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import SessionId
+    from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.domain.model import Agent, Delivery
-    from ironclaw.domain.spending import Budget, Grant, Meter, Rates
+    from ironclaw.domain.spending import Budget, Meter, Rates
     from ironclaw.services.raising import Proposal
     from ironclaw_contract.rpc import Generate, ModelTell
 
 GUESSED_BYTES: Final = 3
 """Bytes of a call in a token, for what is reserved: more tokens than most texts have."""
+WORST_BYTES: Final = 1
+"""The same of a text that was made to have as many as it can. See `flights`."""
 TOKEN_BYTES: Final = 4
 """The same for what a provider never counted: about as many as they have."""
 IMAGE_TOKENS: Final = 2000
@@ -166,6 +170,7 @@ class Budgets:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._told: dict[tuple[str, str, str, int], None] = {}
+        self._flights: dict[AgentId, Flight] = {}
 
     async def generate(
         self, agent: Agent, session: SessionId, request: Generate
@@ -181,11 +186,19 @@ class Budgets:
             _log.error("budget_unknown", agent=agent.id, code=error.code, detail=error.detail)
             yield Failed(request.call, WireCode.MODEL_UNAVAILABLE, UNCOUNTED)
             return
-        meter = _CallMeter(self._desk, agent, session, request, self._told)
-        stream = self._desk.models.generate(agent, session, request, meter)
-        async with contextlib.aclosing(stream) as events:
-            async for event in events:
-                yield event
+        flight = self._flights.setdefault(agent.id, Flight())
+        meter = _CallMeter(self._desk, agent, session, request, told=self._told, flight=flight)
+        flight.calls += 1
+        try:
+            stream = self._desk.models.generate(agent, session, request, meter)
+            async with contextlib.aclosing(stream) as events:
+                async for event in events:
+                    yield event
+        finally:
+            meter.land()
+            flight.calls -= 1
+            if not flight.calls:
+                del self._flights[agent.id]
 
 
 class _CallMeter:
@@ -197,8 +210,12 @@ class _CallMeter:
         agent: Agent,
         session: SessionId,
         request: Generate,
+        *,
         told: dict[tuple[str, str, str, int], None],
+        flight: Flight,
     ) -> None:
+        self._flight = flight
+        self._is_up = False
         self._desk = desk
         self._agent = agent
         self._session = session
@@ -236,8 +253,20 @@ class _CallMeter:
         if self._has_money and rates is None:
             _log.warning("price_unknown", agent=self._agent.id, model=model)
             return Refusal(WireCode.MODEL_REFUSED, UNPRICED, no_price(model))
-        tokens = self._guess(GUESSED_BYTES)
-        decided = await self._desk.book.reserve(
+        while True:
+            is_alone = self._take_off()
+            tokens = self._guess(GUESSED_BYTES if is_alone else WORST_BYTES)
+            decided = await self._decided(tokens, output, rates)
+            if isinstance(decided, Grant):
+                self._reserved = decided.reserved
+                return decided.output
+            self.land(is_over=False)
+            may_wait = not is_alone and decided.budget.of is not Of.CALLS
+            if not may_wait or not await self._flight.one_less():
+                return await self._refused(decided)
+
+    async def _decided(self, tokens: int, output: int, rates: Rates | None) -> Grant | Spent:
+        return await self._desk.book.reserve(
             self._row,
             lambda used: grant(
                 self._budgets,
@@ -248,10 +277,18 @@ class _CallMeter:
                 is_first=self._calls > 0,
             ),
         )
-        if isinstance(decided, Spent):
-            return await self._refused(decided)
-        self._reserved = decided.reserved
-        return decided.output
+
+    def _take_off(self) -> bool:
+        """Count this attempt among those of its agent; whether it is the only one."""
+        self.land()
+        self._is_up = True
+        return self._flight.enter()
+
+    def land(self, *, is_over: bool = True) -> None:
+        """The attempt is over, or not made. Idempotent."""
+        if self._is_up:
+            self._is_up = False
+            self._flight.leave(is_over=is_over)
 
     async def _refused(self, spent: Spent) -> Refusal:
         _log.info("budget_spent", agent=self._agent.id, budget=spent.budget.name)
@@ -272,6 +309,7 @@ class _CallMeter:
         try:
             used = await self._desk.book.add(self._row, amounts.minus(self._reserved or Amounts()))
             self._reserved = None
+            self.land()
             await self._warn(used)
         except HostError as error:
             # What was reserved stays; the answer is there, and the next call sees how the store is.

@@ -30,6 +30,7 @@ from ironclaw.models.provider import Registry
 from ironclaw.models.service import ModelLimits, ModelService
 from ironclaw.models.trouble import ModelTrouble
 from ironclaw.models.words import FailureWords
+from ironclaw.services import budgets, flights
 from ironclaw.services.budgets import GUESSED_BYTES, TOKEN_BYTES, Budgets, Desk
 from ironclaw.store.spent_rows import KEPT_DAYS, SpentRows
 from ironclaw.testing.fakes_store import CoreStore, open_core_store
@@ -83,9 +84,9 @@ async def opened(place: Path, clock: ManualClock, agents: Agents) -> AsyncIterat
             Registry({"some": provider, "other": provider}), limits=QUICK, words=words
         )
         desk = Desk(models, agents, book, prices, raises, told, counters, clock, "USD")
-        budgets = Budgets(desk)
+        meters = Budgets(desk)
         yield House(
-            core, clock, agents, provider, prices, raises, told, counters, words, book, budgets
+            core, clock, agents, provider, prices, raises, told, counters, words, book, meters
         )
 
 
@@ -155,18 +156,51 @@ async def test_of_many_calls_at_once_no_more_go_through_than_there_are(house: Ho
     assert len(house.provider.asked) == 3
 
 
-async def test_many_calls_at_once_cannot_overspend(house: House):
+async def test_many_calls_at_once_cannot_overspend(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(flights, "WAIT_S", 0.05)
     house.prices.known["some/big"] = DEAR
-    worst = -(-(RESERVED * 3750 + ASK.max_output_tokens * 15_000) // 1000)
-    house.agents.limit(money_per_day=worst * 3 + 1)
+    first, other = (
+        -(-(tokens * 3750 + ASK.max_output_tokens * 15_000) // 1000) for tokens in (RESERVED, SIZE)
+    )
+    house.agents.limit(money_per_day=first + other * 2 + 1)
     house.provider.hold()
     tasks = [asyncio.ensure_future(house.ask()) for _ in range(10)]
     await house.provider.until_held(3)
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
     assert len(house.provider.asked) == 3
     house.provider.go_on()
     results = await asyncio.gather(*tasks)
     assert sum(map(is_spent, results)) == 7
+
+
+@pytest.mark.parametrize("is_weak", [False, True])
+async def test_texts_of_many_tokens_overspend_by_less_than_one_of_them(
+    house: House, monkeypatch: pytest.MonkeyPatch, is_weak: bool
+):
+    """A box can say what has a token for each byte; four of its calls run at once."""
+    monkeypatch.setattr(flights, "WAIT_S", 0.05)
+    if is_weak:
+        monkeypatch.setattr(budgets, "WORST_BYTES", GUESSED_BYTES)
+    most = 4 * (RESERVED + ASK.max_output_tokens)
+    house.agents.limit(tokens_per_day=most)
+    house.provider.script = [Counted(SIZE, 0), ANSWER]
+    house.provider.hold()
+    tasks = [asyncio.ensure_future(house.ask()) for _ in range(4)]
+    await asyncio.sleep(0.3)
+    house.provider.go_on()
+    await asyncio.gather(*tasks)
+    over = (await house.day()).tokens - most
+    assert (over > SIZE) is is_weak
+
+
+async def test_what_others_were_reserved_and_did_not_use_is_waited_for(house: House):
+    house.agents.limit(tokens_per_day=RESERVED + SIZE)
+    house.provider.script = [Counted(10, 1), ANSWER]
+    results = await asyncio.gather(*(house.ask() for _ in range(9)))
+    assert not any(map(is_spent, results))
+    assert (await house.day()).tokens == 99
+    assert not house.budgets._flights
+    assert house.raises.asked == []
 
 
 async def test_a_raise_takes_effect_with_the_next_call(house: House):
