@@ -195,7 +195,8 @@ def find(db: apsw.Connection, content: Content, question: str) -> Question | Non
 
 def open_questions(db: apsw.Connection, content: Content, *, limit: int) -> list[Question]:
     """The questions that wait for people, oldest first, at most `limit`."""
-    rows = list(db.execute(f"{_OPEN} ORDER BY q.n LIMIT ?", (limit,)))
+    # The sign lets SQLite read the few that are open, not all that there ever were, in order.
+    rows = list(db.execute(f"{_OPEN} ORDER BY +q.n LIMIT ?", (limit,)))
     return [_as_question(content, row) for row in rows]
 
 
@@ -216,7 +217,9 @@ def open_here(
 
 def turn_answered_by(db: apsw.Connection, message: MessageId) -> MessageId | None:
     """The turn that a message answered a question of, if it did."""
-    row = db.execute("SELECT turn FROM question WHERE said = ?", (message,)).fetchone()
+    row = db.execute(
+        "SELECT turn FROM question WHERE said = ? AND said <> ''", (message,)
+    ).fetchone()
     return None if row is None else MessageId(row[0])
 
 
@@ -323,7 +326,7 @@ def expire(db: apsw.Connection, content: Content, *, now_ms: int) -> list[Sessio
         db.execute(
             "SELECT q.id, s.agent, q.session, q.turn, q.chat FROM question q"
             " JOIN session s ON s.id = q.session WHERE q.status = 'open' AND q.expires_ms <= ?"
-            " ORDER BY q.n",
+            " ORDER BY q.expires_ms, q.n",
             (now_ms,),
         )
     )

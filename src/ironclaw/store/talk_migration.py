@@ -63,6 +63,7 @@ CREATE TABLE delivery_file (
   file INTEGER NOT NULL REFERENCES file (n),
   PRIMARY KEY (delivery, position)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX delivery_file_file ON delivery_file (file);
 """
 
 _QUESTIONS: Final = """
