@@ -213,6 +213,29 @@ def _times(cron: str, zone: str, after_ms: int) -> Iterator[int]:
         return
 
 
+def moment_ms(text: str, zone: str) -> int:
+    """A time as people write it, in milliseconds since the epoch.
+
+    Args:
+        text: As ISO 8601 has it: `2027-01-31T08:30`, or with an offset of its own.
+        zone: Where it is that time, if it has no offset.
+
+    Raises:
+        UserError: `INVALID`.
+    """
+    try:
+        local = datetime.fromisoformat(text)
+        return (local.replace(tzinfo=local.tzinfo or _zone(zone)) - _EPOCH) // timedelta(
+            milliseconds=1
+        )
+    except (ValueError, OverflowError) as error:
+        raise UserError(
+            Code.INVALID,
+            f"{text[:40]!r} is no time.",
+            hint="Write 2027-01-31T08:30, and a zone as Europe/Berlin.",
+        ) from error
+
+
 def _zone(name: str) -> tzinfo:
     if name == "UTC":
         return UTC

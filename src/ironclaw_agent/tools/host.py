@@ -160,12 +160,12 @@ _CHANGES: Final = (
     "mount.remove: `name`\n"
     "- skill.add: `name` (and `digest`, if it is known) of a skill that your people have imported, "
     "which you may then read below /shared/skills; skill.remove: `name`\n"
-    "- task.add: `name`, `prompt`, and one of `cron` with `zone`, `every_s`, `at_ms`: have "
-    "yourself asked at a time, in the chat you are in; if you like, `channel` and `platform_id` of "
-    "another chat, `misfire` (`once`: a missed time is told late, `skip`: left out), `late_s`, "
-    "`quiet` (an answer of exactly NOTHING TO REPORT is not delivered); task.update: `name`, and "
-    "what of these is to change; task.pause, task.resume: `name`; task.remove: `name`, and its "
-    "`task` id if only that very one is meant\n"
+    "- task.add: `name`, `prompt`, `zone` (UTC unless told), and one of `cron`, `every_s`, `at` "
+    "(once, as 2027-01-31T08:30): have yourself asked at a time, in the chat you are in; if you "
+    "like, `channel` and `platform_id` of another chat, `misfire` (`once`: a missed time is told "
+    "late, `skip`: left out), `late_s`, `quiet` (an answer of exactly NOTHING TO REPORT is not "
+    "delivered); task.update: `name`, and what of these is to change; task.pause, task.resume: "
+    "`name`; task.remove: `name`, and its `task` id if only that very one is meant\n"
     "- agent.create: `name`, `persona`, `model`, `tools`, `pool_size` of another agent"
 )
 

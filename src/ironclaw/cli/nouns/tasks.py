@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -14,10 +12,9 @@ from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, when
 from ironclaw.cli.nouns.places import ChannelOption, ChatOption, place
 from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
-from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
 from ironclaw.domain.model import Misfire
 from ironclaw.domain.principals import API_CHANNEL
+from ironclaw.domain.schedules import moment_ms
 
 task_app = typer.Typer(
     help="Tasks: what agents do at times of their own.",
@@ -101,7 +98,7 @@ def task_add(
         "cron": cron,
         "zone": zone,
         "every_s": every,
-        "at_ms": None if at is None else _at_ms(at, zone),
+        "at_ms": None if at is None else moment_ms(at, zone),
         "misfire": misfire,
         "quiet": quiet,
     } | place(agent, channel, chat)
@@ -145,7 +142,7 @@ def task_update(
         "platform_id": chat,
         "cron": cron,
         "every_s": every,
-        "at_ms": None if at is None else _at_ms(at, zone or "UTC"),
+        "at_ms": None if at is None else moment_ms(at, zone or "UTC"),
         "zone": zone,
         "misfire": misfire,
         "late_s": late,
@@ -218,17 +215,3 @@ def _when(task: dict[str, Any]) -> str:
     if task["cron"]:
         return f"{task['cron']} {task['zone']}"
     return f"every {task['every_s']} s" if task["every_s"] else "once"
-
-
-def _at_ms(text: str, zone: str) -> int:
-    """A local time as milliseconds since the epoch. Raises UserError (`INVALID`)."""
-    try:
-        local = datetime.fromisoformat(text)
-        place = local.tzinfo or ZoneInfo(zone)
-    except (ValueError, ZoneInfoNotFoundError) as error:
-        raise UserError(
-            Code.INVALID,
-            f"{text[:40]!r} in {zone[:40]!r} is no time.",
-            hint="Write 2027-01-31T08:30, and a zone as Europe/Berlin.",
-        ) from error
-    return int(local.replace(tzinfo=place).timestamp() * 1000)

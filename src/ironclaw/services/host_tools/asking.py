@@ -18,7 +18,9 @@ from ironclaw.domain.change import MAX_REASON_CHARS, Status
 from ironclaw.domain.changes.mounts import AddMount
 from ironclaw.domain.changes.skills import AddSkill
 from ironclaw.domain.changes.table import SPECS, AnySpec
+from ironclaw.domain.changes.task_edits import UpdateTask
 from ironclaw.domain.changes.tasks import AddTask
+from ironclaw.domain.schedules import moment_ms
 from ironclaw.domain.taint import ordered
 from ironclaw.services.host_tools.tool import Arguments, NotDoneError, malformed, read
 
@@ -43,6 +45,7 @@ ONE_ASKED_CHARS: Final = 4096
 _Fields = dict[str, msgspec.Raw]
 _ADD_SKILL: Final = str(AddSkill.__struct_config__.tag)
 _ADD_TASK: Final = str(AddTask.__struct_config__.tag)
+_TASKS: Final = (_ADD_TASK, str(UpdateTask.__struct_config__.tag))
 KINDS: Final = tuple(sorted(tag for tag, spec in SPECS.items() if spec.by_agents))
 """Tags of what an agent may ask for."""
 
@@ -115,6 +118,8 @@ class Asking:
             channel, platform_id = await self._chats.chat_of(call.session, call.turn)
             fields["channel"] = msgspec.Raw(msgspec.json.encode(channel))
             fields["platform_id"] = msgspec.Raw(msgspec.json.encode(platform_id))
+        if "at" in fields and _kind(fields) in _TASKS:
+            fields["at_ms"] = _moment(fields, fields.pop("at"))
         spec = _spec(fields)
         self._pace.take(call.agent.id, cost=1 + len(call.arguments) // ONE_ASKED_CHARS)
         asker = call.asker
@@ -171,6 +176,18 @@ def _fields(agent: Agent, raw: msgspec.Raw) -> _Fields:
 
 def _kind(fields: _Fields) -> str:
     return msgspec.json.decode(fields.get("kind", b'""'), type=str)
+
+
+def _moment(fields: _Fields, at: msgspec.Raw) -> msgspec.Raw:
+    """A time that was written as people do, for models do not count milliseconds well."""
+    if "at_ms" in fields:
+        raise NotDoneError("invalid: either `at` or `at_ms`")
+    try:
+        text = msgspec.json.decode(at, type=str)
+        zone = msgspec.json.decode(fields.get("zone", b'"UTC"'), type=str)
+    except (ValueError, RecursionError) as error:
+        raise malformed(error) from error
+    return msgspec.Raw(msgspec.json.encode(moment_ms(text, zone)))
 
 
 def _spec(fields: _Fields) -> AnySpec:

@@ -14,6 +14,7 @@ from ironclaw.domain.changes.agents import CreateAgent
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.skills import AddSkill
 from ironclaw.domain.changes.table import SPECS
+from ironclaw.domain.changes.task_edits import UpdateTask
 from ironclaw.domain.changes.tasks import AddTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.services.host_tools.asking import KINDS
@@ -91,6 +92,47 @@ async def test_a_task_is_for_the_chat_that_it_is_asked_for_in(desk: Desk):
     half = TASK | {"platform_id": "elsewhere"}
     used = await desk.use("request_change", {"change": half, "reason": "r"}, key="k3")
     assert "`channel`" in used.text
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "at_ms"),
+    [
+        ("2027-03-28T09:00", "Europe/Oslo", 1_806_217_200_000),
+        ("2027-03-27T09:00", "Europe/Oslo", 1_806_134_400_000),
+        ("2027-03-27T08:00:00Z", None, 1_806_134_400_000),
+        ("2027-03-27T08:00", None, 1_806_134_400_000),
+    ],
+)
+@pytest.mark.parametrize("kind", ["task.add", "task.update"])
+async def test_a_time_may_be_written_as_people_do(
+    desk: Desk, kind: str, at: str, zone: str | None, at_ms: int
+):
+    change = {"kind": kind, "name": "cake", "prompt": "cake!", "at": at}
+    change |= {} if zone is None else {"zone": zone}
+    used = await desk.use("request_change", {"change": change, "reason": "r"})
+    assert not used.is_error, used.text
+    spec = desk.gateway.asked[0].spec
+    assert isinstance(spec, AddTask | UpdateTask)
+    assert spec.at_ms == at_ms
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"at": "soon"},
+        {"at": 5},
+        {"at": "2027-03-28T09:00", "zone": "Nowhere"},
+        {"at": "2027-03-28T09:00", "zone": 5},
+        {"at": "2027-03-28T09:00", "at_ms": 5},
+        {"at": "0001-01-01T00:00+23:00"},
+        {"at": "1900-01-01T00:00"},
+    ],
+)
+async def test_a_time_that_is_none_is_refused_in_words(desk: Desk, change: dict[str, object]):
+    task = {"kind": "task.add", "name": "cake", "prompt": "cake!"} | change
+    used = await desk.use("request_change", {"change": task, "reason": "r"})
+    assert used.is_error
+    assert desk.gateway.asked == []
 
 
 @pytest.mark.parametrize("turn", ["msg_nobody", "x'y"])
