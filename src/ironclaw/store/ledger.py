@@ -155,7 +155,7 @@ class Ledger(QuestionBook, Outbox):
             *columns, number = known
             kept = as_message(self._content, tuple(columns))
             turn = turn_answered_by(db, kept.id) if kept.status is MessageStatus.HANDLED else None
-            return Accepted(with_files(db, self._content, kept), number, new=False, turn=turn)
+            return Accepted(self._whole(db, kept), number, new=False, turn=turn)
 
         def work(db: apsw.Connection) -> Accepted:
             if (known := find(db)) is not None:
@@ -181,9 +181,7 @@ class Ledger(QuestionBook, Outbox):
                     "INSERT INTO sticky VALUES (?, ?) ON CONFLICT DO NOTHING",
                     (sticky, event.thread or ""),
                 )
-            kept = with_files(db, self._content, message) if event.files else message
-            foreign = bool(taint_of_session(db, session))
-            kept = msgspec.structs.replace(kept, foreign=foreign)
+            kept = self._whole(db, message, has_files=bool(event.files))
             return Accepted(kept, number, new=True, has_closed=has_closed)
 
         if not event.files:
@@ -196,6 +194,12 @@ class Ledger(QuestionBook, Outbox):
             if accepted.new:
                 settle()
         return accepted
+
+    def _whole(self, db: apsw.Connection, message: Message, *, has_files: bool = True) -> Message:
+        """A message with its files, and whether its session has foreign content before it."""
+        whole = with_files(db, self._content, message) if has_files else message
+        foreign = bool(taint_of_session(db, message.session))
+        return msgspec.structs.replace(whole, foreign=foreign) if foreign else whole
 
     def _about_questions(
         self,
