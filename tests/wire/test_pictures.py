@@ -43,7 +43,7 @@ async def shown(host: ModelHost, name: str, *, model: str) -> Generated:
         temperature=None,
         max_output_tokens=50,
         request=call(),
-        pictures=(Picture("fil_1", "image/png", PNG),),
+        pictures=[Picture("fil_1", "image/png", PNG)],
     )
     return [event async for event in stream if isinstance(event, Generated)][-1]
 

@@ -37,7 +37,7 @@ from ironclaw_contract.rpc import Delta
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable
 
     from ironclaw.domain.ports import Picture
     from ironclaw_contract.rpc import Generated
@@ -107,13 +107,14 @@ class HostLink:
             self.close()
 
     async def generate(
-        self, ask: Ask, pictures: Sequence[Picture] = ()
+        self, ask: Ask, pictures: list[Picture] | None = None
     ) -> AsyncGenerator[Delta | Counted | Generated, None]:
         """Do one call: pieces, then the whole. Closing the generator ends it upstream.
 
         Args:
             ask: What is asked.
-            pictures: Those of the pictures it names that the model is shown.
+            pictures: Those of the pictures it names that the model is shown; taken out as they are
+                sent, as a stream lasts for minutes and would hold megabytes of them.
 
         Raises:
             ModelTrouble: It came to nothing.
@@ -123,8 +124,10 @@ class HostLink:
         used = 0
         is_ended = False
         try:
-            for one in pictures:
+            while pictures:
+                one = pictures.pop(0)
                 await self.say(Show(ask.call, one.file, one.media_type, one.data))
+                del one
             await self.say(ask)
             while True:
                 event = await queue.get()

@@ -48,7 +48,7 @@ class HostedProvider:
             )
         most = min(agent.max_output_tokens or request.max_output_tokens, 1_000_000)
         hundredths = agent.temperature_hundredths
-        shown = [] if self._pictures is None else await self._pictures.of(session, request)
+        shown = [] if self._pictures is None else list(await self._pictures.of(session, request))
         stream = self._host.generate(
             provider=self._name,
             model=model,

@@ -103,9 +103,11 @@ class ModelHost:
         max_output_tokens: int,
         request: Generate,
         thinking: Thinking | None = None,
-        pictures: Sequence[Picture] = (),
+        pictures: list[Picture] | None = None,
     ) -> AsyncGenerator[Delta | Counted | Generated, None]:
         """Do one attempt in the host, which is started if there is none.
+
+        `pictures` are taken out of their list as they are sent.
 
         Raises:
             ModelTrouble: It came to nothing.

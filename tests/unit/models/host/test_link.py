@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.model_house import generate
 
+from ironclaw.domain.ports import Picture
 from ironclaw.domain.spending import FREE, Counted, Tier
 from ironclaw.models.host.link import HostLink, open_link
 from ironclaw.models.host.messages import (
@@ -27,6 +28,7 @@ from ironclaw.models.host.messages import (
     Piece,
     Priced,
     Ready,
+    Show,
     ToHost,
     Whole,
     Window,
@@ -110,6 +112,23 @@ async def test_a_call_goes_there_and_comes_back() -> None:
         host.say(Window(provider="one", model="m", tokens=5))
         await asyncio.sleep(0.01)
         assert host.windows == [Window(provider="one", model="m", tokens=5)]
+
+
+async def test_pictures_are_let_go_when_they_are_sent() -> None:
+    """Streams last for minutes: what they were asked with would stay in memory as long."""
+    pictures = [Picture(f"fil_{number}", "image/png", b"x" * 10) for number in range(3)]
+    async with linked() as host:
+        ask = an_ask(host.link)
+        stream = host.link.generate(ask, pictures)
+        first = asyncio.get_running_loop().create_task(anext(stream))
+        heard = [await host.hear() for _ in range(4)]
+        assert [one.file for one in heard[:3] if isinstance(one, Show)] == [
+            "fil_0", "fil_1", "fil_2",
+        ]  # fmt: skip
+        assert heard[3] == ask
+        assert pictures == []
+        host.say(Whole(call=ask.call, answer=WHOLE))
+        assert await first == WHOLE
 
 
 async def test_what_was_kept_is_said_before_the_answer_and_never_more_than_was_read() -> None:
