@@ -218,6 +218,8 @@ class Story:
         self.tell(api, Turn("Think for ever.", hangs=True), wait=0)
         if isinstance(self.mind, ProviderMind):
             wait_for(lambda: self.mind.calls("Think for ever."), "the provider to be asked")
+        view = f"/v1/sessions/{self.session}"
+        wait_for(lambda: api.get(view).body["box"] == "busy", "the box to be busy")
 
     def stop(self, api: Api) -> None:
         """It ends within a second, and the provider is left."""
@@ -274,3 +276,4 @@ class Story:
         assert api.decide(api.get(f"/v1/changes/{raised[1]}").body).status == 200
         more = Turn("Go on, then.", answer="Eleven.")
         assert self.ask(api, more, chat="counting") == "Eleven."
+        assert self.mind.calls(more.cue) in {1, None}
