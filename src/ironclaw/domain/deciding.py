@@ -62,14 +62,22 @@ def hindrance(loaded: Loaded, row: Row, actor: Actor) -> str:
     return ""
 
 
-def lacks(loaded: Loaded, spec: Spec, actor: Actor) -> str:
-    """Say what somebody lacks to decide on such a change, whoever asked for it; empty: nothing."""
+def lacks(loaded: Loaded, spec: Spec, actor: Actor, *, gives: bool = True) -> str:
+    """Say what somebody lacks to decide on such a change, whoever asked for it; empty: nothing.
+
+    Args:
+        loaded: With `standings` and `person` of the actor.
+        spec: What it is.
+        actor: Who would decide.
+        gives: Whether it would be given; else it is taken back, which is its own agent's alone.
+    """
     wanted = needed(loaded.live.policy, spec)
     agent = spec.agent_id
     held = rights(loaded.standings, agent)
     names = " or ".join(role.value for role in deciding_roles(loaded.live.policy, spec))
     unheld = ", ".join(right.value for right in Right if right in spec.demands() - held)
     channels = loaded.live.policy.approver_channels
+    peer = loaded.live.peer if gives else None
     walls = (
         (
             loaded.person is not None and Right.DECIDE in held & actor.limit,
@@ -79,6 +87,11 @@ def lacks(loaded: Loaded, spec: Spec, actor: Actor) -> str:
         (
             spec.deciders_for() != {Role.OWNER} or Right.OWN in held & actor.limit,
             "It needs an owner, with a token that lets an owner's rights through.",
+        ),
+        (
+            # Whoever may write to an agent gets its answers: that is for those who decide on it.
+            peer is None or Right.DECIDE in rights(loaded.standings, peer.id) & actor.limit,
+            "It reaches another agent, on which you have no right to decide.",
         ),
         (not unheld, f"You would give rights that you do not hold: {unheld}. It needs: {names}."),
         (actor.proof in wanted.proofs, "It needs another proof of who you are."),

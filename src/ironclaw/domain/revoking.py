@@ -39,7 +39,7 @@ def revoked(loaded: Loaded, *, actor: Actor, words: str = "", by: By = CORE) -> 
     """
     row = row_of(loaded)
     spec, grant = row.change.spec, row.grant
-    if missing := lacks(loaded, spec, actor):
+    if missing := lacks(loaded, spec, actor, gives=False):
         raise PolicyError(
             Code.FORBIDDEN, missing, hint=f"`ironclaw change show {row.change.id}` says who can."
         )

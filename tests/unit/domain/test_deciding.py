@@ -3,7 +3,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, OLD, OWNER_TOO, World
+from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, OLD, OWNER_TOO, PEER, World
 from tests.unit.domain.stepping import AGENT, Gateway, by_token
 
 from ironclaw.core.errors import PolicyError, UserError
@@ -11,6 +11,7 @@ from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.change import Asker, Status
 from ironclaw.domain.changes.access import GiveRole, TakeRole
 from ironclaw.domain.changes.base import Spec, Topic
+from ironclaw.domain.changes.destinations import AddDestination
 from ironclaw.domain.changes.mounts import AddMount
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
@@ -62,6 +63,25 @@ def test_one_no_is_enough_and_is_remembered() -> None:
     assert gateway.kept.status is Status.DENIED
     assert write.is_denied
     assert write.event == "denied"
+
+
+@pytest.mark.parametrize("more", [None, Role.MEMBER, Role.VIEWER, Role.OPERATOR])
+def test_whoever_decides_for_one_agent_does_not_let_it_write_to_another(more: Role | None) -> None:
+    scoped = [Standing(BEN, Role.ADMIN, BOB)]
+    scoped += [] if more is None else [Standing(BEN, more, PEER)]
+    gateway = ruled(Policy(), *scoped)
+    gateway.ask(AddDestination(agent=BOB, name="peer", channel="agent", platform_id="peer"), AGENT)
+
+    assert "another agent" in refused(gateway, BEN)
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.APPROVER])
+def test_whoever_decides_for_both_agents_lets_one_write_to_the_other(role: Role) -> None:
+    scoped = (Standing(BEN, Role.ADMIN, BOB), Standing(BEN, role, PEER))
+    gateway = ruled(Policy(), *scoped)
+    gateway.ask(AddDestination(agent=BOB, name="peer", channel="agent", platform_id="peer"), AGENT)
+
+    assert gateway.decide(BEN).status is Status.APPROVED
 
 
 def test_nobody_decides_on_their_own_request() -> None:

@@ -230,6 +230,7 @@ def _without_look(row: Row, error: IronClawError, agent_name: str) -> Card:
 def _buttons(row: Row, loaded: Loaded, actor: Actor, *, may_decide: bool) -> tuple[Button, ...]:
     spec = row.change.spec
     may_rule = not lacks(loaded, spec, actor)
+    may_take_back = not lacks(loaded, spec, actor, gives=False)
     held = rights(loaded.standings, spec.agent_id) & actor.limit
     actions: list[Action] = []
     if may_decide:
@@ -242,6 +243,6 @@ def _buttons(row: Row, loaded: Loaded, actor: Actor, *, may_decide: bool) -> tup
     if has_failed and held & {Right.OPERATE, Right.DECIDE}:
         actions.append("retry")
     grant = row.grant
-    if grant is not None and grant.ended_ms is None and grant.revocable and may_rule:
+    if grant is not None and grant.ended_ms is None and grant.revocable and may_take_back:
         actions.append("revoke")
     return tuple(Button(label=_LABELS[one], action=one) for one in actions)
