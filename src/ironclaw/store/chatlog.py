@@ -28,7 +28,13 @@ _EVENTS: Final = (
     # What is sent to a destination is not in the thread of the message that it was asked for in.
     "SELECT e.chat, e.id, e.kind, e.message, e.delivery, e.session, e.at_ms,"
     " CASE WHEN d.id IS NULL THEN m.thread ELSE d.thread END, m.sealed,"
-    " d.sealed, d.tries, a.name, d.code, d.by_host FROM event e JOIN message m ON m.id = e.message"
+    " d.sealed, d.tries, a.name, d.code, d.by_host,"
+    # Most have neither, and a look for each of them would cost more than all else of a page.
+    " CASE WHEN d.id IS NULL"
+    " THEN EXISTS (SELECT 1 FROM file f WHERE f.message = m.id AND f.is_out = 0)"
+    " ELSE EXISTS (SELECT 1 FROM delivery_file f WHERE f.delivery = d.id) END,"
+    " EXISTS (SELECT 1 FROM delivery_answers o WHERE o.delivery = d.id)"
+    " FROM event e JOIN message m ON m.id = e.message"
     " LEFT JOIN delivery d ON d.id = e.delivery JOIN session s ON s.id = e.session"
     " JOIN agent a ON a.id = s.agent"
 )
@@ -54,6 +60,8 @@ _Row = tuple[
     str,
     str | None,
     int | None,
+    int,
+    int,
 ]
 
 
@@ -228,7 +236,7 @@ class ChatLog:
     def _event(self, db: apsw.Connection, row: _Row) -> LoggedEvent:
         (
             chat, id_, kind, message, delivery, session, at_ms, thread, message_sealed,
-            delivery_sealed, tries, agent, code, by_host,
+            delivery_sealed, tries, agent, code, by_host, has_files, has_answers,
         ) = row  # fmt: skip
         sender, text = HOST, ""
         choice: Choice | None = None
@@ -244,13 +252,16 @@ class ChatLog:
                 sender = HOST if by_host else agent
                 if kind == "question":
                     choice = asked_with(db, self._content, SessionId(session), str(delivery))
-                files = goes_with(db, self._content, DeliveryId(delivery))
-                answers = answers_of(db, DeliveryId(delivery))
+                if has_files:
+                    files = goes_with(db, self._content, DeliveryId(delivery))
+                if has_answers:
+                    answers = answers_of(db, DeliveryId(delivery))
             else:
                 sender, text = unseal_words(
                     self._content, SessionId(session), MessageId(message), message_sealed
                 )
-                files = files_of(came_with(db, self._content, MessageId(message)))
+                if has_files:
+                    files = files_of(came_with(db, self._content, MessageId(message)))
         except HostError as error:
             if error.code is not Code.KEY_UNUSABLE:
                 raise
