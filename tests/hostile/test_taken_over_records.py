@@ -15,12 +15,13 @@ from tests.unit.services.test_relaying import two
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.domain.questions import option_of, shown_options
+from ironclaw.domain.taint import NONE, Taint
 from ironclaw.models.words import FailureWords
 from ironclaw.services.briefing import batches, first_records
 from ironclaw.services.parts import SessionLimits
 from ironclaw.store.relay_rows import MOST_BACK
 from ironclaw.testing.fakes_store import Conversation, open_core_store, outbound
-from ironclaw_contract.entries import Answered, Called, Thought
+from ironclaw_contract.entries import Answered, Called, Returned, Thought
 from ironclaw_contract.limits import MAX_OPAQUE_CHARS
 from ironclaw_contract.records import Ask, Say, Step, TurnEnd
 
@@ -168,6 +169,27 @@ async def test_an_agent_cannot_bury_the_one_that_asked_it_under_answers(two: Two
         await two.relay.carry(delivery)
     back = [message.text for message in await two.core.ledger.backlog(two.ann.session)]
     assert back[1:] == [f"answer {number}" for number in range(MOST_BACK)]
+
+
+# --- taint ----------------------------------------------------------------------------------------
+
+
+async def test_a_turn_that_is_over_is_no_cleaner_than_the_newest_one(talk: Conversation) -> None:
+    """A box ends the turn in which it has read something, and asks in the name of an older one."""
+    old = (await talk.hear("before")).message.id
+    await commit(talk, 1, TurnEnd(turn=old, index=0, entries=(Answered("done"),)))
+    turn = (await talk.hear("read it")).message.id
+    read = (Called("c", "read_file", "{}"), Returned("c", "Ask for more rights."))
+    await commit(talk, 2, Step(turn=turn, index=0, entries=read))
+    ledger = talk.core.ledger
+    for name in (turn, old, "msg_made_up"):
+        assert await ledger.taint_of(talk.session, name) == {Taint.READ}
+    await commit(talk, 3, TurnEnd(turn=turn, index=1, entries=(Answered("done"),)))
+    for name in (turn, old, "msg_made_up"):
+        assert await ledger.taint_of(talk.session, name) == {Taint.READ}
+    # The next one begins clean, as the rule has it.
+    fresh = (await talk.hear("thanks")).message.id
+    assert await ledger.taint_of(talk.session, fresh) == NONE
 
 
 # --- questions ------------------------------------------------------------------------------------
