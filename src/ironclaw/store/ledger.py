@@ -23,7 +23,7 @@ from ironclaw.store import past, task_outcomes
 from ironclaw.store.audit_rows import append
 from ironclaw.store.commanding import find, handle
 from ironclaw.store.content import Content
-from ironclaw.store.file_rows import SESSION_BYTES
+from ironclaw.store.file_rows import AGENT_BYTES, SESSION_BYTES, Most
 from ironclaw.store.hearing import heard_by, with_answers
 from ironclaw.store.informing import MARK, inform
 from ironclaw.store.message_rows import (
@@ -42,6 +42,7 @@ from ironclaw.store.message_rows import (
     no_turn,
     seal_words,
     touch,
+    whole_message,
     with_files,
 )
 from ironclaw.store.outbound import Why, take_in
@@ -95,12 +96,14 @@ class Ledger(QuestionBook, Outbox):
         *,
         why: Why = lambda _session, _turn: "",
         files_bytes: int = SESSION_BYTES,
+        agent_files_bytes: int = AGENT_BYTES,
     ) -> None:
         super().__init__(store, Content(keys), clock)
         self._why = why
         self.asked: Callable[[], None] = _nobody
         """Called when people are asked something new."""
-        self.files = FileStore(store, keys, clock, most_bytes=files_bytes)
+        most = Most(files_bytes, agent_files_bytes)
+        self.files = FileStore(store, keys, clock, most=most)
         """What came with messages, and what agents sent."""
 
     # --- in ---------------------------------------------------------------------------------------
@@ -350,12 +353,12 @@ class Ledger(QuestionBook, Outbox):
 
         def work(db: apsw.Connection) -> list[Message]:
             rows = db.execute(f"{MESSAGE} WHERE session = ? AND open = 1 ORDER BY n", (session,))
-            found = [as_message(self._content, row) for row in rows]
+            found = [whole_message(db, self._content, row) for row in list(rows)]
             waits = open_turns(db, session) if found else frozenset()
             foreign = bool(taint_of_session(db, session))
             return [
                 msgspec.structs.replace(
-                    with_files(db, self._content, message),
+                    message,
                     waits=message.id in waits,
                     foreign=foreign,
                 )
@@ -425,7 +428,7 @@ class Ledger(QuestionBook, Outbox):
                 now_ms=now,
                 worked=worked,
                 why=self._why,
-                files_bytes=self.files.most_bytes,
+                files=self.files.most,
             )
         )
         if any(delivery.question is not None for delivery in committed.deliveries):

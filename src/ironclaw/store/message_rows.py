@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from ironclaw.domain.taint import Taints
     from ironclaw.store.content import Content
 
-MESSAGE: Final = "SELECT id, session, chat, thread, sealed, at_ms, engage, status FROM message"
+COLUMNS: Final = (
+    "id, session, chat, thread, sealed, at_ms, engage, status,"
+    # Most came with none, and a look for them costs more than the message.
+    " EXISTS (SELECT 1 FROM file f WHERE f.message = message.id AND f.is_out = 0)"
+)
+"""Of `message`, for `whole_message`."""
+MESSAGE: Final = f"SELECT {COLUMNS} FROM message"  # noqa: S608 - constants
 HOST: Final = "ironclaw"
 """Sender of the host's own words."""
 WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
@@ -69,7 +75,7 @@ def as_message(
     content: Content,
     row: tuple[str, str, str, str | None, bytes, int, int, str],
 ) -> Message:
-    """A row of `MESSAGE` as a value. Raises HostError."""
+    """The columns of a message as a value, without its files. Raises HostError."""
     id_, session, chat, thread, sealed, at_ms, engage, status = row
     sender, text = unseal_words(content, SessionId(session), MessageId(id_), sealed)
     return Message(
@@ -83,6 +89,16 @@ def as_message(
         engage=bool(engage),
         status=MessageStatus(status),
     )
+
+
+def whole_message(
+    db: apsw.Connection,
+    content: Content,
+    row: tuple[str, str, str, str | None, bytes, int, int, str, int],
+) -> Message:
+    """A row of `MESSAGE` as a value, with its files. Raises HostError."""
+    message, has_files = as_message(content, row[:8]), row[8]
+    return with_files(db, content, message) if has_files else message
 
 
 def with_files(db: apsw.Connection, content: Content, message: Message) -> Message:

@@ -14,7 +14,7 @@ import msgspec
 from ironclaw.core.ids import MessageId, SessionId
 from ironclaw.domain.model import MessageStatus
 from ironclaw.domain.ports import Resume
-from ironclaw.store.message_rows import MESSAGE, as_message, with_files
+from ironclaw.store.message_rows import COLUMNS, whole_message
 from ironclaw.store.summary_rows import summary_of
 from ironclaw.store.taint_rows import taint_of_session
 from ironclaw_contract.entries import Called, Entry, Returned, Said, Thought
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ENTRY_BYTES: Final = 64
 """What an entry costs besides its text."""
 _Entries = tuple[Entry, ...]
+_SAID: Final = f"SELECT heard, {COLUMNS} FROM message WHERE turn = ? ORDER BY n"  # noqa: S608 - constants
 
 
 def resume(
@@ -119,11 +120,9 @@ def _turn(
         if steps
         else ()
     )
-    heard = db.execute(
-        "SELECT DISTINCT heard FROM message WHERE turn = ? AND heard IS NOT NULL", (turn,)
-    )
-    entries = _said(db, content, turn, heard=None, foreign=foreign)
-    for index in sorted({*records, *(index for (index,) in heard)}):
+    said = _said(db, content, turn, foreign=foreign)
+    entries: list[Entry] = [*said.pop(None, ())]
+    for index in sorted({*records, *(index for index in said if index is not None)}):
         step: Sequence[Entry] = ()
         if index in records:
             plain = content.unseal(session, f"step/{turn}/{index}", records[index])
@@ -134,19 +133,19 @@ def _turn(
             len(step),
         )
         entries += step[:first]
-        entries += _said(db, content, turn, heard=index, foreign=foreign)
+        entries += said.get(index, ())
         entries += step[first:]
     return entries
 
 
 def _said(
-    db: apsw.Connection, content: Content, turn: str, *, heard: int | None, foreign: bool
-) -> list[Entry]:
-    """What people said before a record of the turn; None: what began it."""
-    entries: list[Entry] = []
-    for row in db.execute(f"{MESSAGE} WHERE turn = ? AND heard IS ? ORDER BY n", (turn, heard)):
-        said = with_files(db, content, as_message(content, row))
-        entries.append(
+    db: apsw.Connection, content: Content, turn: str, *, foreign: bool
+) -> dict[int | None, list[Said]]:
+    """What people said in a turn, by the record that it came before; None: what began it."""
+    found: dict[int | None, list[Said]] = {}
+    for heard, *row in db.execute(_SAID, (turn,)):
+        said = whole_message(db, content, tuple(row))
+        found.setdefault(heard, []).append(
             Said(
                 message=said.id,
                 sender=said.sender[:256],
@@ -156,7 +155,7 @@ def _said(
                 foreign=foreign,
             )
         )
-    return entries
+    return found
 
 
 def _size(entry: Entry) -> int:
