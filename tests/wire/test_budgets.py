@@ -96,6 +96,26 @@ async def test_money_runs_out_before_a_call_that_could_cost_more(tmp_path: Path)
             assert len(server.asked) == 1
 
 
+async def test_an_answer_that_is_held_back_is_paid_for(tmp_path: Path):
+    """A box knows how to trip a filter: calls that come to nothing would be free, without end."""
+    async with ModelServer(openai(finish="content_filter")) as server:
+        settings = provider("openai", f"{server.url}/v1", prices={"*": PRICE})
+        async with opened(tmp_path, settings) as house:
+            house.agents.limit(tokens_per_day=10**6)
+            end = await house.ask()
+            assert isinstance(end, Failed)
+            assert end.code is WireCode.MODEL_REFUSED
+            each = INPUT_TOKENS * 3 + OUTPUT_TOKENS * 15
+            assert (await house.used()).day == Amounts(
+                calls=1, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS, micros=each
+            )
+            house.agents.limit(tokens_per_day=INPUT_TOKENS + OUTPUT_TOKENS)
+            end = await house.ask()
+            assert isinstance(end, Failed)
+            assert end.code is WireCode.BUDGET_SPENT
+            assert len(server.asked) == 1
+
+
 async def test_what_the_provider_had_kept_is_counted_apart(tmp_path: Path):
     whole = openai()
     usage = b'"prompt_tokens": %d, ' % INPUT_TOKENS

@@ -117,7 +117,8 @@ class Call:
                 self._chars += _EVENT_CHARS + _unshown(event)
                 await self._take(event)
                 if self._chars > _MOST_CHARS:
-                    return self._no(WireCode.TOO_LARGE, "The model's answer is too large.")
+                    cut = self._no(WireCode.TOO_LARGE, "The model's answer is too large.")
+                    return _paid(cut, events.get())
             await self._piece(self._thoughts.end(), is_thought=True)
             await self._piece(self._words.end())
             return self._end(events)
@@ -149,13 +150,13 @@ class Call:
         response: ModelResponse = events.get()
         who = f"The model provider {self._ask.provider}"
         if response.finish_reason == "content_filter":
-            return self._no(WireCode.MODEL_REFUSED, filtered(who))
+            return _paid(self._no(WireCode.MODEL_REFUSED, filtered(who)), response)
         # Where a provider said nothing of how it ended, the library supposes that all is well.
         said_so = (response.provider_details or {}).get("finish_reason")
         if response.state != "complete" or response.finish_reason not in _WHOLE or not said_so:
             # Half an answer is none: whoever reads it would take it for the whole.
             cut = self._no(WireCode.MODEL_UNAVAILABLE, f"{who} broke off its answer.")
-            return msgspec.structs.replace(cut, is_sick=True)
+            return _paid(msgspec.structs.replace(cut, is_sick=True), response)
         whole = answer(self._ask.request, response, is_cut=response.finish_reason == "length")
         return Whole(
             call=self._ask.call,
@@ -196,3 +197,12 @@ def _unshown(event: object) -> int:
             return len(signature or "")
         case _:
             return 0
+
+
+def _paid(failure: Failure, response: ModelResponse) -> Failure:
+    """What came to nothing and was counted: a box may know how to have that again and again."""
+    return msgspec.structs.replace(
+        failure,
+        input_tokens=max(0, response.usage.input_tokens or 0),
+        output_tokens=max(0, response.usage.output_tokens or 0),
+    )

@@ -131,9 +131,14 @@ class HostLink:
             await self.say(ask)
             while True:
                 event = await queue.get()
-                if event is None or isinstance(event, Failure):
+                if event is None:
                     is_ended = True
-                    raise ended("it ended during a call") if event is None else _trouble(event)
+                    raise ended("it ended during a call")
+                if isinstance(event, Failure):
+                    is_ended = True
+                    if event.input_tokens or event.output_tokens:
+                        yield Counted(event.input_tokens, event.output_tokens)
+                    raise _trouble(event)
                 if isinstance(event, Whole):
                     is_ended = True
                     if event.cached_tokens or event.written_tokens:
