@@ -149,6 +149,7 @@ async def open_core(
             clock,
             why=words.why,
             files_bytes=settings.conversation.files_bytes,
+            agent_files_bytes=settings.conversation.agent_files_bytes,
         )
         log_of_chats = ChatLog(store, custodian, clock)
         signer = ReceiptSigner(ring)

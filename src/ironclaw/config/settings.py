@@ -106,6 +106,9 @@ class ConversationSettings(_Section, frozen=True):
     files_bytes: Annotated[int, msgspec.Meta(ge=0, le=1024**4)] = 256 * 1024**2
     """Bytes of files that one conversation may hold: those that people send and those that they are
     sent. No more are taken beyond it."""
+    agent_files_bytes: Annotated[int, msgspec.Meta(ge=0, le=1024**5)] = 4 * 1024**3
+    """The same of all conversations of one agent together: whoever may talk to it can begin as many
+    as they like."""
 
 
 class AgentSettings(_Section, frozen=True):

@@ -7,7 +7,7 @@ it. Used inside transactions only; nothing here holds more than one part at a ti
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SESSION_BYTES: Final = 256 * 1024 * 1024
 """Of all files of one session, unless the house says otherwise."""
+AGENT_BYTES: Final = 4 * 1024 * 1024 * 1024
+"""Of all files of one agent: whoever may talk to it can begin conversations without number."""
 SESSION_FILES: Final = 10_000
 """Files of one session."""
 _COLUMNS: Final = "f.n, f.id, f.session, f.sealed, f.size, f.parts"
@@ -42,6 +44,12 @@ _ONE: Final = (
     f"SELECT {_COLUMNS} FROM file f"  # noqa: S608 - constants
     " WHERE f.id = ?1 AND f.session = ifnull(?2, f.session) AND f.state = 1"
 )
+_OF_AGENT: Final = (
+    # Files are few, sessions may be many.
+    "SELECT ifnull(sum(CASE f.state WHEN 2 THEN 0 ELSE f.size END), 0) FROM file f"
+    " CROSS JOIN session s ON s.id = f.session"
+    " WHERE s.agent = (SELECT agent FROM session WHERE id = ?)"
+)
 _Named = tuple[str, str]
 """Name and type: what is sealed of a file beside its bytes."""
 
@@ -53,6 +61,13 @@ class State(enum.IntEnum):
     WHOLE = 1
     NO_ROOM = 2
     """The session may not keep more; its parts are counted and thrown away."""
+
+
+class Most(NamedTuple):
+    """How many bytes of files there may be."""
+
+    session: int = SESSION_BYTES
+    agent: int = AGENT_BYTES
 
 
 def seal_name(
@@ -144,16 +159,29 @@ def used(db: apsw.Connection, session: SessionId) -> tuple[int, int]:
     return count, size
 
 
+def is_agent_full(db: apsw.Connection, session: SessionId, *, size: int, most: Most) -> bool:
+    """Whether the agent of a session may not have so many bytes more."""
+    ((has,),) = list(db.execute(_OF_AGENT, (session,)))
+    return bool(has + size > most.agent)
+
+
 def check_room(
-    db: apsw.Connection, session: SessionId, *, count: int, size: int, most_bytes: int
+    db: apsw.Connection, session: SessionId, *, count: int, size: int, most: Most
 ) -> None:
-    """Refuse files for which the session has no room. Raises UserError (`TOO_LARGE`)."""
+    """Refuse files for which there is no room. Raises UserError (`TOO_LARGE`)."""
     has_count, has_size = used(db, session)
-    if has_count + count > SESSION_FILES or has_size + size > most_bytes:
+    if has_count + count > SESSION_FILES or has_size + size > most.session:
         raise UserError(
             Code.TOO_LARGE,
             "This conversation has no more room for files.",
             hint="Begin a new one with /new, or have the limit raised: conversation.files_bytes.",
+        )
+    if is_agent_full(db, session, size=size, most=most):
+        raise UserError(
+            Code.TOO_LARGE,
+            "The conversations of this agent together have no more room for files.",
+            hint="Have some forgotten (`ironclaw session forget`), or the limit raised: "
+            "conversation.agent_files_bytes.",
         )
 
 

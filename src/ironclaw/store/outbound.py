@@ -22,7 +22,7 @@ from ironclaw.domain.principals import AGENT_CHANNEL
 from ironclaw.domain.questions import TOOL as ASK_USER
 from ironclaw.domain.questions import misfit
 from ironclaw.store import task_outcomes
-from ironclaw.store.file_rows import SESSION_BYTES
+from ironclaw.store.file_rows import Most
 from ironclaw.store.hearing import hear, heard_by, with_answers
 from ironclaw.store.message_rows import (
     Target,
@@ -117,7 +117,7 @@ def take_in(
     now_ms: int,
     worked: Worked | None = None,
     why: Why = lambda _session, _turn: "",
-    files_bytes: int = SESSION_BYTES,
+    files: Most | None = None,
 ) -> Committed:
     """Apply the records that are new. Raises PeerError (`TAMPER`, `QUARANTINED`)."""
     row = db.execute(
@@ -137,7 +137,7 @@ def take_in(
         )
     if out.first_seq > out_seq + 1:
         raise _tamper("gap", f"record {out.first_seq} after {out_seq}")
-    taking = _Taking(db, content, session, epoch, now_ms, why=why, files_bytes=files_bytes)
+    taking = _Taking(db, content, session, epoch, now_ms, why=why, files=files or Most())
     for seq, body in enumerate(out.bodies, start=out.first_seq):
         if seq <= out_seq:
             continue
@@ -175,7 +175,7 @@ class _Taking:
         now_ms: int,
         *,
         why: Why,
-        files_bytes: int,
+        files: Most,
     ) -> None:
         self._db = db
         self._content = content
@@ -183,7 +183,7 @@ class _Taking:
         self._epoch = epoch
         self._now_ms = now_ms
         self._why = why
-        self._files_bytes = files_bytes
+        self._files = files
         self.deliveries: list[Delivery] = []
         self.answered: list[MessageId] = []
 
@@ -196,7 +196,7 @@ class _Taking:
                 self._content,
                 session=self._session,
                 part=body,
-                most_bytes=self._files_bytes,
+                most=self._files,
                 now_ms=self._now_ms,
             )
         elif isinstance(body, Summary):

@@ -21,6 +21,7 @@ from ironclaw.store.file_rows import (
     State,
     add_part,
     find_file,
+    is_agent_full,
     read_part,
     remove_files,
     seal_name,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import apsw
 
     from ironclaw.store.content import Content
+    from ironclaw.store.file_rows import Most
     from ironclaw.store.message_rows import Target
     from ironclaw_contract.records import Part
 
@@ -78,7 +80,7 @@ def take_part(
     *,
     session: SessionId,
     part: Part,
-    most_bytes: int,
+    most: Most,
     now_ms: int,
 ) -> None:
     """Keep one part more.
@@ -88,7 +90,7 @@ def take_part(
         content: Seals it.
         session: Whose box says it.
         part: What it says.
-        most_bytes: Of all files of the session.
+        most: Bytes of files that there may be.
         now_ms: Milliseconds since the epoch.
 
     Raises:
@@ -111,8 +113,9 @@ def take_part(
     sealed = b"."
     if (
         row.state == State.NO_ROOM
-        or has_bytes + len(part.data) > most_bytes
+        or has_bytes + len(part.data) > most.session
         or (has_count > SESSION_FILES)
+        or (part.index == 0 and is_agent_full(db, session, size=len(part.data), most=most))
     ):
         # Not the box's fault: people are told, and what it says goes out without the file.
         state = State.NO_ROOM

@@ -13,7 +13,7 @@ from ironclaw.core.ids import FileId, new_id
 from ironclaw.domain.attachments import Kept, clean_name, media_type
 from ironclaw.store.content import Content
 from ironclaw.store.file_rows import (
-    SESSION_BYTES,
+    Most,
     State,
     add_part,
     chats_of,
@@ -54,16 +54,16 @@ class FileStore:
         store: Where they are.
         keys: Seal them.
         clock: When they came.
-        most_bytes: Of all files of one session.
+        most: Bytes of files that there may be.
     """
 
     def __init__(
-        self, store: Store, keys: ContentKeys, clock: Clock, *, most_bytes: int = SESSION_BYTES
+        self, store: Store, keys: ContentKeys, clock: Clock, *, most: Most | None = None
     ) -> None:
         self._store = store
         self._content = Content(keys)
         self._clock = clock
-        self.most_bytes = most_bytes
+        self.most = most or Most()
 
     @contextlib.asynccontextmanager
     async def keeping(
@@ -101,7 +101,7 @@ class FileStore:
         size = sum(len(one.data) for one in uploads)
 
         def begin(db: apsw.Connection) -> list[int]:
-            check_room(db, session, count=len(uploads), size=size, most_bytes=self.most_bytes)
+            check_room(db, session, count=len(uploads), size=size, most=self.most)
             numbers = []
             for position, (id_, one) in enumerate(zip(ids, uploads, strict=True)):
                 name = clean_name(one.name)

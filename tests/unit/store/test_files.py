@@ -9,8 +9,10 @@ import pytest
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError, UserError
+from ironclaw.core.ids import SessionId, new_id
 from ironclaw.domain.letters import Letter
-from ironclaw.domain.model import Destination, Upload
+from ironclaw.domain.model import Destination, Partition, Upload
+from ironclaw.domain.routing import Seat
 from ironclaw.store.file_rows import SESSION_FILES
 from ironclaw.store.forgetting import forget
 from ironclaw.store.ledger import Ledger
@@ -121,6 +123,28 @@ async def test_a_session_has_so_much_room_and_no_more(talk: Conversation):
     assert refused.value.code is Code.TOO_LARGE
     await small.hear("three", files=uploads(b"x" * 10))
     assert await count(talk, "file") == 2
+
+
+async def test_new_conversations_give_no_more_room_than_their_agent_has(talk: Conversation):
+    core = talk.core
+    ledger = Ledger(core.store, core.custodian, core.clock, agent_files_bytes=len(LONG) + 10)
+    talk = talk._replace(core=core._replace(ledger=ledger))
+    await talk.hear("one", files=uploads(LONG))
+    await core.registry.unseat(talk.session)
+    other = talk._replace(session=SessionId(new_id("ses")))
+    await core.custodian.create(other.session)
+    seat = Seat(talk.agent.id, Partition.SHARED, talk.chat.id, None)
+    await core.registry.add_session(other.session, seat)
+    await ledger.begin_epoch(other.session, workspace="w")
+    with pytest.raises(UserError) as refused:
+        await other.hear("two", files=uploads(b"x" * 11))
+    assert refused.value.code is Code.TOO_LARGE
+    assert "agent_files_bytes" in refused.value.hint
+    turn = await begin(other)
+    done = await commit(other, 1, *parts("out_1", PNG), say(turn, "out_1"))
+    assert done.deliveries[0].files == ()
+    await core.store.write(lambda db: forget(db, talk.session))
+    await other.hear("three", files=uploads(b"x" * 11))
 
 
 async def test_what_a_crash_left_is_swept(talk: Conversation):
