@@ -113,7 +113,12 @@ class Parcels:
         lines = "\n".join(map(self._line, said.files))
         text = f"{said.text}\n{lines}" if said.text else lines
         return Said(
-            message=said.message, sender=said.sender, text=text, at_ms=said.at_ms, files=said.files
+            message=said.message,
+            sender=said.sender,
+            text=text,
+            at_ms=said.at_ms,
+            files=said.files,
+            foreign=said.foreign,
         )
 
     @staticmethod

@@ -73,6 +73,8 @@ def test_a_file_is_there_once_its_last_part_is(parcels: Parcels, tmp_path: Path)
 def test_a_file_without_bytes_is_one(parcels: Parcels, tmp_path: Path):
     parcels.take(parts(b"")[0])
     assert (tmp_path / "inbox/fil_1-note.txt").read_bytes() == b""
+    foreign = Said(message="m", sender="Ann", text="", at_ms=0, files=(file(LONG),), foreign=True)
+    assert parcels.describe(foreign).foreign
     assert parcels.describe(said(file(b""), text="")).text.startswith("[File /workspace/inbox/")
 
 
