@@ -11,7 +11,7 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from blockbuster import BlockBuster
@@ -20,6 +20,8 @@ from tests.support.people import Person, an_ordinary_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+
+    from xdist.workermanage import WorkerController
 
 STAGES = ("repo", "unit", "hostile", "crash", "sealed", "wire")
 _HERE = Path(__file__).parent
@@ -48,12 +50,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Note what is on the machine before the first test."""
-    config.stash[_run] = mark_run()
-    config.stash[_before] = survey(config.stash[_run], _own_directories())
     config.stash[_left_out] = []
     config.stash[_told] = []
+    if (given := _of_worker(config)) is not None:
+        config.stash[_seed] = given["seed"]
+        return
+    config.stash[_run] = mark_run()
+    config.stash[_before] = survey(config.stash[_run], _own_directories())
     chosen = config.getoption("--seed")
     config.stash[_seed] = secrets.randbelow(2**32) if chosen is None else chosen
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Give each process of a run in several (`-n`) the run's own seed."""
+    node.workerinput["seed"] = node.config.stash[_seed]
+
+
+def _of_worker(config: pytest.Config) -> dict[str, Any] | None:
+    """What a process of a run in several was given; None for the run itself."""
+    return getattr(config, "workerinput", None)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -122,6 +138,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run when it left anything behind."""
     config = session.config
+    if _of_worker(config) is not None:
+        return
     left = wait_until_clean(config.stash[_run], _own_directories(), config.stash[_before])
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     for line in left:
