@@ -17,7 +17,7 @@ from ironclaw.domain.ports import Asked
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import OUTPUT_TOKENS, ModelService
-from ironclaw.services import calls, life
+from ironclaw.services import calls, pace
 from ironclaw.services.parts import SessionLimits
 from ironclaw.services.rooms import Rooms
 from ironclaw_agent.research import MAX_TURN_STEPS
@@ -119,7 +119,7 @@ async def test_parts_without_end_do_not_keep_an_idle_box(
     core.link().emit(end(one, 1))
     await core.answered(talk, 1)
     if is_weak:
-        monkeypatch.setattr(life.Life, "_got_on", lambda self, _out: self._rest())
+        monkeypatch.setattr(pace.Pace, "got_on", lambda self, _out: self.rest())
     assert await parcels(core, talk, seconds=1.0) is not is_weak
 
 
@@ -128,7 +128,7 @@ async def test_nor_one_that_gets_nothing_done(
     open_core: OpenCore, monkeypatch: pytest.MonkeyPatch, is_weak: bool
 ) -> None:
     if not is_weak:
-        monkeypatch.setattr(life, "MAX_PARCELS", 5)
+        monkeypatch.setattr(pace, "MAX_PARCELS", 5)
     core = await open_core(SessionLimits(turn_s=0.3))
     talk, _ = await said_a_file(core)
     assert await parcels(core, talk, seconds=1.0) is not is_weak

@@ -31,12 +31,12 @@ from ironclaw.domain.ports import (
 )
 from ironclaw.services.briefing import message_record, place_of, publish
 from ironclaw.services.calls import ModelCalls
-from ironclaw.services.ends import NO_MEMORY, TOO_LONG, End, note_failures
+from ironclaw.services.ends import NO_MEMORY, End, note_failures
 from ironclaw.services.inbox import Inbox
 from ironclaw.services.loads import Load
+from ironclaw.services.pace import Pace
 from ironclaw.services.setups import Setups
 from ironclaw.services.tool_calls import ToolCalls
-from ironclaw.services.turn_clock import TurnClock
 from ironclaw_contract.records import Part, Step, Trouble, TurnEnd
 from ironclaw_contract.rpc import Cancel, Generate
 
@@ -54,10 +54,6 @@ if TYPE_CHECKING:
 
 RECONNECT_S: Final = 15.0
 """How long a box may be without a bell before it counts as gone."""
-MAX_RESEARCHED: Final = 64
-"""Answers to its research that keep a box from counting as hung, up to its next record."""
-MAX_PARCELS: Final = 80
-"""Segments with nothing but parts of files that do so: more than any step can have."""
 MAX_RELINKS: Final = 5
 """Airlocks that may die in one life; over it the box is replaced as well."""
 
@@ -96,19 +92,34 @@ class Life:
         """Set while the box has its setup, so that messages may follow."""
         self._inbox = Inbox(parts.ledger, session.id)
         self._load = Load()
-        self._turn_clock = TurnClock(parts.clock, self._took_too_long)
-        self._timer: asyncio.TimerHandle | None = None
         self._gone: asyncio.TimerHandle | None = None
         self._progressed = False
-        self._answers_researched = 0
-        self._parcels = 0
         self._relinks = 0
-        self.idle_since = parts.clock.monotonic_s()
+        self._pace = Pace(self, parts.limits, parts.clock)
 
     @property
     def busy(self) -> bool:
         """Whether the box is being briefed or messages that want an answer are with it."""
         return not self._fed.is_set() or self._inbox.is_owed
+
+    @property
+    def agent(self) -> Agent:
+        """Whose session it is, as it is now."""
+        return self._setups.agent
+
+    @property
+    def turn(self) -> MessageId | None:
+        """The turn that the box works on."""
+        return self._inbox.turn
+
+    @property
+    def idle_since(self) -> float:
+        """When anything happened last, in seconds of the monotonic clock."""
+        return self._pace.idle_since
+
+    def rests(self) -> None:
+        """Nothing is with the box any more."""
+        self._changed()
 
     @property
     def slot(self) -> Slot:
@@ -125,9 +136,7 @@ class Life:
         Model calls, host tools and the time of a turn go by the new one at once.
         """
         former, self._setups.agent = self._setups.agent, agent
-        limits = (agent.turn_s, agent.turn_total_s)
-        if limits != (former.turn_s, former.turn_total_s) and self._timer is not None and self.busy:
-            self._rest()
+        self._pace.agent_changed(former)
         while not self.knows(self._setups.agent):
             if self._fed.is_set():
                 await self._setups.tell()
@@ -193,7 +202,7 @@ class Life:
                 parts=self._parts,
                 tasks=tasks,
                 inbox=self._inbox,
-                researched=self._researched,
+                researched=self._pace.researched,
             )
             self._uses = ToolCalls(
                 slot=self._slot,
@@ -209,10 +218,9 @@ class Life:
                 return await self._ended
             finally:
                 await self._note_time()
-                self._turn_clock.stop()
-                for timer in (self._timer, self._gone):
-                    if timer is not None:
-                        timer.cancel()
+                self._pace.stop()
+                if self._gone is not None:
+                    self._gone.cancel()
 
     async def _begin(self, *, adopted: bool) -> None:
         await self._claim()
@@ -220,7 +228,7 @@ class Life:
             self._await_bell()
         else:
             await self._brief()
-            self._parts.meters.claim(self._parts.clock.monotonic_s() - self.idle_since)
+            self._parts.meters.claim(self._parts.clock.monotonic_s() - self._pace.idle_since)
         self._tasks.start(self._pump(), name="pump")
         self._tasks.start(self._feed(), name="feed")
 
@@ -246,7 +254,7 @@ class Life:
         )
         if past.turn is not None:
             self._inbox.begin(past.turn)
-            self._turn_clock.resume(Worked(past.turn, past.worked_ms))
+            self._pace.resume(Worked(past.turn, past.worked_ms))
         messages = self._admit(await self._inbox.backlog())
         answers = self._inbox.answers
         has_files = any(message.files for message in messages)
@@ -278,7 +286,7 @@ class Life:
                     await publish(link, [*answers, *self._records(messages)])
             elif was_busy != self.busy:
                 # Its turn waits for people from now on, or no longer.
-                self._rest()
+                self._pace.rest()
 
     def _records(self, messages: list[Message]) -> list[records.Message]:
         key = self._parts.custodian.key(self._session.id)
@@ -304,11 +312,11 @@ class Life:
 
     def _mark(self, messages: list[Message], answers: list[Answer]) -> None:
         self._inbox.mark(messages, answers)
-        self._rest()
+        self._pace.rest()
 
     def _now_fed(self) -> None:
         self._fed.set()
-        self._rest()
+        self._pace.rest()
         self._pulse()
 
     def _pulse(self) -> None:
@@ -371,7 +379,7 @@ class Life:
     async def _take_in(self, out: Outbound) -> None:
         try:
             committed = await self._parts.ledger.commit(
-                self._session.id, self._session.epoch, out, worked=self._worked(out)
+                self._session.id, self._session.epoch, out, worked=self._pace.worked(out)
             )
         except PeerError as error:
             await self._quarantine(error.detail or error.message)
@@ -391,7 +399,7 @@ class Life:
         for message in self._inbox.settle(committed.answered):
             taken_ms = self._parts.clock.now_ms() - message.at_ms
             self._parts.meters.round_trip(max(0, taken_ms) / 1000)
-        self._got_on(out)
+        self._pace.got_on(out)
         await self._slot.link.ack(out.last_seq)
         for body in out.bodies:
             if isinstance(body, Trouble):
@@ -407,18 +415,9 @@ class Life:
         if any(isinstance(body, Part) for body in out.bodies):
             self._parts.files.came(self._session.id)
 
-    def _worked(self, out: Outbound) -> Worked | None:
-        """How long a turn has taken that goes on: of one that is over nobody wants to know."""
-        last = next((one for one in reversed(out.bodies) if isinstance(one, Step | TurnEnd)), None)
-        worked = self._turn_clock.worked
-        if worked is None or not isinstance(last, Step):
-            return None
-        return Worked(MessageId(last.turn), worked.ms)
-
     async def _note_time(self) -> None:
         """Keep how long the turn took since its last record: a box may end without one."""
-        worked = self._turn_clock.worked
-        if worked is None or not self.busy or self._setups.agent.turn_total_s is None:
+        if (worked := self._pace.unnoted) is None:
             return
         try:
             await self._parts.ledger.note_worked(self._session.id, worked)
@@ -467,53 +466,6 @@ class Life:
         self._setups.lose()
         await self._claim()
         self._await_bell()
-
-    # --- rest -------------------------------------------------------------------------------------
-
-    def _got_on(self, out: Outbound) -> None:
-        """Something was committed; parts of files alone keep a box from its rest only so long."""
-        if any(not isinstance(body, Part) for body in out.bodies):
-            self._answers_researched = self._parcels = 0
-        elif self._parcels >= MAX_PARCELS or not self.busy:
-            return
-        else:
-            self._parcels += 1
-        self._rest()
-
-    def _rest(self) -> None:
-        """Arm the timer for a box with nothing to do, or for one that gets nothing done."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self.idle_since = self._parts.clock.monotonic_s()
-        loop = asyncio.get_running_loop()
-        turn = self._inbox.turn if self.busy else None
-        self._turn_clock.follow(turn, most_s=self._setups.agent.turn_total_s)
-        if self.busy:
-            # It may answer its watchdog and still never answer a person.
-            self._timer = loop.call_later(self._turn_s, self._got_nothing_done)
-        else:
-            self._timer = loop.call_later(self._parts.limits.idle_stop_s, self.end, "idle")
-            self._changed()
-
-    @property
-    def _turn_s(self) -> float:
-        return self._setups.agent.turn_s or self._parts.limits.turn_s
-
-    def _researched(self) -> None:
-        """A research got on, though no record tells of it yet: the box does get something done."""
-        if self.busy and self._answers_researched < MAX_RESEARCHED:
-            self._answers_researched += 1
-            self._rest()
-
-    def _took_too_long(self, turn: MessageId) -> None:
-        most_s = self._setups.agent.turn_total_s or 0
-        words = TOO_LONG.format(most_s)
-        self.end("overtime", turn, words=words, code=Code.TURN_TOO_LONG, message=turn)
-
-    def _got_nothing_done(self) -> None:
-        detail = f"nothing done in {self._turn_s:.0f} s"
-        self.end("hung", detail, code=Code.BOX_HUNG)
 
     def _broken(self, name: str, error: BaseException) -> None:
         if isinstance(error, IronClawError):

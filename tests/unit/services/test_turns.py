@@ -217,7 +217,7 @@ def test_of_a_research_only_the_number_of_its_question_is_shown(sender: str):
 async def test_a_box_that_researches_is_not_hung_as_long_as_it_gets_answers(
     open_core: OpenCore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("ironclaw.services.life.MAX_RESEARCHED", 5)
+    monkeypatch.setattr("ironclaw.services.pace.MAX_RESEARCHED", 5)
     core = await open_core(SessionLimits(turn_s=0.3))
     _, one, told = await begun(core)
     link = core.link()
