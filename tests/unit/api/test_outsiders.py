@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import PrincipalId
 
-HTML = b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"
+HTML = b"<svg onload='alert(1)'/>"
 
 
 async def member(world: World) -> tuple[str, PrincipalId]:
