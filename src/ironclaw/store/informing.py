@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.ids import MessageId, SessionId, new_id
 from ironclaw.domain.model import Message, MessageStatus, SessionState
 from ironclaw.domain.routing import Accepted
-from ironclaw.store.message_rows import add_message, as_message, find_target, seal_words
+from ironclaw.store.message_rows import (
+    LAST_SAID,
+    add_message,
+    as_message,
+    find_target,
+    seal_words,
+)
 from ironclaw.store.waiting import make_room
 
 if TYPE_CHECKING:
@@ -28,8 +34,8 @@ _KNOWN: Final = (
     " WHERE session = ? AND external_id = ?"
 )
 _LAST_SAID: Final = (
-    "SELECT m.id FROM message m JOIN session s ON s.id = m.session"
-    " WHERE m.session = ? AND m.engage = 1 AND s.state <> ? ORDER BY m.n DESC LIMIT 1"
+    "SELECT m.id FROM message m JOIN session s ON s.id = m.session"  # noqa: S608 - constants
+    f" WHERE m.n = {LAST_SAID} AND s.state <> ?2"
 )
 
 

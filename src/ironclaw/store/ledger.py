@@ -27,6 +27,7 @@ from ironclaw.store.file_rows import AGENT_BYTES, SESSION_BYTES, Most
 from ironclaw.store.hearing import heard_by, with_answers
 from ironclaw.store.informing import MARK, inform
 from ironclaw.store.message_rows import (
+    LAST_SAID,
     MESSAGE,
     WAITING,
     Target,
@@ -78,8 +79,8 @@ _KNOWN: Final = (
     " WHERE s.id = ?1 AND f.state <> 'forgotten' ORDER BY f.created_ms DESC LIMIT 8))"
 )
 _LAST_SAID: Final = (
-    "SELECT m.id, s.epoch FROM message m JOIN session s ON s.id = m.session"
-    " WHERE m.session = ? AND m.engage = 1 ORDER BY m.n DESC LIMIT 1"
+    "SELECT m.id, s.epoch FROM message m JOIN session s ON s.id = m.session"  # noqa: S608 - constants
+    f" WHERE m.n = {LAST_SAID}"
 )
 _REASON_CHARS: Final = 500
 _RULE: Final = re.compile(r"[a-z][a-z_-]{0,31}")

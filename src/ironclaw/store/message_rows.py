@@ -37,6 +37,13 @@ HOST: Final = "ironclaw"
 """Sender of the host's own words."""
 WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
 """Messages of a session that wait for an answer, the one that is worked on first."""
+LAST_SAID: Final = (
+    # Each half by its own index: one over all messages would be taken for those that wait as well.
+    "(SELECT max(n) FROM"
+    " (SELECT max(n) AS n FROM message WHERE session = ?1 AND open = 1 AND engage = 1"
+    " UNION ALL SELECT max(n) FROM message WHERE session = ?1 AND open = 0 AND engage = 1))"
+)
+"""Number of the newest message of the session `?1` that was said to its agent."""
 _Words = tuple[str, str]
 """Sender and text: what is sealed of a message."""
 
