@@ -5,7 +5,6 @@ accept -> backlog, resume (to a box) -> commit (from it) -> due -> delivered | p
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -14,33 +13,21 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, MessageId, SessionId, WiringId, new_id
 from ironclaw.domain.acting import said_by
-from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Message, MessageStatus, Session
 from ironclaw.domain.ports import Committed, Outbound, Resume, Worked
 from ironclaw.domain.routing import DIRECTLY, Accepted, Came
 from ironclaw.domain.taint import of_message
-from ironclaw.store import past, task_outcomes
-from ironclaw.store.audit_rows import append
+from ironclaw.store import past
 from ironclaw.store.commanding import find, handle
 from ironclaw.store.content import Content
 from ironclaw.store.file_rows import AGENT_BYTES, SESSION_BYTES, Most
-from ironclaw.store.hearing import heard_by, with_answers
 from ironclaw.store.informing import MARK, inform
+from ironclaw.store.last_words import LastWords
 from ironclaw.store.message_rows import (
-    LAST_SAID,
     MESSAGE,
     WAITING,
-    Target,
-    add_delivery,
     add_message,
     as_message,
-    begin_turn,
-    close_message,
-    delivery_id,
-    find_target,
-    hops_of,
-    is_under_way,
-    no_turn,
     seal_words,
     touch,
     whole_message,
@@ -49,10 +36,11 @@ from ironclaw.store.message_rows import (
 from ironclaw.store.outbound import Why, take_in
 from ironclaw.store.outbox import Outbox
 from ironclaw.store.outgoing import drop_unclaimed
+from ironclaw.store.provenance import Provenance
 from ironclaw.store.question_book import QuestionBook, close_instead, hear_answer
 from ironclaw.store.question_rows import has_open, open_turns, turn_answered_by
 from ironclaw.store.session_rows import SESSION, as_session
-from ironclaw.store.taint_rows import taint_of, taint_of_session, tainted_sessions
+from ironclaw.store.taint_rows import taint_of_session
 from ironclaw.store.uploads import FileStore
 from ironclaw.store.waiting import make_room
 
@@ -62,7 +50,6 @@ if TYPE_CHECKING:
     import apsw
 
     from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import AgentId
     from ironclaw.domain.commands import Effect, Handled, Heard, Words
     from ironclaw.domain.model import Event
     from ironclaw.domain.taint import Taints
@@ -78,15 +65,9 @@ _KNOWN: Final = (
     " AND ifnull(f.chat, '') = ifnull(s.chat, '') AND ifnull(f.thread, '') = ifnull(s.thread, '')"
     " WHERE s.id = ?1 AND f.state <> 'forgotten' ORDER BY f.created_ms DESC LIMIT 8))"
 )
-_LAST_SAID: Final = (
-    "SELECT m.id, s.epoch FROM message m JOIN session s ON s.id = m.session"  # noqa: S608 - constants
-    f" WHERE m.n = {LAST_SAID}"
-)
-_REASON_CHARS: Final = 500
-_RULE: Final = re.compile(r"[a-z][a-z_-]{0,31}")
 
 
-class Ledger(QuestionBook, Outbox):
+class Ledger(QuestionBook, LastWords, Provenance, Outbox):
     """Implements `ports.Ledger`, and `accept` for the router."""
 
     def __init__(
@@ -282,58 +263,6 @@ class Ledger(QuestionBook, Outbox):
             )
         )
 
-    async def hops(self, session: SessionId, turn: str) -> int:
-        """Agents that what a turn works on has come through, at most.
-
-        What waits counts too: it may have joined the turn a moment ago.
-
-        Raises:
-            UserError: `NOT_FOUND`: there is no such turn under way.
-            HostError: From the store.
-        """
-
-        def work(db: apsw.Connection) -> int:
-            target = find_target(db, turn)
-            if target is None or target.session != session or not is_under_way(target):
-                raise no_turn()
-            return hops_of(db, session, turn)
-
-        return await self._store.read(work)
-
-    async def chat_of(self, session: SessionId, turn: str) -> tuple[str, str]:
-        """Channel and place of the chat in which a turn is.
-
-        Raises:
-            UserError: `NOT_FOUND`: there is no such turn under way.
-            HostError: From the store.
-        """
-
-        def work(db: apsw.Connection) -> tuple[str, str]:
-            target = find_target(db, turn)
-            if target is None or target.session != session or not is_under_way(target):
-                raise no_turn()
-            rows = db.execute("SELECT channel, platform_id FROM chat WHERE id = ?", (target.chat,))
-            ((channel, platform_id),) = rows
-            return channel, platform_id
-
-        return await self._store.read(work)
-
-    async def taint_of(self, session: SessionId, turn: str = "") -> Taints:
-        """What a turn of a session has before it that is foreign; also what waits there.
-
-        Args:
-            session: Whose.
-            turn: As a box says; the one that is under way counts whatever it says.
-
-        Raises:
-            HostError: From the store.
-        """
-        return await self._store.read(lambda db: taint_of(db, session, turn))
-
-    async def tainted_sessions(self, agent: AgentId, *, limit: int) -> list[str]:
-        """Sessions of an agent with taint that stays, the newest first. Raises HostError."""
-        return await self._store.read(lambda db: tainted_sessions(db, agent, limit=limit))
-
     async def waits(self, session: SessionId) -> int:
         """How many messages of a session wait for an answer. Raises HostError."""
         return await self._store.read(lambda db: len(list(db.execute(WAITING, (session,)))))
@@ -436,118 +365,9 @@ class Ledger(QuestionBook, Outbox):
             self.asked()
         return committed
 
-    async def fail_message(self, message: MessageId, *, text: str, code: Code) -> Committed:
-        """Close a pending message with the host's own words; a second time changes nothing.
-
-        Raises:
-            UserError: `NOT_FOUND`.
-            HostError: From the store.
-        """
-
-        def work(db: apsw.Connection) -> Committed:
-            target = find_target(db, message)
-            if target is None:
-                raise UserError(
-                    Code.NOT_FOUND, f"There is no message {message}.", hint="Check the id."
-                )
-            return self._fail(db, [target], text, code)
-
-        return await self._store.write(work)
-
-    async def notify(self, session: SessionId, *, text: str, code: Code) -> Committed:
-        """Say something in the host's own words where the session was last spoken to.
-
-        At most once in each life of its box; a second time changes nothing.
-
-        Raises:
-            HostError: From the store.
-        """
-        now = self._clock.now_ms()
-
-        def work(db: apsw.Connection) -> Committed:
-            row = db.execute(_LAST_SAID, (session,)).fetchone()
-            if row is None or (target := find_target(db, row[0])) is None:
-                # Nobody has ever spoken to it, so there is nobody to tell.
-                return Committed((), ())
-            key = f"notice/{row[1]}"
-            if db.execute(
-                "SELECT 1 FROM delivery WHERE id = ?", (delivery_id(session, key),)
-            ).fetchone():
-                return Committed((), ())
-            told = add_delivery(
-                db, self._content, key=key, target=target, text=text, code=code, now_ms=now
-            )
-            return Committed((told,), ())
-
-        return await self._store.write(work)
-
-    async def quarantine(self, session: SessionId, *, reason: str) -> None:
-        """Stop a session for good. Its messages fail with a clear word; the audit has it."""
-        now = self._clock.now_ms()
-
-        def work(db: apsw.Connection) -> None:
-            stopped = db.execute(
-                "UPDATE session SET state = 'quarantined', reason = ? WHERE id = ?"
-                " AND state = 'active' RETURNING agent, epoch",
-                (reason[:_REASON_CHARS], session),
-            ).fetchone()
-            if stopped is not None:
-                entry = AuditEntry(
-                    event=AuditEvent.SESSION_QUARANTINED,
-                    agent=stopped[0],
-                    session=session,
-                    epoch=stopped[1],
-                    code=Code.TAMPER,
-                    words=(_rule(reason),),
-                )
-                append(db, entry, at_ms=now)
-            rows = list(
-                db.execute(
-                    WAITING,
-                    (session,),
-                )
-            )
-            targets = [target for (id_,) in rows if (target := find_target(db, id_)) is not None]
-            self._fail(
-                db,
-                targets,
-                "This conversation was stopped: its sandbox broke the rules. "
-                "Nothing from it was believed after that.",
-                Code.TAMPER,
-            )
-
-        await self._store.write(work)
-
-    def _fail(self, db: apsw.Connection, targets: list[Target], text: str, code: Code) -> Committed:
-        deliveries = []
-        now = self._clock.now_ms()
-        pending = [target for target in targets if target.status == MessageStatus.PENDING]
-        for target in pending:
-            if target.next_index == 0:
-                begin_turn(db, target)
-            close_message(db, target, MessageStatus.FAILED)
-            told = add_delivery(
-                db,
-                self._content,
-                key=f"host/{target.id}",
-                target=target,
-                text=text,
-                code=code,
-                now_ms=now,
-            )
-            deliveries.append(with_answers(db, told, heard_by(db, target.id)))
-            deliveries += task_outcomes.ended(db, self._content, target, code=code, now_ms=now)
-        return Committed(tuple(deliveries), tuple(target.id for target in pending))
-
 
 def _nobody() -> None:
     """Nobody wants to know."""
-
-
-def _rule(reason: str) -> str:
-    """The closed word at the head of a reason: what follows it may quote the box."""
-    word = reason.partition(":")[0]
-    return word if _RULE.fullmatch(word) else "other"
 
 
 def _no_session(session: SessionId) -> UserError:
