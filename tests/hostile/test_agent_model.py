@@ -68,7 +68,10 @@ def test_a_call_that_reaches_too_far_is_an_error_for_the_model(
 
 def test_one_id_for_many_calls_gives_each_its_result(host: Host):
     host.begin(setup(), message(1))
-    calls = tuple(Called(call="same", name="clock", arguments="{}") for _ in range(128))
+    calls = tuple(
+        Called(call="same", name="list_files", arguments=f'{{"path": "{number}"}}')
+        for number in range(128)
+    )
     host.tell(Generated(call=host.ask().call, entries=calls, stop=Stop.TOOL))
     step = host.outbound()
     assert [type(entry) for entry in step.entries].count(Returned) == 128

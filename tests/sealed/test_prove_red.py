@@ -280,7 +280,7 @@ REMOVED = {
     ),
     "check of each spec": Removed(
         "sandbox/isolator.py",
-        "        check_spec(oci, expected)\n",
+        "        check_spec(oci, self._expected._replace(shown=tuple(pairs)))\n",
         "",
         ("refusals",),
         red("spec.refused_launch"),

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import ChangeId
     from ironclaw.domain.changes.base import Op
+    from ironclaw.domain.skills import KeptSkill
     from ironclaw.testing.fakes_store import CoreStore
 
 CHANGES: Final = 8
@@ -113,6 +114,10 @@ class FileLooks:
     async def directory(self, path: str) -> HostDir:
         """What is at a path: a directory, always the same."""
         return directory_at(path)
+
+    async def skills(self) -> tuple[KeptSkill, ...]:
+        """What was imported."""
+        return HOUSE.skills
 
 
 class Driven(NamedTuple):

@@ -24,7 +24,9 @@ from ironclaw.domain.changes.mounts import AddMount, RemoveMount
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
 from ironclaw.domain.changes.sessions import ForgetSession
+from ironclaw.domain.changes.skills import AddSkill, RemoveSkill
 from ironclaw.domain.changes.table import SPECS
+from ironclaw.domain.changes.task_edits import PauseTask, ResumeTask, UpdateTask
 from ironclaw.domain.changes.tasks import AddTask, RemoveTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.changes.wiring import AddWiring, RemoveWiring
@@ -32,6 +34,7 @@ from ironclaw.domain.gateway import tag_of
 from ironclaw.domain.model import Role, SessionState, UnknownSender
 from ironclaw.domain.policy import Proof
 from ironclaw.domain.rights import Actor, Right
+from ironclaw.testing.fakes_running import kept_skill
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChangeId
@@ -45,6 +48,8 @@ SHORT_S: Final = 3600
 """How long some of what is given lasts."""
 PENDING_S: Final = 4 * 3600
 """How long a request waits, beside the number of whatever changed the policy last."""
+SKILL: Final = kept_skill()
+"""The one that was imported."""
 _STRANGERS = (UnknownSender.DROP, UnknownSender.ASK, UnknownSender.PUBLIC)
 
 
@@ -72,19 +77,26 @@ def next_spec(number: int, stage: Stage, now: Setting) -> Spec:
         now: The state of now.
     """
     kind = KINDS[number % len(KINDS)]
-    takes = _takes(stage, now).get(kind)
+    takes = _takes(number, stage, now).get(kind)
     return takes if takes is not None else _gives(kind, number, stage, now)
 
 
-def _takes(stage: Stage, now: Setting) -> dict[str, Spec]:
-    """What takes something away that is there."""
+def _takes(number: int, stage: Stage, now: Setting) -> dict[str, Spec]:
+    """What takes something away that is there, or alters it."""
     agent, own = now.agents[stage.agent], {"agent": stage.agent}
     chats = {chat.id: chat.platform_id for chat in now.chats.values()}
     made = [one for one in now.agents.values() if one.name.startswith("made-")]
     found: list[Spec] = [
         *(RemoveDestination(**own, name=one.name) for one in agent.destinations),
         *(RemoveMount(**own, name=one.name) for one in agent.mounts),
+        *(RemoveSkill(**own, name=one.name) for one in agent.skills),
         *(RemoveTask(**own, name=one.name) for one in now.tasks.values()),
+        *(
+            UpdateTask(**own, name=one.name, prompt=f"Look around {number} times.")
+            for one in now.tasks.values()
+        ),
+        *(PauseTask(**own, name=one.name) for one in now.tasks.values() if not one.paused),
+        *(ResumeTask(**own, name=one.name) for one in now.tasks.values() if one.paused),
         *(
             RemoveWiring(**own, wiring=one.id)
             for one in now.wirings.values()
@@ -128,6 +140,7 @@ def _gives(kind: str, number: int, stage: Stage, now: Setting) -> Spec:
         ),
         "destination": AddDestination(**own, name=name, channel="api", platform_id=name),
         "mount": AddMount(**own, name=name, path=f"/srv/{name}"),
+        "skill": AddSkill(**own, name=SKILL.folder.name, digest=SKILL.folder.digest),
         "limits": SetLimits(**own, turn_s=60 + number),
         "task": AddTask(**own, **place, name=name, prompt="Look around.", cron="0 9 * * *"),
         "agent": CreateAgent(name=f"made-{number}"),
@@ -147,6 +160,8 @@ class Script:
     async def one(self, number: int, now: Setting) -> None:
         """One change from its request to wherever it comes."""
         spec = next_spec(number, self._stage, now)
+        # What becomes of a kind is another thing each time that its turn comes.
+        number += 2 * (number // len(KINDS))
         try:
             view = await self._ask(spec, number)
             view = await self._decide(view, number)

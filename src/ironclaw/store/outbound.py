@@ -242,7 +242,7 @@ class _Taking:
         if body.index != target.next_index:
             raise _tamper("index", f"step {body.index} where {target.next_index} comes next")
         # What one message may make of the ledger and of its chat has an end.
-        if body.index > 0 and body.index > (most := self._of_agent().max_steps):
+        if body.index > 0 and body.index > (most := self._most_steps()):
             raise _tamper("steps", f"step {body.index} of a turn of {most}")
         if has_open(self._db, self._session, target.id):
             raise _tamper("asks", f"{target.id} goes on before people have answered")
@@ -337,6 +337,9 @@ class _Taking:
         if target is None or target.session != self._session:
             raise _tamper(what, f"{message} is not a message of this session")
         return target
+
+    def _most_steps(self) -> int:
+        return self._of_agent().max_steps
 
     def _of_agent(self) -> _Agent:
         ((body,),) = list(

@@ -262,7 +262,7 @@ _ROWS: Final[dict[Twin, Weakening]] = {
         )
     ),
     Twin("house-steps", (STEPS,)): Weakening(
-        host=lambda _lab: patched(outbound._Taking, "_max_steps", lambda _self: _MANY)  # noqa: SLF001 - a twin
+        host=lambda _lab: patched(outbound._Taking, "_most_steps", lambda _self: _MANY)  # noqa: SLF001 - a twin
     ),
     Twin("house-turns", (TURN,)): Weakening(host=turns_of(SessionLimits().turn_s)),
     Twin("house-uncapped", (c.MEMORY, c.CPU, c.PIDS, c.OPEN_FILES, GUARD, NO_STREAMS)): Weakening(
