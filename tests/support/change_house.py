@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from tests.support.change_script import PENDING_S, SKILL, Stage
+from tests.support.change_script import PENDING_S, SKILLS, Stage
 
 from ironclaw.core.ids import PrincipalId, SessionId, new_id
 from ironclaw.domain.changes.base import Bearing, HostDir, House, Topic
@@ -33,7 +33,7 @@ HOUSE: Final = House(
     channels=("api",),
     mount_roots=("/srv",),
     own_dirs=("/var/lib/ironclaw",),
-    skills=(SKILL,),
+    skills=SKILLS,
 )
 FIRST: Final = Policy(
     pending_s=PENDING_S,

@@ -48,8 +48,9 @@ SHORT_S: Final = 3600
 """How long some of what is given lasts."""
 PENDING_S: Final = 4 * 3600
 """How long a request waits, beside the number of whatever changed the policy last."""
-SKILL: Final = kept_skill()
-"""The one that was imported."""
+# What is denied once is remembered, so the next time it has to be something else.
+SKILLS: Final = tuple(kept_skill(f"skill-{number}") for number in range(64))
+"""Those that were imported."""
 _STRANGERS = (UnknownSender.DROP, UnknownSender.ASK, UnknownSender.PUBLIC)
 
 
@@ -125,6 +126,7 @@ def _gives(kind: str, number: int, stage: Stage, now: Setting) -> Spec:
     place = {"channel": "api", "platform_id": stage.place}
     name = f"n{number}"
     tools = now.agents[stage.agent].tools
+    skill = SKILLS[number // len(KINDS) % len(SKILLS)].folder
     strangers = _STRANGERS.index(now.chats["api", stage.place].unknown_sender) + 1
     policy = msgspec.structs.replace(now.policy, pending_s=PENDING_S + number)
     takes_tool = SetTools(**own, remove=tools[:1])
@@ -140,9 +142,9 @@ def _gives(kind: str, number: int, stage: Stage, now: Setting) -> Spec:
         ),
         "destination": AddDestination(**own, name=name, channel="api", platform_id=name),
         "mount": AddMount(**own, name=name, path=f"/srv/{name}"),
-        "skill": AddSkill(**own, name=SKILL.folder.name, digest=SKILL.folder.digest),
+        "skill": AddSkill(**own, name=skill.name, digest=skill.digest),
         "limits": SetLimits(**own, turn_s=60 + number),
-        "task": AddTask(**own, **place, name=name, prompt="Look around.", cron="0 9 * * *"),
+        "task": AddTask(**own, **place, name=name, prompt=f"See to {name}.", cron="0 9 * * *"),
         "agent": CreateAgent(name=f"made-{number}"),
         "policy": SetPolicy(policy=policy),
     }
