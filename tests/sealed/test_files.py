@@ -125,7 +125,7 @@ def test_files_go_in_and_out_and_outlive_the_box(house: House, tmp_path: Path) -
     out = send(house, "\n".join(lines))
     assert out["reply"] == "done"
     events = [one for one in transcript(house, out["session"]) if one["message"] == out["message"]]
-    assert [one["kind"] for one in events] == ["message", "file", "file", "reply"]
+    assert [one["kind"] for one in events] == ["message", "said", "said", "reply"]
     (report,), (copy,) = events[1]["files"], events[2]["files"]
     assert (events[1]["text"], report["name"], report["media_type"]) == (
         "the report",

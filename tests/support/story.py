@@ -173,7 +173,7 @@ class Story:
 
         send = (("send_file", {"path": "report.txt", "caption": "The report."}),)
         assert self.ask(api, Turn("Send me the report.", (send,), "Sent.")) == "Sent."
-        (file,) = self.heard(api, self.agent, "The report.", "file")["files"]
+        (file,) = self.heard(api, self.agent, "The report.", "said")["files"]
         assert api.download(f"/v1/files/{file['id']}") == REPORT.encode()
 
         which = {"question": "Which boat?", "options": ["the red one", "the blue one"]}

@@ -80,7 +80,7 @@ class Turn:
             self.reply = self._routed.answer
             yield self.reply
             return
-        shown: list[str] = []
+        shown = _Shown()
         files: Files = ()
         outcome = None
         if self._routed.duplicate:
@@ -91,10 +91,10 @@ class Turn:
                 continue
             await self._check()
             if event.kind == "progress":
-                shown.append(event.text)
-                yield event.text
-            elif event.kind == "file":
+                yield shown.piece(event.text)
+            elif event.kind == "said":
                 files += event.files
+                yield shown.said(event.text)
             elif event.kind in OUTCOMES:
                 outcome = event
         if outcome.kind == "error":
@@ -102,7 +102,7 @@ class Turn:
         told = note((*files, *outcome.files))
         words = words_of(outcome)
         self.reply = words + told
-        rest = rest_of("".join(shown), words) + told
+        rest = shown.rest(words) + told
         if rest:
             yield rest
 
@@ -152,6 +152,35 @@ class Turn:
             raise PolicyError(
                 Code.FORBIDDEN, "The right to follow this is gone.", hint="`ironclaw me` says more."
             )
+
+
+class _Shown:
+    """What those who read along were shown of a turn."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        """Of the answer as it is made."""
+        self._gap = ""
+        """What stands before the next words, behind those said before the answer."""
+
+    def piece(self, text: str) -> str:
+        """A piece of the answer, as it is shown."""
+        gap, self._gap = self._gap, ""
+        self._pieces.append(text)
+        return gap + text
+
+    def said(self, text: str) -> str:
+        """Words of a turn that goes on: they stand above the answer, which begins behind them."""
+        if not text:
+            return ""
+        before = _PARAGRAPH if self._gap or self._pieces else ""
+        self._pieces, self._gap = [], _PARAGRAPH
+        return before + text
+
+    def rest(self, reply: str) -> str:
+        """What is still to be shown, so that all of it ends with the reply."""
+        rest = rest_of("".join(self._pieces), reply)
+        return self._gap + rest if rest else ""
 
 
 class Place(NamedTuple):

@@ -89,6 +89,7 @@ def once(
         told |= {"kind": last.kind, "text": last.text}
         told["notices"] = [{"code": one.code, "text": one.text} for one in player.notices]
         told["doing"] = player.doing
+        told["said"] = player.said
         told["files"] = player.files
         if last.kind == "error":
             render.data(told | {"code": last.code})

@@ -34,6 +34,8 @@ class Player:
         """What the agent did meanwhile."""
         self.files: list[dict[str, Any]] = []
         """What it sent."""
+        self.said: list[str] = []
+        """What it said before it had answered."""
 
     def play(self, spoken: Iterable[Spoken]) -> Spoken:
         """Show it; return the last of it: reply, question or error."""
@@ -46,7 +48,7 @@ class Player:
                         render.note(one.text, tone="warn")
                 case "doing":
                     self._do(one.text)
-                case "file":
+                case "said":
                     self._take(one)
                 case "thinking":
                     self._do("thinks")
@@ -61,8 +63,10 @@ class Player:
         return last
 
     def _take(self, one: Spoken) -> None:
-        """Files that the agent sends before it has answered."""
+        """Words and files of the agent before it has answered."""
         self.files += one.files
+        if one.text and len(self.said) < MOST_DOING:
+            self.said.append(one.text)
         if not self._is_shown:
             return
         if self._pieces:

@@ -23,8 +23,8 @@ class Spoken(NamedTuple):
     """Something an agent said."""
 
     kind: str
-    """`notice` (about an earlier message), `progress`, `doing`, `thinking`, `reply`, `error`
-    or `question`: then its turn waits for an answer."""
+    """`notice` (about an earlier message), `progress`, `doing`, `thinking`, `said`, `reply`,
+    `error` or `question`: then its turn waits for an answer."""
     text: str
     chat: str
     session: str
@@ -36,7 +36,7 @@ class Spoken(NamedTuple):
     options: tuple[str, ...] = ()
     free_text: bool = True
     files: tuple[dict[str, Any], ...] = ()
-    """What goes with a `reply` or a `file`, which is what it sends before it has answered."""
+    """What goes with a `reply`, or with what is `said` before it."""
 
 
 def send(

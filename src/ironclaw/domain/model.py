@@ -385,7 +385,7 @@ class Delivery(_Value, frozen=True):
     """One of `core.codes` when it is an error."""
     files: Files = ()
     goes_on: bool = False
-    """Files that the agent sends while it is at work: its answer is still to come."""
+    """What the agent says or sends while it is at work: its answer is still to come."""
     question: QuestionId | None = None
     """It asks people something."""
     options: tuple[str, ...] = ()

@@ -36,6 +36,7 @@ TOOLS: Final = {
     "of the destinations of this agent.",
     "send_message": "Send a message to one of the destinations of this agent.",
     "tasks": "List what this agent does at times of its own, and what came of it last.",
+    "tell": "Say something to the chat you are in while you go on: it is not the answer.",
     "todo": "Keep the list of what is to be done in long work, in /workspace/.todo.md.",
     "withdraw_change": "Take back a request of this agent that nobody has decided on.",
     "write_file": "Write a text file of the workspace: replace it, or append to it.",

@@ -57,10 +57,10 @@ class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     """Grows within one chat and survives restarts for all that is kept; 0 for
     what is `Live`, which is not kept."""
-    kind: Literal["message", "progress", "doing", "thinking", "file", "reply", "question", "error"]
+    kind: Literal["message", "progress", "doing", "thinking", "said", "reply", "question", "error"]
     """`progress`: a piece of the answer as it is made. `doing`: what the agent does meanwhile, in a
-    few words. `thinking`: a piece of what its model thinks. `file`: files that it sends before it
-    has answered. `question`: the turn waits until people answer."""
+    few words. `thinking`: a piece of what its model thinks. `said`: words or files that it sends
+    before it has answered. `question`: the turn waits until people answer."""
     chat: ChatId
     thread: str | None
     session: SessionId

@@ -36,7 +36,7 @@ class LoggedEvent(Protocol):
     @property
     def id(self) -> int: ...  # noqa: D102 - as ChatEvent
     @property
-    def kind(self) -> Literal["message", "file", "reply", "question", "error"]: ...  # noqa: D102 - as ChatEvent
+    def kind(self) -> Literal["message", "said", "reply", "question", "error"]: ...  # noqa: D102 - as ChatEvent
     @property
     def chat(self) -> ChatId: ...  # noqa: D102 - as ChatEvent
     @property
@@ -277,9 +277,9 @@ def message_shown(message: Message, number: int) -> ChatEvent:
     )
 
 
-def _kind(delivery: Delivery) -> Literal["file", "reply", "question", "error"]:
+def _kind(delivery: Delivery) -> Literal["said", "reply", "question", "error"]:
     if delivery.is_error:
         return "error"
     if delivery.goes_on:
-        return "file"
+        return "said"
     return "reply" if delivery.question is None else "question"

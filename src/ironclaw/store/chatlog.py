@@ -69,7 +69,7 @@ class LoggedEvent(NamedTuple):
     """A kept event of a chat; the fields are those of `services.house.ChatEvent`."""
 
     id: int
-    kind: Literal["message", "file", "reply", "question", "error"]
+    kind: Literal["message", "said", "reply", "question", "error"]
     chat: ChatId
     thread: str | None
     session: SessionId
@@ -285,9 +285,9 @@ class ChatLog:
         )
 
 
-def _kind(kind: str) -> Literal["message", "file", "reply", "question", "error"]:
+def _kind(kind: str) -> Literal["message", "said", "reply", "question", "error"]:
     match kind:
-        case "message" | "file" | "reply" | "question":
+        case "message" | "said" | "reply" | "question":
             return kind
         case "sent":
             return "reply"

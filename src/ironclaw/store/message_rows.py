@@ -303,7 +303,7 @@ def add_delivery(
     join(db, id_, files)
     kind = "error" if is_error else "reply" if choice is None else "question"
     if goes_on:
-        kind = "file"
+        kind = "said"
     add_event(db, number=number, kind=kind, target=target, delivery=id_, now_ms=now_ms)
     return Delivery(
         id=id_,

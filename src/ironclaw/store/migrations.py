@@ -220,6 +220,11 @@ CREATE INDEX message_handled ON message (chat, external_id) WHERE status = 'hand
 CREATE INDEX session_where ON session (agent, ifnull(chat, ''), ifnull(thread, ''), created_ms);
 """
 
+_SAID: Final = """
+-- Words are said within a turn as well, and not only files sent.
+UPDATE event SET kind = 'said' WHERE kind = 'file';
+"""
+
 Step = str | Callable[["apsw.Connection"], None]
 """Statements, or what runs them; in a transaction either way."""
 
@@ -231,6 +236,7 @@ MIGRATIONS: Final[tuple[Step, ...]] = (
     GATEWAY,
     _COMMANDS,
     TALK,
+    _SAID,
 )
 """Step n brings the schema from version n to n + 1."""
 

@@ -38,7 +38,7 @@ from ironclaw.store.summary_rows import keep_summary
 from ironclaw.store.taint_rows import taint_turn
 from ironclaw.store.tampering import tamper as _tamper
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import Said
+from ironclaw_contract.entries import Answered, Said, Thought
 from ironclaw_contract.limits import MAX_BODY_BYTES
 from ironclaw_contract.records import Part, Step, Summary, Trouble, TurnEnd
 
@@ -227,7 +227,7 @@ class _Taking:
             answers = target if say.reply_to == target.id else self._own(say.reply_to, "reply")
             if not say.files and task_outcomes.is_silent(self._db, answers, say.text):
                 continue
-            key, goes_on = f"{self._epoch}/{seq}/{position}", isinstance(body, Step)
+            key, goes_on = f"{self._epoch}/{seq}/{position}", not _is_answer(body)
             self._say(key, answers, say.text, files=say.files, goes_on=goes_on)
         drop_unclaimed(self._db, self._session)
         if isinstance(body, TurnEnd):
@@ -326,7 +326,7 @@ class _Taking:
                 text=clean,
                 code=code,
                 files=claimed.files,
-                goes_on=goes_on and bool(claimed.files),
+                goes_on=goes_on,
                 now_ms=self._now_ms,
             )
             # One that is said of another turn finds none: that turn is over, or not begun.
@@ -369,3 +369,12 @@ class _Taking:
         ).fetchone()
         if row is not None:
             raise _tamper("turn", f"{target.id} begins while {row[0]} is open")
+
+
+def _is_answer(body: Step | TurnEnd) -> bool:
+    """Whether what a record says is an answer: of a step, when words of the model end it.
+
+    What is said beside the results of tools is said while the agent is at work.
+    """
+    said = [entry for entry in body.entries if not isinstance(entry, Thought)]
+    return isinstance(body, TurnEnd) or (bool(said) and isinstance(said[-1], Answered))

@@ -32,7 +32,8 @@ _HEADS: Final = (
 )
 _DUE: Final = (
     "SELECT d.id, d.session, d.message, d.chat, c.channel, c.platform_id, d.thread, d.sealed,"  # noqa: S608 - constants only
-    " d.at_ms, d.is_error, d.tries, d.next_ms, d.error, d.event, a.name, d.code, d.by_host"
+    " d.at_ms, d.is_error, d.tries, d.next_ms, d.error, d.event, a.name, d.code, d.by_host,"
+    " EXISTS (SELECT 1 FROM event x WHERE x.chat = d.chat AND x.id = d.event AND x.kind = 'said')"
     " FROM delivery d JOIN chat c ON c.id = d.chat JOIN session s ON s.id = d.session"
     f" JOIN agent a ON a.id = s.agent WHERE {_HEADS} AND d.next_ms <= ? ORDER BY d.n LIMIT ?"
 )
@@ -178,11 +179,12 @@ class Outbox:
             str,
             str,
             int,
+            int,
         ],
     ) -> Delivery:
         (
             id_, session, message, chat, channel, platform_id, thread, sealed, at_ms, is_error,
-            tries, next_ms, error, event, agent, code, by_host,
+            tries, next_ms, error, event, agent, code, by_host, goes_on,
         ) = row  # fmt: skip
         text = self._content.unseal(SessionId(session), f"delivery/{id_}", sealed).decode()
         files = goes_with(db, self._content, DeliveryId(id_))
@@ -208,12 +210,6 @@ class Outbox:
             options=() if choice is None else choice.options,
             free_text=choice is None or choice.free_text,
             files=files,
-            goes_on=bool(files) and _goes_on(db, chat, event),
+            goes_on=bool(goes_on),
             answers=answers_of(db, DeliveryId(id_)),
         )
-
-
-def _goes_on(db: apsw.Connection, chat: str, event: int) -> bool:
-    """Whether the event that a delivery is shown as says that the answer is still to come."""
-    row = db.execute("SELECT kind FROM event WHERE chat = ? AND id = ?", (chat, event)).fetchone()
-    return bool(row is not None and row[0] == "file")

@@ -40,8 +40,9 @@ _TOLD: Final = (
 )
 """What was begun in the chat of a pair, and what is on its way there."""
 _SAID_BEFORE: Final = (
-    "SELECT count(*) FROM (SELECT 1 FROM event WHERE chat = ? AND id > ? AND id < ? AND message = ?"
-    " AND delivery IS NOT NULL LIMIT ?)"
+    "SELECT count(*) FROM (SELECT 1 FROM event e WHERE chat = ? AND id > ? AND id < ?"
+    " AND message = ? AND delivery IS NOT NULL AND (kind <> 'said' OR EXISTS"
+    " (SELECT 1 FROM delivery_file f WHERE f.delivery = e.delivery)) LIMIT ?)"
 )
 
 
@@ -63,7 +64,9 @@ def leg_of(db: apsw.Connection, delivery: Delivery) -> Leg | None:
     answered = db.execute(
         "SELECT external_id, hops, event FROM message WHERE id = ?", (delivery.message,)
     ).fetchone()
-    if answered is None or (asked := forwarded_from(answered[0])) is None:
+    # What is said at work would begin a turn of the one that asked, which waits for the answer.
+    is_answer = not delivery.goes_on or bool(delivery.files)
+    if not is_answer or answered is None or (asked := forwarded_from(answered[0])) is None:
         return None
     # A box answers as often as it likes; that it failed is told once in any case.
     place = (delivery.chat, answered[2], delivery.event, delivery.message, MOST_BACK)

@@ -40,8 +40,8 @@ _SAID: Final = (
     " JOIN session s ON s.id = e.session JOIN agent a ON a.id = s.agent"
     " WHERE e.session = ?1 AND (e.at_ms, e.chat, e.id) < (?2, ?3, ?4)"
     # Not what waits for an answer, which is in the turn that asks; nor commands, nor the host.
-    " AND e.kind IN ('message', 'reply', 'question') AND m.open = 0 AND m.status <> 'handled'"
-    " AND ifnull(d.by_host, 0) = 0"
+    " AND e.kind IN ('message', 'said', 'reply', 'question') AND m.open = 0"
+    " AND m.status <> 'handled' AND ifnull(d.by_host, 0) = 0"
     " ORDER BY e.at_ms DESC, e.chat DESC, e.id DESC LIMIT ?5"
 )
 _Row = tuple[int, str, int, str, str | None, bytes, bytes | None, str]

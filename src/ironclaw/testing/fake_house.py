@@ -248,6 +248,8 @@ class FakeHouse:
             return
         if text.startswith("use"):
             self._publish(chat, message, "doing", "", "uses clock")
+        if text.startswith("work"):
+            self._publish(chat, message, "said", "agent", "I am still at it.")
         self._publish(chat, message, "progress", "agent", "echo")
         self._publish(chat, message, "reply", "agent", f"echo: {text}")
         if text.startswith("grow"):
@@ -286,7 +288,7 @@ class FakeHouse:
         self,
         chat: ChatId,
         message: MessageId,
-        kind: Literal["message", "reply", "error"] | Live,
+        kind: Literal["message", "said", "reply", "error"] | Live,
         sender: str,
         text: str,
         *,

@@ -50,6 +50,7 @@ class Sender:
         step: Index of its record that the results will be part of.
         publish: Publishes a part; False when the host does not take it.
         tell: Has the host carry a tool out.
+        say: Takes words that take files along to the chat.
     """
 
     def __init__(
@@ -60,16 +61,16 @@ class Sender:
         *,
         publish: Callable[[Part], bool],
         tell: Callable[[str, str], str],
+        say: Callable[[Say], None],
     ) -> None:
         self._files = files
         self._turn = turn
         self._step = step
         self._publish = publish
         self._tell = tell
+        self._say = say
         self._count = 0
         self._bytes = 0
-        self.says: list[Say] = []
-        """Words that take files along to the chat."""
 
     def run(self, given: SendFile, allowed: frozenset[str]) -> str:
         """Send one file.
@@ -106,7 +107,7 @@ class Sender:
             os.close(fd)
         shown = f"{'/'.join(names)} ({file.size} bytes)"
         if given.destination is None:
-            self.says.append(Say(text=given.caption, reply_to=self._turn, files=(file.id,)))
+            self._say(Say(text=given.caption, reply_to=self._turn, files=(file.id,)))
             return f"sent {shown} to the chat"
         letter = {"destination": given.destination, "text": given.caption, "files": [file.id]}
         return f"{shown}: {self._tell(SENDS, msgspec.json.encode(letter).decode())}"

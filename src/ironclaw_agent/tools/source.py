@@ -23,6 +23,7 @@ CLEAN: Final = frozenset(
         "send_file",
         "send_message",
         "tasks",
+        "tell",
         "withdraw_change",
         "write_file",
     }

@@ -78,6 +78,18 @@ SEND_FILE: Final = ToolSpec(
 )
 """Of the program's table, and not of those that only look and write."""
 
+TELL: Final = ToolSpec(
+    name="tell",
+    description="Say something to the chat you are in while you go on: what you have found so far, "
+    "or that it takes longer. It is not your answer, which people wait for still. At most 8 times "
+    "in a turn; what comes at its end belongs in the answer.",
+    parameters=_object(
+        '"text":{"type":"string","minLength":1,"maxLength":4000,"description":"What you say."}',
+        "text",
+    ),
+)
+"""Of the program's table as well."""
+
 SPECS: Final = (
     ToolSpec(name="clock", description="Tell the time in UTC.", parameters=_object("")),
     ToolSpec(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw_agent.tools.errors import ToolError
 from ironclaw_agent.tools.host import SPECS as HOST_SPECS
-from ironclaw_agent.tools.specs import ASK, RESEARCH, SEND_FILE, SPECS
+from ironclaw_agent.tools.specs import ASK, RESEARCH, SEND_FILE, SPECS, TELL
 from ironclaw_contract.entries import Returned
 
 if TYPE_CHECKING:
@@ -75,11 +75,14 @@ class Toolbox:
         self._step = 0
         self._parcels: Parcels | None = None
         self._sender: Sender | None = None
+        self._says: list[Say] = []
+        self._told = 0
         self.publish: Callable[[Part], bool] = lambda _part: False
         """Publishes a part of a file: the link's."""
         tools = (
             *(_Tool(spec, self._by_us(spec.name)) for spec in SPECS),
             _Tool(SEND_FILE, self._send_file),
+            _Tool(TELL, self._tell),
             *(_Tool(spec, self._by_host(spec.name)) for spec in HOST_SPECS),
             _Tool(ASK, _done_by_turn),
             _Tool(RESEARCH, _done_by_turn),
@@ -116,6 +119,7 @@ class Toolbox:
         self._host.begin(turn, step)
         self._turn, self._heard = turn, heard
         self._allowed, self._step, self._sender = allowed, step, None
+        self._says, self._told = [], 0
         left = MAX_RESULTS_CHARS
         results = []
         for number, call in enumerate(calls):
@@ -130,8 +134,7 @@ class Toolbox:
 
     def take_says(self) -> tuple[Say, ...]:
         """What the tools of the last answer have for people."""
-        says = () if self._sender is None else tuple(self._sender.says)
-        self._sender = None
+        says, self._says = tuple(self._says), []
         return says
 
     def take_part(self, part: Part) -> None:
@@ -175,8 +178,19 @@ class Toolbox:
                 self._step,
                 publish=self.publish,
                 tell=self._host.use,
+                say=self._says.append,
             )
         return self._sender.run(given, self._allowed)
+
+    def _tell(self, text: str) -> str:
+        import msgspec  # noqa: PLC0415 - as above
+
+        from ironclaw_agent.tools.tell import Tell, tell, told  # noqa: PLC0415
+
+        before, self._told = told(self._heard) + self._told, self._told + 1
+        given = msgspec.json.decode(text, type=Tell)
+        self._says.append(tell(given, turn=self._turn, before=before))
+        return "said to the chat; go on"
 
     def _by_us(self, name: str) -> Callable[[str], str]:
         return lambda text: self._hands().run(

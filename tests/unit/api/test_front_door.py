@@ -89,6 +89,16 @@ async def test_a_streamed_completion_has_its_chunks_in_order(sdk: Any):
     assert len({chunk.id for chunk in chunks}) == 1
 
 
+async def test_what_is_said_at_work_is_streamed_above_the_reply_and_is_none(sdk: Any):
+    messages = [{"role": "user", "content": "work hard"}]
+    whole = await sdk.chat.completions.create(model="demo", messages=messages)
+    assert whole.choices[0].message.content == "echo: work hard"
+
+    stream = await sdk.chat.completions.create(model="demo", messages=messages, stream=True)
+    text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+    assert text == "I am still at it.\n\necho: work hard"
+
+
 async def test_a_stream_of_completions_ends_with_done(edge: Any):
     async with edge.client(Scope.CHAT) as client:
         answer = await client.post(CHAT, json={"model": "demo", "messages": HI, "stream": True})

@@ -339,6 +339,15 @@ def test_a_program_is_told_what_the_agent_did(
     assert json.loads(cli("chat", "demo", "hello", "--json")[1])["doing"] == ["uses clock"]
 
 
+def test_what_an_agent_says_at_work_is_not_its_reply(cli: Any, house: FakeHouse) -> None:
+    status, out, _ = cli("chat", "demo", "work hard")
+
+    assert (status, out) == (0, "I am still at it.\necho: work hard\n")
+    told = json.loads(cli("chat", "demo", "work hard", "--json")[1])
+    assert (told["kind"], told["text"]) == ("reply", "echo: work hard")
+    assert told["said"] == ["I am still at it."]
+
+
 def test_a_failed_turn_names_its_code_in_json(cli: Any, house: FakeHouse) -> None:
     status, out, _err = cli("chat", "demo", "fail please", "--json")
 

@@ -33,7 +33,15 @@ def test_a_thought_is_one_line_however_long(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().err == "  thinks\n  uses a\n"
 
 
+def test_what_is_said_meanwhile_is_shown_and_kept_apart(capsys: pytest.CaptureFixture[str]):
+    made = play(("progress", "Hm."), ("said", "I am still at it."), ("said", ""), ("reply", "Noon"))
+    assert capsys.readouterr().out == "Hm.\nI am still at it.\nNoon\n"
+    assert made.said == ["I am still at it."]
+
+
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(player, "MOST_DOING", 2)
     steps = [("doing", f"uses {number}") for number in range(9)]
     assert play(*steps, ("reply", "x"), is_shown=False).doing == ["uses 0", "uses 1"]
+    words = [("said", str(number)) for number in range(9)]
+    assert play(*words, ("reply", "x"), is_shown=False).said == ["0", "1"]

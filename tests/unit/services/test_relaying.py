@@ -23,11 +23,12 @@ from ironclaw.services.relaying import LateRelay, Relay
 from ironclaw.services.router import Router
 from ironclaw.services.telling import Telling
 from ironclaw.store.change_ops import Cause, execute
+from ironclaw.store.relay_rows import MOST_BACK
 from ironclaw.testing.fakes_store import Conversation, CoreStore, open_core_store, outbound
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.entries import File
+from ironclaw_contract.entries import Called, File, Returned
 from ironclaw_contract.limits import MAX_TEXT_BYTES
-from ironclaw_contract.records import Say, TurnEnd
+from ironclaw_contract.records import Say, Step, TurnEnd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -335,6 +336,27 @@ async def test_files_stay_where_they_are_and_the_other_agent_hears_of_that(two: 
     drawing = File(id="f1", name="a.png", media_type="image/png", size=3)
     await two.relay.carry(msgspec.structs.replace(reply, files=(drawing,)))
     assert (await two.back()).text == "Here it is.\n(Files that are not passed on: 1.)"
+
+
+async def test_what_is_said_at_work_begins_no_turn_of_the_one_that_asked(two: Two):
+    asked = await two.asked("Draw it.")
+    session = await two.core.ledger.begin_epoch(asked.session, workspace="w")
+    entries = (Called("c", "tell", "{}"), Returned("c", "said"))
+    before = len(await two.core.ledger.backlog(two.ann.session))
+    for index in range(MOST_BACK + 1):
+        said = (Say(text="Still at it.", reply_to=asked.id),)
+        step = Step(turn=asked.id, index=index, entries=entries, says=said)
+        done = await two.core.ledger.commit(session.id, session.epoch, outbound(index + 1, step))
+        await two.carried(done.deliveries[0])
+    assert len(await two.core.ledger.backlog(two.ann.session)) == before
+    # Nor does it count as one of the answers that come back.
+    end = TurnEnd(
+        turn=asked.id, index=MOST_BACK + 1, entries=(), says=(Say(text="So.", reply_to=asked.id),)
+    )
+    out = outbound(MOST_BACK + 2, end)
+    done = await two.core.ledger.commit(session.id, session.epoch, out)
+    await two.carried(done.deliveries[0])
+    assert (await two.back()).text == "So."
 
 
 async def test_an_answer_that_is_too_long_for_a_message_is_cut(two: Two):

@@ -14,7 +14,8 @@ from ironclaw.domain.schedules import FAILURES, KeptTask, told_as
 from ironclaw.store.task_rows import TaskRows, drop_task, put_task
 from ironclaw.testing.fakes_store import Conversation, open_core_store, outbound
 from ironclaw_contract.codes import WireCode
-from ironclaw_contract.records import Say, TurnEnd
+from ironclaw_contract.entries import Called, Returned
+from ironclaw_contract.records import Say, Step, TurnEnd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -140,6 +141,16 @@ async def test_a_quiet_task_delivers_nothing_when_there_is_nothing(
     committed = await doing.end(1, says=says)
     assert len(committed.deliveries) == delivered
     assert len(committed.answered) == 1
+
+
+@pytest.mark.parametrize(("says", "delivered"), [("NOTHING TO REPORT", 0), ("Still at it.", 1)])
+async def test_nor_does_it_while_it_works(doing: Doing, says: str, delivered: int):
+    await doing.keep(quiet=True)
+    turn = await doing.told(1)
+    entries = (Called("c", "tell", "{}"), Returned("c", "said"))
+    step = Step(turn=turn, index=0, entries=entries, says=(Say(text=says, reply_to=turn),))
+    committed = await doing.talk.core.ledger.commit(doing.talk.session, 1, outbound(1, step))
+    assert len(committed.deliveries) == delivered
 
 
 async def test_a_person_hears_the_same_words_of_an_agent_as_ever(doing: Doing):
