@@ -10,10 +10,9 @@ import re
 import sys
 from typing import TYPE_CHECKING, Literal, TextIO, cast
 
-import structlog
-
 from ironclaw.core.log_file import BoundedLog
 from ironclaw.core.log_limit import LineLimit
+from ironclaw.core.structured import structlog
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger

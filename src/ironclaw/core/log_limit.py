@@ -10,7 +10,7 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
-import structlog
+from ironclaw.core.structured import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
