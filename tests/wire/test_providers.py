@@ -240,7 +240,15 @@ def check_answer(kind: Kind, said: str, end: Generated | ModelTrouble) -> None:
 def check_request(kind: Kind, server: ModelServer) -> None:
     (asked,) = [one for one in server.asked if one.method == "POST" and "show" not in one.path]
     body = asked.body.decode()
-    for word in ("Be kind.", "Ann: What time is it?", "12:00", "get_weather", "0.5", "50"):
+    for word in (
+        "Be kind.",
+        "Ann: What time is it?",
+        "[data that get_time",
+        "12:00",
+        "get_weather",
+        "0.5",
+        "50",
+    ):
         assert word in body, (kind.kind, word)
     if kind.kind == "openai-compatible":
         assert asked.json["max_tokens"] == 50
