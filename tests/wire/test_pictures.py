@@ -13,15 +13,24 @@ from tests.support.model_answers import KINDS, TEXT, Wanted, openai
 from tests.support.model_house import generate, hosting, provider
 from tests.support.model_servers import ModelServer, failed
 
+from ironclaw.core.ids import AgentId, SessionId
+from ironclaw.domain.model import Agent
 from ironclaw.domain.ports import Picture
+from ironclaw.domain.spending import NoMeter, Refusal
+from ironclaw.models.host.provider import HostedProvider
+from ironclaw.models.provider import Registry
+from ironclaw.models.service import ModelService
+from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import File, Said
-from ironclaw_contract.rpc import Generated
+from ironclaw_contract.rpc import Failed, Generated
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.support.model_servers import Asked
 
     from ironclaw.models.host.starter import ModelHost
-    from ironclaw_contract.rpc import Generate
+    from ironclaw_contract.rpc import Generate, ModelTell
 
 pytestmark = pytest.mark.wire
 
@@ -94,6 +103,51 @@ def judge(name: str, body: Any) -> None:
         assert "image_url" in [part["type"] for part in body["messages"][-1]["content"]]
 
 
+class Album:
+    async def of(self, _session: SessionId, _request: Generate) -> Sequence[Picture]:
+        return [Picture("fil_1", "image/png", PNG)]
+
+
+class Counting(NoMeter):
+    """Has so many calls, and counts them."""
+
+    def __init__(self, most: int = 9) -> None:
+        self.most, self.calls, self._is_new = most, 0, True
+
+    async def begin(self, model: str, output: int) -> int | Refusal:
+        del model
+        if self._is_new and self.calls >= self.most:
+            return Refusal(WireCode.BUDGET_SPENT, "It is used up.", "Used up.")
+        self.calls += self._is_new
+        self._is_new = False
+        return output
+
+    def another(self) -> None:
+        self._is_new = True
+
+
+async def answered(models: ModelService, meter: Counting) -> ModelTell:
+    meter.another()
+    agent = Agent(id=AgentId("agt_a"), lane=1, name="a", model="p/blind")
+    stream = models.generate(agent, SessionId("ses_a"), call(), meter)
+    return [event async for event in stream][-1]
+
+
+@pytest.mark.parametrize("most", [1, 2])
+async def test_without_a_call_for_it_it_is_not_asked_once_more(most: int) -> None:
+    no = failed(400, {"error": {"message": "this model does not support images", "code": 400}})
+    async with (
+        ModelServer(no, no) as server,
+        hosting(p=provider("openai", server.url + "/v1")) as host,
+    ):
+        models = ModelService(Registry({"p": HostedProvider("p", host, Album())}))
+        end = await answered(models, Counting(most))
+        # Refused again, it is not asked a third time.
+        assert len(posted(server)) == most
+    assert isinstance(end, Failed)
+    assert end.code is (WireCode.BUDGET_SPENT if most == 1 else WireCode.MODEL_REFUSED)
+
+
 async def test_a_model_that_takes_no_pictures_is_asked_once_more_without() -> None:
     no = failed(400, {"error": {"message": "this model does not support images", "code": 400}})
     yes = openai(Wanted())
@@ -101,10 +155,14 @@ async def test_a_model_that_takes_no_pictures_is_asked_once_more_without() -> No
         ModelServer(no, yes) as server,
         hosting(p=provider("openai", server.url + "/v1")) as host,
     ):
-        first = await shown(host, "p", model="blind")
-        second = await shown(host, "p", model="blind")
+        meter = Counting()
+        models = ModelService(Registry({"p": HostedProvider("p", host, Album())}))
+        first, second = [await answered(models, meter) for _ in range(2)]
         asked = [one.body.decode() for one in posted(server)]
     assert [DATA in body for body in asked] == [True, False, False]
     assert "Not shown to you: 2 of the pictures" in json.loads(asked[1])["messages"][-1]["content"]
+    # The one without is a call of its own.
+    assert meter.calls == 3
     for answer in (first, second):
+        assert isinstance(answer, Generated)
         assert answer.entries[0].text == "".join(TEXT)  # type: ignore[union-attr] # words come first

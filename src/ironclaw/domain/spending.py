@@ -372,7 +372,7 @@ class Refusal(NamedTuple):
 
 
 class Meter(Protocol):
-    """Counts the attempts of one call."""
+    """Counts the attempts of one call, or of two where it is asked in another way."""
 
     async def begin(self, model: str, output: int) -> int | Refusal:
         """Before an attempt: how many tokens its answer may have. Durable where a budget holds.
@@ -396,6 +396,10 @@ class Meter(Protocol):
         """The attempt was cut off: nobody will say what it used."""
         ...
 
+    def another(self) -> None:
+        """The next attempt is a call of its own."""
+        ...
+
 
 class NoMeter:
     """Counts nothing."""
@@ -409,4 +413,7 @@ class NoMeter:
         """Not counted."""
 
     def cut(self, said_bytes: int) -> None:
+        """Not counted."""
+
+    def another(self) -> None:
         """Not counted."""

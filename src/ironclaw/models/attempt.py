@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
-    from ironclaw.models.provider import Provider
+    from ironclaw.models.provider import Asks
     from ironclaw_contract.rpc import Generate, ModelTell
 
 _log = get_logger("models")
@@ -68,8 +68,8 @@ class ModelLimits(NamedTuple):
 class Attempt:
     """One attempt. Read `events` to their end or close them; then `trouble` says what there was."""
 
-    def __init__(self, provider: Provider, agent: Agent, limits: ModelLimits) -> None:
-        self._provider = provider
+    def __init__(self, asks: Asks, agent: Agent, limits: ModelLimits) -> None:
+        self._asks = asks
         self._agent = agent
         self._limits = limits
         self.trouble: ModelTrouble | None = None
@@ -89,7 +89,7 @@ class Attempt:
         wait_s = self._limits.first_event_s
         loop = asyncio.get_running_loop()
         try:
-            events = self._provider.generate(agent, session, request)
+            events = self._asks(agent, session, request)
             async with contextlib.aclosing(events):
                 while True:
                     async with asyncio.timeout_at(min(loop.time() + wait_s, end_s)):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"\A[a-z][a-z0-9-]{0,62}\Z")
 SEPARATOR = "/"
 """Between a provider's name and the model's own: `scripted`, or `provider/model`."""
+
+
+Asks: TypeAlias = (
+    "Callable[[Agent, SessionId, Generate], AsyncGenerator[ModelTell | Counted, None]]"
+)
+"""Does one attempt, as `Provider.generate`."""
 
 
 class Provider(Protocol):

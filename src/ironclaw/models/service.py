@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import math
 import secrets
 from typing import TYPE_CHECKING, Final
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
     from ironclaw.domain.spending import Meter
-    from ironclaw.models.provider import Provider, Registry
+    from ironclaw.models.provider import Asks, Provider, Registry
     from ironclaw.models.trouble import ModelTrouble
     from ironclaw.services.rooms import Rooms
     from ironclaw_contract.rpc import Generate, ModelTell
@@ -175,7 +176,9 @@ class ModelService:
     ) -> AsyncGenerator[ModelTell, None]:
         now_s = asyncio.get_running_loop().time
         delay_s = self._limits.first_delay_s
-        for number in range(1, self._limits.attempts + 1):
+        asks: Asks = provider.generate
+        most_attempts = self._limits.attempts
+        for number in itertools.count(1):
             if rest_s := breaker.rest_s(now_s()):
                 call.told(_left_alone(provider_name(agent.model), rest_s))
                 yield call.failed(WireCode.MODEL_UNAVAILABLE)
@@ -189,7 +192,7 @@ class ModelService:
                 yield Failed(call.request.call, granted.code, granted.text)
                 return
             bounded = within(agent, most, granted)
-            attempt = Attempt(provider, bounded, self._limits)
+            attempt = Attempt(asks, bounded, self._limits)
             end: Generated | Failed = call.failed(WireCode.MODEL_UNAVAILABLE)
             shows = not call.has_shown
             with _watched(breaker, attempt, call.meter):
@@ -203,19 +206,30 @@ class ModelService:
                         elif shows or event.is_thought:
                             yield event
             await call.meter.end(attempt.counted, attempt.said_bytes)
-            if self._rooms is not None and attempt.counted is not None:
-                self._rooms.read(agent.id, agent.model, call.request, attempt.counted.input)
-            if attempt.trouble is not None:
-                call.told(attempt.trouble.word)
+            if (instead := self._learn(agent, call, attempt)) is not None:
+                # Another call, at once.
+                asks, most_attempts = instead, most_attempts + 1
+                call.meter.another()
+                continue
             wait_s = self._wait_s(delay_s, attempt.trouble)
             is_late = wait_s is None or now_s() + wait_s >= call.end_s
             is_final = isinstance(end, Generated) or end.code not in TEMPORARY
-            if wait_s is None or is_final or is_late or number == self._limits.attempts:
+            if wait_s is None or is_final or is_late or number >= most_attempts:
                 yield end
                 return
             _log.info("model_retry", agent=agent.id, attempt=number)
             await asyncio.sleep(wait_s)
             delay_s = min(delay_s * 2, self._limits.longest_delay_s)
+
+    def _learn(self, agent: Agent, call: _Call, attempt: Attempt) -> Asks | None:
+        """Keep what an attempt has shown; how else the model may be asked, if it may."""
+        if self._rooms is not None and attempt.counted is not None:
+            self._rooms.read(agent.id, agent.model, call.request, attempt.counted.input)
+        if attempt.trouble is None:
+            return None
+        if attempt.trouble.instead is None:
+            call.told(attempt.trouble.word)
+        return attempt.trouble.instead
 
     def _wait_s(self, delay_s: float, trouble: ModelTrouble | None) -> float | None:
         """Seconds until the next attempt; None when the provider wants too long a rest."""

@@ -7,7 +7,7 @@ generate: the agent as it is now -> for each attempt: begin -> the provider -> e
     cut    nobody will say what it used: what was reserved stays
 
 Without a budget everything is counted too, and nobody waits for that. A call counts once, however
-many attempts it takes.
+many attempts it takes; one that is asked again in another way, without its pictures, counts twice.
 """
 
 from __future__ import annotations
@@ -326,6 +326,10 @@ class _CallMeter:
         used = Counted(self._guess(TOKEN_BYTES), said_bytes // TOKEN_BYTES)
         rates = self._desk.prices.remembered(self._row.model)
         self._desk.book.note(self._row, self._amounts(used, rates))
+
+    def another(self) -> None:
+        """Count the next attempt as a call of its own."""
+        self._calls = 1
 
     def _amounts(self, used: Counted, rates: Rates | None) -> Amounts:
         used = used.believable()

@@ -330,6 +330,19 @@ async def test_a_call_that_failed_costs_no_tokens_and_is_one_call(house: House):
     assert (day.calls, day.tokens) == (1, 0)
 
 
+@pytest.mark.parametrize("most", [1, 2])
+async def test_one_that_is_asked_again_in_another_way_is_two(house: House, most: int):
+    house.agents.limit(calls_per_day=most)
+    again = Provider([ANSWER])
+    house.provider.trouble = ModelTrouble(WireCode.MODEL_REFUSED, "It takes no pictures.")
+    house.provider.trouble.instead = again.generate
+    *_, end = await house.ask()
+    assert len(again.asked) == most - 1
+    assert (await house.day()).calls == most
+    assert isinstance(end, Failed if most == 1 else Generated)
+    assert is_spent(await house.ask())
+
+
 async def test_each_attempt_that_said_something_costs(house: House):
     house.agents.limit(tokens_per_day=100_000)
     house.provider.script = [Delta(7, "x" * 400), Failed(7, WireCode.MODEL_UNAVAILABLE, "no")]

@@ -49,7 +49,6 @@ class Call:
         say: Sends a frame to the core.
         redactor: Knows the keys.
         shown: The pictures that it names, by their files.
-        blind: Models that take no pictures; one that is found out is added.
     """
 
     def __init__(
@@ -58,10 +57,8 @@ class Call:
         say: Say,
         redactor: Redactor,
         shown: Mapping[str, Show] | None = None,
-        blind: set[tuple[str, str]] | None = None,
     ) -> None:
         self._shown = shown or {}
-        self._blind = set() if blind is None else blind
         self._ask = ask
         self._say = say
         self._redactor = redactor
@@ -78,21 +75,12 @@ class Call:
             self._credit.release()
 
     async def run(self, model: Model[Any]) -> None:
-        """Ask, and say what comes.
-
-        A model that refuses a call with pictures is asked once more without: many take none, and
-        few servers say so. One that then answers is shown none any more.
-        """
-        who = (self._ask.provider, self._ask.model)
-        if who in self._blind or not model.profile.get("supports_image_input", True):
+        """Ask, and say what comes."""
+        if not model.profile.get("supports_image_input", True):
             self._shown = {}
         end = await self._end_of(model)
-        if self._shown and isinstance(end, Failure) and end.code is WireCode.MODEL_REFUSED:
-            self._shown = {}
-            again = await self._end_of(model)
-            if isinstance(again, Whole):
-                self._blind.add(who)
-                end = again
+        if self._shown and isinstance(end, Failure):
+            end = msgspec.structs.replace(end, had_pictures=True)
         await self._say(end)
 
     async def _end_of(self, model: Model[Any]) -> Whole | Failure:

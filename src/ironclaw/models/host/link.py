@@ -231,4 +231,5 @@ def _trouble(failure: Failure) -> ModelTrouble:
         detail=failure.detail,
         retry_after_s=failure.retry_after_s,
         is_sick=failure.is_sick,
+        had_pictures=failure.had_pictures,
     )

@@ -130,6 +130,8 @@ class Failure(_Frame, tag="failure", frozen=True):
     detail: Annotated[str, msgspec.Meta(max_length=2000)] = ""
     retry_after_s: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
     is_sick: bool = False
+    had_pictures: bool = False
+    """The model was shown pictures: it may be asked once more without."""
     input_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
     output_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
     """What the provider counted all the same: an answer that it breaks off is paid for."""

@@ -88,8 +88,6 @@ class Host:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._shown: dict[int, dict[str, Show]] = {}
         """Pictures of calls that are to come."""
-        self._blind: set[tuple[str, str]] = set()
-        """Models that were found to take no pictures."""
 
     async def serve(self, controls: tuple[str, ...]) -> None:
         """Serve until the core is gone. Raises ContractError: the core broke the link's rules."""
@@ -141,7 +139,7 @@ class Host:
         from ironclaw.models.host.calls import Call  # noqa: PLC0415
 
         shown = self._shown.pop(ask.call, {})
-        call = self._calls[ask.call] = Call(ask, self._say, self._redactor, shown, self._blind)
+        call = self._calls[ask.call] = Call(ask, self._say, self._redactor, shown)
         settings = self._providers.get(ask.provider)
         if settings is None:
             await self._refuse(ask, "is not configured", "")

@@ -30,15 +30,46 @@ class HostedProvider:
         self._host = host
         self._pictures = pictures
         self._sealer = Sealer()
+        self._blind: set[str] = set()
+        """Models that were found to take no pictures."""
 
     async def generate(
         self, agent: Agent, session: SessionId, request: Generate
     ) -> AsyncGenerator[ModelTell | Counted, None]:
         """Do one attempt with the agent's model and parameters.
 
+        A model that refuses a call with pictures may be asked once more without: many take none,
+        and few servers say so.
+
         Raises:
             ModelTrouble: It came to nothing.
         """
+        shows = agent.model not in self._blind
+        try:
+            async with contextlib.aclosing(
+                self._ask(agent, session, request, shows=shows)
+            ) as events:
+                async for event in events:
+                    yield event
+        except ModelTrouble as trouble:
+            if trouble.had_pictures and trouble.code is WireCode.MODEL_REFUSED:
+                trouble.instead = self._without_pictures
+            raise
+
+    async def _without_pictures(
+        self, agent: Agent, session: SessionId, request: Generate
+    ) -> AsyncGenerator[ModelTell | Counted, None]:
+        """The same without; a model that then answers is shown none any more."""
+        stream = self._ask(agent, session, request, shows=False)
+        async with contextlib.aclosing(stream) as events:
+            async for event in events:
+                if isinstance(event, Generated):
+                    self._blind.add(agent.model)
+                yield event
+
+    async def _ask(
+        self, agent: Agent, session: SessionId, request: Generate, *, shows: bool
+    ) -> AsyncGenerator[ModelTell | Counted, None]:
         model = agent.model.partition(SEPARATOR)[2]
         if not model:
             raise ModelTrouble(
@@ -48,7 +79,8 @@ class HostedProvider:
             )
         most = min(agent.max_output_tokens or request.max_output_tokens, 1_000_000)
         hundredths = agent.temperature_hundredths
-        shown = [] if self._pictures is None else list(await self._pictures.of(session, request))
+        pictures = self._pictures if shows else None
+        shown = [] if pictures is None else list(await pictures.of(session, request))
         stream = self._host.generate(
             provider=self._name,
             model=model,
