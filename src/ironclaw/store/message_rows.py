@@ -37,6 +37,10 @@ HOST: Final = "ironclaw"
 """Sender of the host's own words."""
 WAITING: Final = "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1 ORDER BY n"
 """Messages of a session that wait for an answer, the one that is worked on first."""
+_UNDER_WAY: Final = (
+    "SELECT id FROM message WHERE session = ? AND open = 1 AND engage = 1"
+    " ORDER BY next_index > 0 DESC, n LIMIT 1"
+)
 LAST_SAID: Final = (
     # Each half by its own index: one over all messages would be taken for those that wait as well.
     "(SELECT max(n) FROM"
@@ -208,6 +212,12 @@ def no_turn() -> UserError:
 def is_under_way(target: Target) -> bool:
     """Whether a message still wants an answer: only then is anything done for its turn."""
     return target.engage and target.status == MessageStatus.PENDING
+
+
+def turn_under_way(db: apsw.Connection, session: SessionId) -> str:
+    """The turn that a session has begun and not ended, else the next one; empty: none."""
+    row = db.execute(_UNDER_WAY, (session,)).fetchone()
+    return "" if row is None else str(row[0])
 
 
 def touch(db: apsw.Connection, session: SessionId, *, now_ms: int) -> None:

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ironclaw.store.message_rows import find_target, hops_of, is_under_way, no_turn
+from ironclaw.store.message_rows import (
+    find_target,
+    hops_of,
+    is_under_way,
+    no_turn,
+    turn_under_way,
+)
 from ironclaw.store.taint_rows import taint_of, tainted_sessions
 
 if TYPE_CHECKING:
@@ -70,6 +76,10 @@ class Provenance:
             HostError: From the store.
         """
         return await self._store.read(lambda db: taint_of(db, session, turn))
+
+    async def under_way(self, session: SessionId) -> str:
+        """The turn that a session works on, or will next; empty: none. Raises HostError."""
+        return await self._store.read(lambda db: turn_under_way(db, session))
 
     async def tainted_sessions(self, agent: AgentId, *, limit: int) -> list[str]:
         """Sessions of an agent with taint that stays, the newest first. Raises HostError."""

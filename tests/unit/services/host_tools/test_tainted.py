@@ -31,14 +31,14 @@ READ: list[Entry] = [
 ]
 
 
-def shows(desk: Desk, *entries: Entry, purpose: Purpose = Purpose.TURN) -> None:
+async def shows(desk: Desk, *entries: Entry, purpose: Purpose = Purpose.TURN) -> None:
     """The model of the agent is shown this."""
     said = Said(message=desk.turn, sender="Ann", text="please", at_ms=0)
     call = Generate(
         call=1, turn=desk.turn, system="", entries=(said, *entries), tools=(),
         max_output_tokens=9, purpose=purpose,
     )  # fmt: skip
-    desk.taints.saw(desk.agent, desk.talk.session, call)
+    await desk.taints.saw(desk.agent, desk.talk.session, call)
 
 
 async def with_file(desk: Desk) -> None:
@@ -60,23 +60,23 @@ async def marks(desk: Desk) -> list[AuditRecord]:
 
 
 async def test_a_clean_turn_asks_without_taint(desk: Desk):
-    shows(desk)
+    await shows(desk)
     assert await asked_with(desk) == ()
 
 
 async def test_a_model_call_counts_before_any_record_tells_of_it(desk: Desk):
-    shows(desk, *READ)
+    await shows(desk, *READ)
     assert await asked_with(desk) == (Taint.READ,)
 
 
 async def test_a_summary_of_former_turns_is_none_of_this_one(desk: Desk):
-    shows(desk, *READ, purpose=Purpose.SUMMARY)
+    await shows(desk, *READ, purpose=Purpose.SUMMARY)
     assert await asked_with(desk) == ()
 
 
 async def test_what_is_researched_belongs_to_the_turn_whatever_comes_next(desk: Desk):
-    shows(desk, *READ, purpose=Purpose.RESEARCH)
-    shows(desk)
+    await shows(desk, *READ, purpose=Purpose.RESEARCH)
+    await shows(desk)
     assert await asked_with(desk) == (Taint.READ,)
 
 
@@ -110,7 +110,7 @@ async def test_a_file_stays_with_the_conversation(desk: Desk):
 @pytest.mark.parametrize("tainted", [True, False])
 async def test_a_task_is_done_now_in_a_clean_turn_alone(desk: Desk, tainted: bool):
     await keep(desk)
-    shows(desk, *(READ if tainted else ()))
+    await shows(desk, *(READ if tainted else ()))
     used = await desk.use("run_task", {"name": "daily"})
     assert used.is_error is tainted, used.text
     assert await told(desk) == ([] if tainted else ["do daily"])
@@ -119,7 +119,7 @@ async def test_a_task_is_done_now_in_a_clean_turn_alone(desk: Desk, tainted: boo
 
 @pytest.mark.parametrize("tainted", [True, False])
 async def test_what_is_sent_elsewhere_says_what_there_was(desk: Desk, tainted: bool):
-    shows(desk, *(READ if tainted else ()))
+    await shows(desk, *(READ if tainted else ()))
     assert not (await desk.use("send_message", LETTER)).is_error
     (delivery,) = desk.hands.deliveries
     line, _, text = delivery.text.partition("\n\n")
@@ -139,7 +139,7 @@ async def test_another_agent_is_told_nothing_above_the_words_and_the_audit_is(de
     await desk.become(
         destinations=(Destination(name="peer", channel=AGENT_CHANNEL, platform_id=peer.id),)
     )
-    shows(desk, *READ)
+    await shows(desk, *READ)
     used = await desk.use("send_message", {"destination": "peer", "text": "hello"})
     assert not used.is_error, used.text
     assert [one.text for one in desk.hands.deliveries] == ["hello"]
@@ -149,6 +149,6 @@ async def test_another_agent_is_told_nothing_above_the_words_and_the_audit_is(de
 
 @pytest.mark.parametrize("tainted", [True, False])
 async def test_it_sees_itself_what_there_is(desk: Desk, tainted: bool):
-    shows(desk, *(READ if tainted else ()))
+    await shows(desk, *(READ if tainted else ()))
     rights = json.loads((await desk.use("my_rights", {})).text)
     assert rights.get("foreign") == (["read"] if tainted else None)
