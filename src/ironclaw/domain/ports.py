@@ -402,6 +402,10 @@ class Ledger(Protocol):
         """Start the next life of the session's box: epoch + 1, outbound chain at 0."""
         ...
 
+    async def worked(self, session: SessionId) -> Worked | None:
+        """How long the turn has taken that a session has begun and not ended, if there is one."""
+        ...
+
     async def note_worked(self, session: SessionId, worked: Worked) -> None:
         """Keep how long a turn has taken that a box began and did not end."""
         ...

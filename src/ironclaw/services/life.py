@@ -445,9 +445,16 @@ class Life:
             # It has a key, but nobody can say whether its briefing was ever published.
             self.end("gone", "the box was lost between claim and briefing")
         else:
+            await self._go_on()
             await self._setups.tell()
             self._now_fed()
             self.wake(None)
+
+    async def _go_on(self) -> None:
+        """The box has worked on its turn before this core, or this airlock, was there."""
+        if (worked := await self._parts.ledger.worked(self._session.id)) is not None:
+            self._inbox.begin(worked.turn)
+            self._pace.resume(worked)
 
     async def _relink(self) -> None:
         """The airlock died: start another where the ledger stands."""

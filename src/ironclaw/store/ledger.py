@@ -297,6 +297,14 @@ class Ledger(QuestionBook, LastWords, Provenance, Outbox):
 
         return await self._store.read(work)
 
+    async def worked(self, session: SessionId) -> Worked | None:
+        """How long the open turn of a session has taken, up to its last record. Raises HostError.
+
+        None where no box has told of one.
+        """
+        row = await self._store.read(lambda db: db.execute(past.OPEN_TURN, (session,)).fetchone())
+        return None if row is None else Worked(MessageId(row[0]), row[2])
+
     async def note_worked(self, session: SessionId, worked: Worked) -> None:
         """Keep how long a turn has taken that a box began and did not end. Raises HostError."""
         await self._store.write(

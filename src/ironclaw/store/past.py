@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 
     from ironclaw.store.content import Content
 
+OPEN_TURN: Final = (
+    "SELECT id, next_index, worked_ms FROM message"
+    " WHERE session = ? AND open = 1 AND next_index > 0"
+)
+"""The turn that a session has begun and not ended."""
 _ENTRY_BYTES: Final = 64
 """What an entry costs besides its text."""
 _Entries = tuple[Entry, ...]
@@ -40,11 +45,7 @@ def resume(
     A failed turn keeps what people said and loses what the box made of it: a call without its
     return would make the conversation unusable for a model.
     """
-    open_turn = db.execute(
-        "SELECT id, next_index, worked_ms FROM message"
-        " WHERE session = ? AND open = 1 AND next_index > 0",
-        (session,),
-    ).fetchone()
+    open_turn = db.execute(OPEN_TURN, (session,)).fetchone()
     summary = summary_of(db, content, session)
     ended = db.execute(
         "SELECT id, status FROM message WHERE session = ? AND n > ? AND turn = id AND open = 0"

@@ -258,6 +258,29 @@ async def test_a_turn_that_takes_too_long_in_all_is_ended_and_what_waits_goes_on
     assert not core.failed
 
 
+async def test_time_goes_on_in_a_box_that_the_next_core_adopts(open_core: OpenCore):
+    core = await open_core()
+    talk, _one, _ = await begun(core)
+    # It works on the second of two; only its records say so.
+    two = await core.hear(talk, "two")
+    await until(lambda: len(core.box().messages) == 2)
+    core.link().emit(step(two.id, 0))
+    await until(lambda: core.link().acked == 1)
+    await core.store.ledger.note_worked(talk.session, Worked(two.id, 60_000))
+    await core.die()
+
+    core = await open_core()
+    await core.sessions.adopt(await core.isolator.survivors())
+    await until(lambda: core.sessions.box_state(talk.session) == "busy", "an adopted box")
+    core.link().emit(step(two.id, 1))
+    await until(lambda: core.link().acked == 2)
+    assert await core.store.ledger.worked(talk.session) >= Worked(two.id, 60_000)
+    assert len(core.isolator.launches) == 1
+    await change(core, talk, turn_total_s=1)
+    said = await core.answered(talk, 1)
+    assert said[0].startswith("The agent took longer than the 1 seconds that it may take")
+
+
 async def test_time_is_counted_over_boxes_and_not_between_them(store: CoreStore):
     clock = ManualClock()
     turn, other = MessageId("msg_1"), MessageId("msg_2")
