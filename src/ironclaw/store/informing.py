@@ -31,7 +31,8 @@ MARK: Final = "\n"
 outside can say first what the host is about to say."""
 _KNOWN: Final = (
     "SELECT id, session, chat, thread, sealed, at_ms, engage, status, event FROM message"
-    " WHERE session = ? AND external_id = ?"
+    # In whichever chat it was said. The last part is what its index goes by: that of `MARK`.
+    " WHERE session = ? AND external_id = ? AND substr(external_id, 1, 1) = char(10)"
 )
 _LAST_SAID: Final = (
     "SELECT m.id FROM message m JOIN session s ON s.id = m.session"  # noqa: S608 - constants

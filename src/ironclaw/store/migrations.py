@@ -223,6 +223,11 @@ CREATE INDEX session_where ON session (agent, ifnull(chat, ''), ifnull(thread, '
 _SAID: Final = """
 -- Words are said within a turn as well, and not only files sent.
 UPDATE event SET kind = 'said' WHERE kind = 'file';
+-- Of what the host said into conversations by itself: few, and looked for in all their chats.
+CREATE INDEX message_by_host ON message (session, external_id)
+  WHERE substr(external_id, 1, 1) = char(10);
+-- Usage of all agents together, from a day on.
+CREATE INDEX spent_by_day ON spent (day);
 """
 
 Step = str | Callable[["apsw.Connection"], None]

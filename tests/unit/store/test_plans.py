@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from ironclaw.core.ids import AgentId, SessionId
+from ironclaw.store.spent_rows import SpentRows
 from ironclaw.testing.fakes_store import Conversation, outbound
 from ironclaw_contract.entries import Answered
 from ironclaw_contract.records import Say, TurnEnd
@@ -30,33 +34,41 @@ async def _turn(talk: Conversation) -> None:
         await core.ledger.delivered(delivery.id, platform_id="1")
 
 
-async def test_no_statement_of_a_turn_looks_through_what_is_over(talk: Conversation):
-    await _turn(talk)
-    seen: dict[str, Any] = {}
-    count = 0
+class Traced:
+    """Statements of a connection, with what was bound to them first."""
 
-    def note(_cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
-        nonlocal count
+    def __init__(self) -> None:
+        self.seen: dict[str, Any] = {}
+        self.count = 0
+
+    def begin(self, db: apsw.Connection) -> None:
+        db.exec_trace = self._note
+
+    def end(self, db: apsw.Connection) -> None:
+        db.exec_trace = None
+
+    def _note(self, _cursor: apsw.Cursor, sql: str, bindings: Any) -> bool:
         if sql.split(maxsplit=1)[0] not in _FRAME:
-            count += 1
-            seen.setdefault(sql, bindings)
+            self.count += 1
+            self.seen.setdefault(sql, bindings)
         return True
 
-    def trace(tracer: Any) -> Callable[[apsw.Connection], None]:
-        return lambda db: setattr(db, "exec_trace", tracer)
-
-    await talk.core.store.write(trace(note))
-    await _turn(talk)
-    await talk.core.store.write(trace(None))
-
-    def plans(db: apsw.Connection) -> dict[str, list[str]]:
+    def plans(self, db: apsw.Connection) -> dict[str, list[str]]:
         return {
             sql: [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", bindings)]
-            for sql, bindings in seen.items()
+            for sql, bindings in self.seen.items()
             if sql.split(maxsplit=1)[0] in {"SELECT", "UPDATE", "DELETE"}
         }
 
-    found = await talk.core.store.read(plans)
+
+async def test_no_statement_of_a_turn_looks_through_what_is_over(talk: Conversation):
+    await _turn(talk)
+    traced = Traced()
+    await talk.core.store.write(traced.begin)
+    await _turn(talk)
+    await talk.core.store.write(traced.end)
+
+    found = await talk.core.store.read(traced.plans)
     assert any("message_open" in line for plan in found.values() for line in plan)
     slow = {
         sql: line
@@ -65,4 +77,49 @@ async def test_no_statement_of_a_turn_looks_through_what_is_over(talk: Conversat
         if re.match(r"SCAN [a-z]", line) or "message_session" in line
     }
     assert not slow
-    assert len(seen) < count <= MOST_STATEMENTS
+    assert len(traced.seen) < traced.count <= MOST_STATEMENTS
+
+
+async def test_what_the_host_says_by_itself_is_found_by_its_key_alone(talk: Conversation):
+    await _turn(talk)
+    traced = Traced()
+    await talk.core.store.write(traced.begin)
+    for _ in range(2):
+        await talk.core.ledger.inform(talk.session, text="Approved.", key="chg_1")
+    await talk.core.store.write(traced.end)
+    found = await talk.core.store.read(traced.plans)
+    ((line,),) = [plan for sql, plan in found.items() if "char(10)" in sql]
+    assert "USING INDEX message_by_host (session=? AND external_id=?)" in line
+    assert not [line for plan in found.values() for line in plan if re.match(r"SCAN [a-z]", line)]
+
+
+@pytest.mark.parametrize(
+    ("of", "index"),
+    [
+        ({}, "spent_by_day (day>? AND day<?)"),
+        ({"agent": AgentId("agt_a")}, "PRIMARY KEY (agent=? AND day>? AND day<?)"),
+        ({"session": SessionId("ses_a")}, "spent_session (session=?)"),
+    ],
+)
+async def test_a_report_of_usage_reads_its_days_alone(
+    talk: Conversation, of: dict[str, Any], index: str
+):
+    rows = SpentRows(talk.core.store, talk.core.custodian, talk.core.clock)
+    traced = Traced()
+
+    async def read(work: Callable[[apsw.Connection], Any]) -> Any:
+        def traced_work(db: apsw.Connection) -> Any:
+            traced.begin(db)
+            try:
+                return work(db)
+            finally:
+                traced.end(db)
+
+        return await type(talk.core.store).read(talk.core.store, traced_work)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(talk.core.store, "read", read)
+        await rows.report(by=("agent", "day"), first=1, last=9, **of)
+    ((first, *_),) = (await talk.core.store.read(traced.plans)).values()
+    assert first.startswith("SEARCH spent USING")
+    assert first.endswith(index)
