@@ -388,8 +388,8 @@ class Life:
         self._progressed |= any(not isinstance(body, Trouble) for body in out.bodies)
         self._parts.announce.committed(committed.deliveries)
         note_failures(committed.deliveries)
-        if any(isinstance(body, Step) and body.asks for body in out.bodies):
-            # The ledger says what became of the questions: they may be closed already.
+        if any(isinstance(body, Step) and (body.asks or _sends(body)) for body in out.bodies):
+            # The ledger says what became of them: questions may be closed, files left out.
             self.wake(None)
         self._follow(out)
         if self._load.settle(committed.answered):
@@ -481,3 +481,7 @@ class Life:
         else:
             _log.error("life_bug", task=name, exc_info=error)
             self.end("bug", type(error).__name__, code=Code.BUG)
+
+
+def _sends(step: Step) -> bool:
+    return any(say.files for say in step.says)

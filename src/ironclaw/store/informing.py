@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import apsw
 
     from ironclaw.store.content import Content
+    from ironclaw.store.message_rows import Target
 
 SENDER: Final = "IronClaw"
 MARK: Final = "\n"
@@ -48,6 +49,7 @@ def inform(
     text: str,
     key: str,
     now_ms: int,
+    at: Target | None = None,
 ) -> Accepted | None:
     """Say it once; a repeat gives what was said the first time.
 
@@ -58,6 +60,7 @@ def inform(
         text: The host's own words, nothing foreign in them unescaped.
         key: What it is, unique within the session.
         now_ms: Milliseconds since the epoch.
+        at: Says where, in place of where the session was last spoken to.
 
     Returns:
         The message with the number of its event. None when nobody has ever spoken to that session,
@@ -71,8 +74,7 @@ def inform(
     if known is not None:
         *columns, number = known
         return Accepted(as_message(content, tuple(columns)), number, new=False)
-    last = db.execute(_LAST_SAID, (session, SessionState.FORGOTTEN)).fetchone()
-    spoken = None if last is None else find_target(db, last[0])
+    spoken = at or _last_spoken(db, session)
     if spoken is None:
         return None
     message = Message(
@@ -90,3 +92,8 @@ def inform(
     make_room(db, session, engage=False, size=len(sealed))
     number = add_message(db, message, external_id=external_id, sealed=sealed)
     return Accepted(message, number, new=True)
+
+
+def _last_spoken(db: apsw.Connection, session: SessionId) -> Target | None:
+    last = db.execute(_LAST_SAID, (session, SessionState.FORGOTTEN)).fetchone()
+    return None if last is None else find_target(db, last[0])

@@ -24,6 +24,7 @@ from ironclaw.domain.questions import misfit
 from ironclaw.store import task_outcomes
 from ironclaw.store.file_rows import Most
 from ironclaw.store.hearing import hear, heard_by, with_answers
+from ironclaw.store.informing import inform
 from ironclaw.store.message_rows import (
     Target,
     add_delivery,
@@ -105,6 +106,11 @@ WORDS: Final[dict[WireCode, str]] = {
 _LEFT_OUT: Final = (
     "[A file could not be sent: this conversation has no more room for files. /new begins another.]"
 )
+_LEFT_OUT_YOU: Final = (
+    "Files that you sent here and that did not arrive: {count}. There is no more room for files in "
+    "this conversation, or in all of yours together. Those you talk with were told so."
+)
+"""The same for the agent, which cannot know it when it sends one."""
 
 
 def take_in(
@@ -186,6 +192,8 @@ class _Taking:
         self._files = files
         self.deliveries: list[Delivery] = []
         self.answered: list[MessageId] = []
+        self._left_out = 0
+        """Files of the record for which there was no room."""
 
     def record(self, seq: int, body: OutboundBody) -> None:
         if isinstance(body, Step | TurnEnd):
@@ -230,10 +238,25 @@ class _Taking:
             key, goes_on = f"{self._epoch}/{seq}/{position}", not _is_answer(body)
             self._say(key, answers, say.text, files=say.files, goes_on=goes_on)
         drop_unclaimed(self._db, self._session)
+        self._tell_left_out(seq, target)
         if isinstance(body, TurnEnd):
             self._end(seq, target, body)
         else:
             self._asks(seq, target, body)
+
+    def _tell_left_out(self, seq: int, target: Target) -> None:
+        """Tell the agent of files for which there was no room, before what is said to it next."""
+        if self._left_out:
+            inform(
+                self._db,
+                self._content,
+                session=self._session,
+                text=_LEFT_OUT_YOU.format(count=self._left_out),
+                key=f"left-out/{self._epoch}/{seq}",
+                now_ms=self._now_ms,
+                at=target,
+            )
+        self._left_out = 0
 
     def _check(self, target: Target, body: Step | TurnEnd) -> None:
         """Whether this record may come next of its turn."""
@@ -316,6 +339,7 @@ class _Taking:
         claimed = claim(self._db, self._content, session=self._session, ids=files, target=target)
         if claimed.left_out:
             clean = f"{clean}\n\n{_LEFT_OUT}".strip()
+            self._left_out += claimed.left_out
         # No platform can show blank text; saying nothing is the agent's right.
         if clean.strip() or claimed.files:
             said = add_delivery(

@@ -21,9 +21,10 @@ from ironclaw.services.inbox import Inbox
 from ironclaw.services.parts import SessionLimits
 from ironclaw.services.turn_clock import TurnClock
 from ironclaw.store.change_ops import Cause, execute
+from ironclaw.store.file_rows import Most
 from ironclaw_contract import records
-from ironclaw_contract.entries import Answered, Called, Returned, Said
-from ironclaw_contract.records import Say, Step, TurnEnd
+from ironclaw_contract.entries import Answered, Called, File, Returned, Said
+from ironclaw_contract.records import Part, Say, Step, TurnEnd
 from ironclaw_contract.rpc import Generate, Generated, Purpose, Stop
 
 if TYPE_CHECKING:
@@ -232,6 +233,22 @@ async def test_a_box_that_researches_is_not_hung_as_long_as_it_gets_answers(
     took_s = asyncio.get_running_loop().time() - began_s
     # Five answers hold the time up, and no more: what never ends in a record is hung.
     assert 0.6 < took_s < 2.0
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+async def test_a_box_hears_of_files_that_were_left_out(core: Core, monkeypatch: pytest.MonkeyPatch):
+    talk, one, _ = await begun(core)
+    monkeypatch.setattr(core.store.ledger.files, "most", Most(session=0))
+    said = (Say(text="here", reply_to=one.id, files=("f",)),)
+    entries = (Called("c", "send_file", "{}"), Returned("c", "sent"))
+    small = File(id="f", name="out.txt", media_type="text/plain", size=1)
+    core.link().emit(Part("f", 0, b"x", small), Step(one.id, 0, entries, said))
+    await until(lambda: len(core.box().messages) == 2, "the host's words")
+    told = core.box().messages[-1]
+    assert (told.sender, told.engage) == ("IronClaw", False)
+    assert told.text.startswith("Files that you sent here and that did not arrive: 1.")
 
 
 # --- time -----------------------------------------------------------------------------------------

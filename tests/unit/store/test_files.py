@@ -318,6 +318,15 @@ async def test_a_file_for_which_there_is_no_room_is_left_out_and_people_are_told
     assert delivery.files == ()
     assert delivery.text.startswith("here\n\n[A file could not be sent")
     assert await count(talk, "file_part") == 0
+    # So is the agent, before what is said to it next, and once for a step.
+    more = (*parts("out_2", LONG), *parts("out_3", LONG), say(turn, "out_2", "out_3", index=1))
+    for _ in range(2):
+        await commit(small, 2 + len(parts("out_1", LONG)), *more)
+    waits = await small.core.ledger.backlog(talk.session)
+    told = [(one.sender, one.engage, one.text.partition(".")[0]) for one in waits[1:]]
+    words = "Files that you sent here and that did not arrive: "
+    assert told == [("IronClaw", False, f"{words}1"), ("IronClaw", False, f"{words}2")]
+    assert {one.chat for one in waits} == {talk.chat.id}
 
 
 async def test_a_session_cannot_have_files_without_number(talk: Conversation):
