@@ -388,6 +388,8 @@ async def test_the_ledger_rings_when_people_are_asked(core: Core):
     rings: list[bool] = []
     core.store.ledger.asked = lambda: rings.append(True)
     await waits(core)
+    # What is asked can be read before whoever commits it goes on to ring, and then to acknowledge.
+    await until(lambda: core.link().acked == 1, "the commit to be over")
     assert rings == [True]
 
 

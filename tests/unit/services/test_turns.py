@@ -239,7 +239,7 @@ async def test_a_box_that_researches_is_not_hung_as_long_as_it_gets_answers(
 
 
 async def test_a_box_hears_of_files_that_were_left_out(core: Core, monkeypatch: pytest.MonkeyPatch):
-    talk, one, _ = await begun(core)
+    _, one, _ = await begun(core)
     monkeypatch.setattr(core.store.ledger.files, "most", Most(session=0))
     said = (Say(text="here", reply_to=one.id, files=("f",)),)
     entries = (Called("c", "send_file", "{}"), Returned("c", "sent"))
