@@ -180,8 +180,8 @@ def http_api() -> str:
         - Everything about an agent is altered by a change: `POST /v1/changes` asks, its `card` is
           shown to somebody else, `POST …/decision` with the card's `hash` and `state`, and its
           `version` as `card`, approves exactly that or denies it.
-        - Events of a chat are server-sent events of the kinds `message`, `reply`, `question`,
-          `file`, `error`, and what is live only, without an id: `progress`, `doing`, `thinking`
+        - Events of a chat are server-sent events of the kinds `message`, `said`, `reply`,
+          `question`, `error`, and what is live only, without an id: `progress`, `doing`, `thinking`
           ([conversation.md](conversation.md)); those of changes are `requested`, `decided`,
           `applied`, `done`, `failed`, `denied`, `expired`, `escalated`, `withdrawn`, `revoked`,
           each with the change, its card, its buttons and its link. Resume with `Last-Event-ID`.

@@ -40,8 +40,8 @@ _EFFECTS = """\
       waits counts, too: it may join the turn.
     * `read`, `shared` and `memory` come from the turn itself: from each model call, which goes
       through the host before the model can act on it, and from each finished step. What a box says
-      of its turn can only add a word. It names a turn with each request and each model call; the one
-      that is under way, as the host knows it, counts whatever it names.
+      of its turn can only add a word. It names a turn with each request and each model call; the
+      one that is under way, as the host knows it, counts whatever it names.
     * The box is told of a message whether foreign content is in its conversation; so its notes are
       marked. Where people look at a memory, notes of sessions that the host knows to be tainted are
       counted as tainted, whatever the note says of itself.

@@ -80,9 +80,9 @@ SEND_FILE: Final = ToolSpec(
 
 TELL: Final = ToolSpec(
     name="tell",
-    description="Say something to the chat you are in while you go on: what you have found so far, "
-    "or that it takes longer. It is not your answer, which people wait for still. At most 8 times "
-    "in a turn; what comes at its end belongs in the answer.",
+    description="Say something to the chat you are in while you go on: it is not the answer. Say "
+    "what you have found so far, or that it takes longer. People wait for your answer still, and "
+    "what comes at the end belongs in it. At most 8 times in a turn.",
     parameters=_object(
         '"text":{"type":"string","minLength":1,"maxLength":4000,"description":"What you say."}',
         "text",
