@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ironclaw import daemon
+from ironclaw import daemon, modelhouse
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.domain.ports import Durable
 from ironclaw.models import attempt
@@ -185,7 +185,7 @@ def leaking(lab: Lab) -> AbstractContextManager[None]:
                 else:
                     yield tell
 
-    return patched(daemon, "Scripted", Leaking)
+    return patched(modelhouse, "Scripted", Leaking)
 
 
 def blind(_lab: Lab) -> AbstractContextManager[None]:
