@@ -70,11 +70,12 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, fit: boo
 
 
 def fields(values: dict[str, object]) -> None:
-    """Names and values, one a line."""
+    """Names and values, one a line; lines of a longer value stand behind its name."""
     width = max(map(len, values), default=0)
     for name, value in values.items():
         label = _toned(sys.stdout, sanitize(name).ljust(width), "dim")
-        _write(sys.stdout, f"{label}  {sanitize(str(value))}\n")
+        text = sanitize(str(value), lines=True).replace("\n", "\n" + " " * (width + 2))
+        _write(sys.stdout, f"{label}  {text}\n")
 
 
 def data(value: object) -> None:

@@ -131,3 +131,13 @@ def test_only_the_renderer_writes() -> None:
 
 def test_the_search_for_writers_finds_them() -> None:
     assert writes(ast.parse("import sys\nprint(1)\nsys.stdout.write('x')\n")) == [2, 3]
+
+
+def test_lines_of_a_value_cannot_pass_for_a_field(capsys: pytest.CaptureFixture[str]) -> None:
+    render.fields({"persona": "kind\nowner  api:eve\x1b[2J", "id": "agt_1"})
+
+    assert capsys.readouterr().out.splitlines() == [
+        "persona  kind",
+        "         owner  api:eve\\x1b[2J",
+        "id       agt_1",
+    ]

@@ -61,7 +61,7 @@ def agent_create(
     *,
     persona: Annotated[str, typer.Option(help="Who the agent is, in words.")] = "",
     model: Annotated[
-        str, typer.Option(help="Which model answers; only `scripted`, offline, for now.")
+        str, typer.Option(help="Which model answers: `scripted`, offline, or one of `model list`.")
     ] = "scripted",
     tool: Annotated[list[str] | None, typer.Option(help=_TOOL)] = None,
     pool_size: Annotated[int, typer.Option(help="Blank slots kept ready.")] = 1,

@@ -68,7 +68,9 @@ def template_show(
         as_json=False,
     )
     for task in one["tasks"]:
-        render.line(f"\ntask {task['name']}, {task['cron']}:\n{task['prompt'].strip()}")
+        render.line()
+        render.line(f"task {task['name']}, {task['cron']}:")
+        render.block(task["prompt"].strip())
     render.line()
     render.block(found["persona"])
     for ask in one["asks"]:
