@@ -151,9 +151,10 @@ def _are_enough(persons: frozenset[PrincipalId], change: Change, live: Live) -> 
 
 
 def _grant(change: Change, live: Live, inverse: Spec | None) -> Grant | None:
-    """What it gives; None for what only takes away, or can never be taken back."""
+    """What it gives; None for what only takes away for good, or can never be taken back."""
     spec = change.spec
-    if inverse is None or spec.bearing(live) is Bearing.NARROWS:
+    ends = spec.may_end and change.grant_s is not None
+    if inverse is None or (spec.bearing(live) is Bearing.NARROWS and not ends):
         return None
     now_ms = live.house.now_ms
     return Grant(

@@ -190,7 +190,7 @@ def _check_end(spec: Spec, live: Live) -> None:
             "That cannot be for a time: nothing takes it back.",
             hint="Ask for it without an end.",
         )
-    if spec.bearing(live) is Bearing.NARROWS:
+    if spec.bearing(live) is Bearing.NARROWS and not spec.may_end:
         raise UserError(
             Code.INVALID,
             "What only takes away is not for a time: it would give again by itself.",

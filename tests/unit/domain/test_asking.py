@@ -13,6 +13,7 @@ from ironclaw.domain.changes.limits import SetLimits
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
 from ironclaw.domain.changes.sessions import ForgetSession
+from ironclaw.domain.changes.task_edits import PauseTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.model import Role, Standing
 from ironclaw.domain.policy import AutoRule, Policy, Proof, Verdict
@@ -226,3 +227,17 @@ def test_a_refusal_is_told_to_the_audit() -> None:
 
     check(entry)
     assert (entry.kind, entry.code, entry.session) == ("tools", "forbidden", SESSION)
+
+
+def test_no_rule_allows_a_pause_that_ends_by_itself() -> None:
+    rule = AutoRule(topic=Topic.TASKS, verdict=Verdict.ALLOW, bearing=Bearing.NARROWS)
+    pause = PauseTask(agent=BOB, name="daily")
+    for grant_s, status in ((None, Status.APPROVED), (60, Status.PENDING)):
+        gateway = Gateway()
+        gateway.world.policy = Policy(automatic=(rule,))
+        assert gateway.ask(pause, AGENT, grant_s=grant_s).status is status
+
+
+def test_what_else_only_takes_away_is_for_good() -> None:
+    with pytest.raises(UserError, match="only takes away"):
+        Gateway().ask(LESS, grant_s=60)

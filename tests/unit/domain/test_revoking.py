@@ -13,11 +13,13 @@ from ironclaw.domain.changes.base import Bearing, Spec, Topic
 from ironclaw.domain.changes.limits import SetLimits
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
+from ironclaw.domain.changes.task_edits import PauseTask, ResumeTask
+from ironclaw.domain.changes.tasks import RemoveTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.gateway import Write
 from ironclaw.domain.model import Role, Standing
 from ironclaw.domain.policy import ApproverRule, Policy
-from ironclaw.domain.revoking import ended, revoked
+from ironclaw.domain.revoking import ended, is_left, revoked
 
 TOOLS = SetTools(agent=BOB, add=("write_file",))
 SONG = SetPersona(agent=BOB, persona="You sing.")
@@ -248,3 +250,40 @@ def test_a_policy_does_not_come_back_that_nobody_could_change() -> None:
 
     assert (write.ops, gateway.grant.ended_why) == ((), "replaced")
     assert world.policy == Policy(solo=True)
+
+
+def paused_for_a_time() -> Gateway:
+    return given(PauseTask(agent=BOB, name="daily"), grant_s=60)
+
+
+def is_paused(gateway: Gateway) -> bool:
+    return next(iter(gateway.world.tasks.values())).paused
+
+
+def test_a_task_that_was_paused_for_a_time_goes_on_at_its_end() -> None:
+    gateway = paused_for_a_time()
+    assert is_paused(gateway)
+    assert not gateway.grant.revocable
+    gateway.world.change(archived=True)
+
+    gateway.later(60)
+    gateway.keep(ended(gateway.told()))
+
+    assert gateway.grant.ended_why == "expired"
+    assert not is_paused(gateway)
+
+
+def test_a_pause_for_a_time_ends_with_its_task_or_when_that_goes_on() -> None:
+    gone, goes_on = paused_for_a_time(), paused_for_a_time()
+    gone.world.apply(RemoveTask(agent=BOB, name="daily"))
+    goes_on.world.apply(ResumeTask(agent=BOB, name="daily"))
+
+    for gateway in (gone, goes_on):
+        assert not is_left(gateway.told())
+        gateway.later(60)
+        assert gateway.keep(ended(gateway.told())).ops == ()
+        assert gateway.grant.ended_why == "replaced"
+
+
+def test_a_pause_for_good_gives_nothing_that_could_end() -> None:
+    assert given(PauseTask(agent=BOB, name="daily")).kept.grant is None

@@ -306,6 +306,8 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Whether no rule of the policy may allow it without a person, whatever its bearing."""
     has_way_back: ClassVar[bool] = True
     """Whether `inverse` knows one: False for what can never be undone."""
+    may_end: ClassVar[bool] = False
+    """Whether it may be for a time though it only takes away: its end gives back what was there."""
     is_whole: ClassVar[bool] = False
     """Whether any later change of its topic, of the same agent, replaces what this one gave."""
     labels: ClassVar[Mapping[str, str]]

@@ -149,6 +149,7 @@ class PauseTask(Spec, frozen=True, kw_only=True, tag="task.pause"):
     title: ClassVar = "Pause a task"
     by_agents: ClassVar = True
     always_human: ClassVar = False
+    may_end: ClassVar = True
     labels: ClassVar = {"agent": "agent", "name": "name"}
 
     agent: AgentId
@@ -185,6 +186,9 @@ class PauseTask(Spec, frozen=True, kw_only=True, tag="task.pause"):
 
     def _with(self, task: Task) -> Task:
         return msgspec.structs.replace(task, paused=True)
+
+    def way_back(self, live: Live, inverse: Spec) -> Spec | None:
+        return inverse if live.task is not None and live.task.paused else None
 
 
 class ResumeTask(Spec, frozen=True, kw_only=True, tag="task.resume"):
@@ -223,7 +227,8 @@ class ResumeTask(Spec, frozen=True, kw_only=True, tag="task.resume"):
         return frozenset({f"task.resume:{self.agent}:{self.name}"})
 
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
-        return (PutTask(self._with(_there(self, live))),)
+        # At the end of a pause its agent may be archived: the task is as it was when that is back.
+        return () if live.task is None else (PutTask(self._with(live.task)),)
 
     def inverse(self, live: Live, change: ChangeId) -> PauseTask:
         return PauseTask(agent=self.agent, name=self.name)
