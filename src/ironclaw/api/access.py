@@ -240,10 +240,20 @@ async def may_follow(house: House, actor: Actor, place: ChatPlace) -> bool:
     return Right.READ in held or (Right.TALK in held and place.principal == actor.principal)
 
 
+_WHERE: Final = {
+    "agent": "`ironclaw me` shows which agents you have to do with; `ironclaw agent list --all` "
+    "has archived ones too.",
+    "session": "`ironclaw session list` shows those there are.",
+    "question": "`ironclaw question list` shows those that are open.",
+    "chat": "`ironclaw me` shows which agents you have to do with.",
+    "file": "`ironclaw chat AGENT` names the id of each file, fil_…, where it is shown.",
+}
+"""Where to look for what is not there, by its kind."""
+
+
 def _nothing(kind: str, ref: str) -> UserError:
     return UserError(
         Code.NOT_FOUND,
         f"There is no {kind} {ref[:80]!r} that you may see.",
-        hint="`ironclaw me` shows which agents you have to do with; `ironclaw agent list --all` "
-        "has archived ones too.",
+        hint=_WHERE[kind],
     )

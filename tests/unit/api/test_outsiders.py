@@ -80,3 +80,16 @@ async def test_a_question_is_answered_by_nobody_who_has_left(world: World):
     assert done.status == 200, done.raw
     again = await ask(world.app, "POST", url, secret=secret, body={"text": "yes"})
     assert (again.status, again.body["code"]) == (409, "conflict")
+
+
+async def test_a_wrong_id_is_answered_with_where_its_kind_is_found(world: World) -> None:
+    secret, _ = await member(world)
+    for method, url, where in (
+        ("GET", "/v1/sessions/ses_none", "ironclaw session list"),
+        ("POST", "/v1/questions/qst_none/answer", "ironclaw question list"),
+        ("GET", "/v1/files/fil_none", "ironclaw chat AGENT"),
+        ("GET", "/v1/agents/none", "ironclaw agent list"),
+    ):
+        refused = await ask(world.app, method, url, secret=secret)
+        assert refused.status == 404
+        assert f"`{where}" in refused.body["hint"]
