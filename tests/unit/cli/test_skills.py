@@ -39,7 +39,8 @@ def test_from_a_key_to_an_imported_skill(
     pem, packed = str(tmp_path / "ann.pem"), str(tmp_path / "fish.skill")
     key = told(cli, "skill", "keygen", pem)["key"]
     assert stat.S_IMODE((tmp_path / "ann.pem").stat().st_mode) == 0o600
-    assert cli("skill", "keygen", pem)[0] != 0
+    status, out, _ = cli("skill", "keygen", pem, "--json")
+    assert (status, json.loads(out)["error"]["code"]) == (5, "conflict")
     signed = told(cli, "skill", "sign", str(folder), "--key", pem, "--out", packed)
     assert signed["signer"] == key
 
@@ -57,6 +58,23 @@ def test_from_a_key_to_an_imported_skill(
     again = str(tmp_path / "again.skill")
     told(cli, "skill", "sign", packed, "--key", pem, "--out", again)
     assert (tmp_path / "again.skill").read_bytes() == (tmp_path / "fish.skill").read_bytes()
+
+
+def test_an_archive_that_is_there_is_replaced_only_by_force(
+    cli: Any, folder: Path, tmp_path: Path
+) -> None:
+    there, pem = tmp_path / "fish.skill", str(tmp_path / "ann.pem")
+    told(cli, "skill", "keygen", pem)
+    there.write_text("mine")
+    for words in (("pack", str(folder)), ("sign", str(folder), "--key", pem)):
+        status, _, err = cli("skill", *words, "--out", str(there))
+        assert status == 5
+        assert "--force" in err
+        assert there.read_text() == "mine"
+    told(cli, "skill", "pack", str(folder), "--out", str(there), "--force")
+    packed = there.read_bytes()
+    told(cli, "skill", "sign", str(there), "--key", pem, "--out", str(there))
+    assert there.read_bytes() not in {b"mine", packed}
 
 
 def test_what_nobody_signed_needs_a_house_that_lets_people_vouch(

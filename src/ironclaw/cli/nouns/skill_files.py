@@ -29,6 +29,8 @@ OutOption = Annotated[
     Path | None, typer.Option("--out", help="File to write; `NAME.skill` here if not told.")
 ]
 
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that is there.")]
+
 
 def add_to(app: typer.Typer) -> None:
     """Put these verbs into `ironclaw skill`."""
@@ -50,6 +52,8 @@ def skill_keygen(
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor
             stream.write(pem)
+    except FileExistsError as error:
+        raise _is_there(file, "Name another file: a key that is lost signs nothing.") from error
     except OSError as error:
         raise _cannot_write(file, error) from error
     if as_json:
@@ -59,10 +63,16 @@ def skill_keygen(
     render.note(f"The private key is in {file}: whoever has it can sign in your name.")
 
 
-def skill_pack(folder: PlaceArgument, *, out: OutOption = None, as_json: Json = False) -> None:
+def skill_pack(
+    folder: PlaceArgument,
+    *,
+    out: OutOption = None,
+    force: ForceOption = False,
+    as_json: Json = False,
+) -> None:
     """Pack a skill's folder into one file, signed by nobody."""
     packed = read_either(folder)._replace(signature=b"")
-    _write(packed, read(packed.tree), out, as_json=as_json)
+    _write(packed, read(packed.tree), out, force=force, as_json=as_json)
 
 
 def skill_sign(
@@ -70,13 +80,16 @@ def skill_sign(
     *,
     key: Annotated[Path, typer.Option("--key", help="The private key, as `keygen` made it.")],
     out: OutOption = None,
+    force: ForceOption = False,
     as_json: Json = False,
 ) -> None:
     """Sign a skill as a whole, and pack it into one file."""
     packed = read_either(place)
     folder = read(packed.tree)
     signed = packed._replace(signature=sign(folder.files, _key(key)))
-    _write(signed, folder, out, as_json=as_json)
+    # One that is signed where it is stays what it was, but for the signature.
+    is_itself = place.is_file() and place == (out or _usual(folder))
+    _write(signed, folder, out, force=force or is_itself, as_json=as_json)
 
 
 def skill_verify(place: PlaceArgument, *, as_json: Json = False) -> None:
@@ -143,10 +156,18 @@ def _key(file: Path) -> Ed25519PrivateKey:
         ) from error
 
 
-def _write(packed: Packed, folder: Folder, out: Path | None, *, as_json: bool) -> None:
-    target = out or Path(f"{folder.name}{SUFFIX}")
+def _usual(folder: Folder) -> Path:
+    return Path(f"{folder.name}{SUFFIX}")
+
+
+def _write(packed: Packed, folder: Folder, out: Path | None, *, force: bool, as_json: bool) -> None:
+    target = out or _usual(folder)
+    data = pack(packed.tree, packed.signature)
     try:
-        target.write_bytes(pack(packed.tree, packed.signature))
+        with target.open("wb" if force else "xb") as stream:
+            stream.write(data)
+    except FileExistsError as error:
+        raise _is_there(target, "`--out` names another file, `--force` replaces it.") from error
     except OSError as error:
         raise _cannot_write(target, error) from error
     who = signer(folder.files, packed.signature)
@@ -156,6 +177,10 @@ def _write(packed: Packed, folder: Folder, out: Path | None, *, as_json: bool) -
         return
     render.line(f"{target}: {folder.name}, {folder.digest}")
     render.note(f"signed by {who}" if who else "signed by nobody")
+
+
+def _is_there(file: Path, hint: str) -> UserError:
+    return UserError(Code.CONFLICT, f"There is a file {str(file)!r} already.", hint=hint)
 
 
 def _cannot_write(file: Path, error: OSError) -> HostError:
