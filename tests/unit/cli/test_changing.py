@@ -153,7 +153,10 @@ def test_a_no_says_that_the_request_waits_and_how_to_take_it_back(
     assert "waits for a decision" in out
     assert f"ironclaw change withdraw {name}" in err
     terminal("n\n")
-    assert f"{name} stays pending" in cli("approve", name)[2]
+    said = cli("approve", name)[2]
+    assert f"{name} stays pending. `ironclaw reject {name}` says no to it." in said
+    terminal("n\n")
+    assert f"`ironclaw approve {name}` says yes to it." in cli("reject", name)[2]
 
 
 def test_an_interrupt_says_that_the_request_waits(

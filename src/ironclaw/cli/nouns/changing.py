@@ -65,32 +65,33 @@ def _settle(client: Client, view: dict[str, Any], *, yes: bool, as_json: bool) -
     """Decide on one's own request, where that is allowed; it stays pending otherwise."""
     if not yes and (as_json or not render.is_seen()):
         return view
-    if not yes and not agreed(view, "Approve this? [y/N] "):
+    name = view["row"]["change"]["id"]
+    back = f"`ironclaw change withdraw {name}` takes it back."
+    if not yes and not agreed(view, "Approve this? [y/N] ", otherwise=back):
         return view
     return decide(client, view, approve=True, words="")
 
 
-def agreed(view: dict[str, Any], question: str) -> bool:
-    """Whether a person types yes to the card that they see; else they are told that it waits."""
+def agreed(view: dict[str, Any], question: str, *, otherwise: str) -> bool:
+    """Whether a person types yes to the card that they see.
+
+    Else they are told that it waits, and `otherwise`: what they may do instead.
+    """
     name = view["row"]["change"]["id"]
     try:
         said = render.ask(question) or ""
     except (KeyboardInterrupt, typer.Abort):
         render.note("")
-        _say_waits(name)
+        _say_waits(name, otherwise)
         raise
     if said.strip().lower() in {"y", "yes"}:
         return True
-    _say_waits(name)
+    _say_waits(name, otherwise)
     return False
 
 
-def _say_waits(name: str) -> None:
-    render.note(
-        f"Nothing was decided: {name} stays pending. `ironclaw change withdraw {name}` takes it "
-        "back.",
-        tone="warn",
-    )
+def _say_waits(name: str, otherwise: str) -> None:
+    render.note(f"Nothing was decided: {name} stays pending. {otherwise}", tone="warn")
 
 
 def decide(client: Client, view: dict[str, Any], *, approve: bool, words: str) -> dict[str, Any]:

@@ -68,9 +68,13 @@ def _decide(change: str, *, approve: bool, yes: bool, because: str, as_json: boo
         _check_open(view)
         if not as_json:
             show_card(view)
-        if not yes and not agreed(
-            view, "Approve this? [y/N] " if approve else "Reject this? [y/N] "
-        ):
+        question = "Approve this? [y/N] " if approve else "Reject this? [y/N] "
+        other = (
+            f"`ironclaw reject {change}` says no to it."
+            if approve
+            else f"`ironclaw approve {change}` says yes to it."
+        )
+        if not yes and not agreed(view, question, otherwise=other):
             return
         view = decide(client, view, approve=approve, words=because)
     tell(view, as_json=as_json)
