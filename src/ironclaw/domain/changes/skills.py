@@ -67,8 +67,9 @@ class AddSkill(Spec, frozen=True, kw_only=True, tag="skill.add"):
         if kept is None:
             raise UserError(
                 Code.NOT_FOUND,
-                "No skill of that name and digest was imported.",
-                hint="`ironclaw skill list` shows those there are; `ironclaw skill import FILE`.",
+                f"This house has no skill {self.name} of that digest, or has it no more: it was "
+                "dropped. Import it again.",
+                hint="`ironclaw skill import FILE`; `ironclaw skill list` shows those there are.",
             )
         if not kept.is_trusted:
             raise PolicyError(

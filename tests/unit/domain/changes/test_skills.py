@@ -60,6 +60,14 @@ def test_what_was_not_imported_under_both_name_and_digest_is_not_given() -> None
     assert refused(msgspec.structs.replace(ADD, digest="sha256:" + "0" * 64)) == "not_found"
 
 
+def test_a_skill_that_was_dropped_since_is_to_be_imported_again() -> None:
+    world = World()
+    world.house = world.house._replace(skills=())
+    with pytest.raises(IronClawError, match=r"birds.*Import it again") as caught:
+        ADD.check(world.of(ADD))
+    assert "ironclaw skill import" in caught.value.hint
+
+
 def test_a_skill_of_somebody_unknown_is_not_given() -> None:
     spec = AddSkill(agent=BOB, name="fish", digest=STRANGE.digest)
     with pytest.raises(PolicyError, match="not signed by a key"):
