@@ -52,13 +52,43 @@ def test_one_that_waits_is_told_how_to_go_on(cli: Any, house: FakeHouse) -> None
     del house
     status, _, err = cli("agent", "create", "owl", "--template", "watch", "--yes")
     assert status == 0
-    assert "agent template apply owl watch" in err
+    assert "`ironclaw agent template apply owl watch --with-tasks`" in err
+    err = cli("agent", "create", "fox", "--template", "editor", "--yes")[2]
+    assert "`ironclaw agent template apply fox editor`" in err
 
 
 def test_a_template_is_applied_to_an_agent_that_is_there(cli: Any, solo: FakeHouse) -> None:
     assert cli("agent", "template", "apply", "demo", "editor", "--yes")[0] == 0
     assert agent(solo, "demo").persona == template("editor").persona
     assert set(agent(solo, "demo").tools) >= set(template("editor").tools)
+
+
+def test_what_is_so_already_is_left_out_and_the_rest_asked_for(cli: Any, solo: FakeHouse) -> None:
+    _, _, err = cli("agent", "create", "owl", "--template", "watch", "--yes")
+    assert "`ironclaw agent template apply owl watch --with-tasks`" in err
+    assert cli("wiring", "create", "api", "main", "owl", "--yes")[0] == 0
+    words = ("agent", "template", "apply", "owl", "watch", "--with-tasks", "--yes")
+
+    status, out, err = cli(*words, "--json")
+    assert status == 0, (out, err)
+    kinds = [view["row"]["change"]["spec"]["kind"] for view in json.loads(out)["changes"]]
+    assert kinds == ["task.add"] * len(template("watch").tasks)
+    assert {one.name for one in solo.setting.tasks.values()} == {
+        one.name for one in template("watch").tasks
+    }
+
+    status, _, err = cli(*words)
+    assert status == 0
+    assert "just that persona" in err
+    assert "it stays as it is" in err
+
+
+def test_any_other_conflict_ends_it(cli: Any, solo: FakeHouse) -> None:
+    owl = ("agent", "create", "owl", "--template", "watch", "--yes")
+    assert cli(*owl)[0] == 0
+    assert cli("agent", "archive", "owl", "--yes")[0] == 0
+    name = agent(solo, "owl").id
+    assert cli("agent", "template", "apply", name, "watch", "--yes")[0] == 5
 
 
 def test_a_template_has_its_own_persona(cli: Any, house: FakeHouse) -> None:

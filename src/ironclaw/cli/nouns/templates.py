@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlencode
 
 import typer
 
@@ -11,6 +12,9 @@ from ironclaw.cli.nouns.changing import ask_for, decide
 from ironclaw.cli.nouns.daemon import daemon, show
 from ironclaw.cli.nouns.places import MAIN, place
 from ironclaw.cli.options import AgentArgument, Json, Reason, Yes
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
+from ironclaw.domain.changes.checking import NOTHING_TO_DO
 from ironclaw.domain.principals import API_CHANNEL
 
 if TYPE_CHECKING:
@@ -95,7 +99,10 @@ def template_apply(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Ask for what a template adds to an agent: its persona, its tools, its limits, its tasks."""
+    """Ask for what a template adds to an agent: its persona, its tools, its limits, its tasks.
+
+    What is so already is left out, and so is a task whose name the agent has.
+    """
     found = fetch(name)
     one = found["template"]
     parts = [
@@ -142,12 +149,15 @@ def create(
     if as_json:
         render.data({"changes": views, "ask_for": [_named(ask, name) for ask in one["asks"]]})
         return
+    wanted = " --with-tasks" if one["tasks"] else ""
+    if wanted and zone != "UTC":
+        wanted += f" --zone {zone}"
+    again = f"`ironclaw agent template apply {name} {template}{wanted}`"
     if not is_there:
-        render.note(
-            f"Its limits and tasks can be asked for once it is there: `ironclaw agent template "
-            f"apply {name} {template}`.",
-            tone="warn",
-        )
+        what = "limits and tasks" if wanted else "limits"
+        render.note(f"Its {what} can be asked for once it is there: {again}.", tone="warn")
+    elif wanted and not with_tasks:
+        render.note(f"Its tasks can be asked for, too: {again}.")
     for ask in one["asks"]:
         render.note(f"It works better with this: {_named(ask, name)}")
 
@@ -166,8 +176,13 @@ def additions(
         return
     with daemon() as client:
         client.call("POST", "v1", "agents", agent, "chats", MAIN, "messages", body={"text": _HELLO})
+        kept = client.get("v1", "tasks", query=urlencode({"agent": agent}))["tasks"]
     where = place(agent, API_CHANNEL, None)
+    known = {view["task"]["name"] for view in kept}
     for task in one["tasks"]:
+        if task["name"] in known:
+            render.note(f"The agent has a task {task['name']} already: it stays as it is.")
+            continue
         yield {"kind": "task.add", "agent": agent, "zone": zone} | task | where
 
 
@@ -179,7 +194,7 @@ def ask_all(
     as_json: bool,
     is_last: bool = True,
 ) -> list[dict[str, Any]]:
-    """Ask for several changes, one after the other.
+    """Ask for several changes, one after the other; what is so already is left out.
 
     Args:
         specs: What shall be.
@@ -193,18 +208,32 @@ def ask_all(
     """
     views: list[dict[str, Any]] = []
     for spec in specs:
-        if not as_json:
-            ask_for(spec, reason=reason, yes=yes)
+        try:
+            view = _ask(spec, reason=reason, yes=yes, as_json=as_json)
+        except UserError as error:
+            if (error.code, error.hint) != (Code.CONFLICT, NOTHING_TO_DO):
+                raise
+            render.note(f"{error.message} Nothing is asked for.")
             continue
-        with daemon() as client:
-            body = {"change": spec, "reason": reason}
-            view = client.call("POST", "v1", "changes", body=body)
-            if yes and view["may_decide"] and view["row"]["status"] == "pending":
-                view = decide(client, view, approve=True, words="")
-        views.append(view)
+        if view is not None:
+            views.append(view)
     if as_json and is_last:
         render.data({"changes": views})
     return views
+
+
+def _ask(spec: dict[str, Any], *, reason: str, yes: bool, as_json: bool) -> dict[str, Any] | None:
+    """Ask for one change, and approve it where that is the caller's; None when it was shown."""
+    if not as_json:
+        ask_for(spec, reason=reason, yes=yes)
+        return None
+    with daemon() as client:
+        view: dict[str, Any] = client.call(
+            "POST", "v1", "changes", body={"change": spec, "reason": reason}
+        )
+        if yes and view["may_decide"] and view["row"]["status"] == "pending":
+            view = decide(client, view, approve=True, words="")
+    return view
 
 
 def _named(ask: str, agent: str) -> str:

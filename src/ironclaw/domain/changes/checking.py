@@ -21,6 +21,8 @@ ONLY_ITSELF = "scripted"
 """The provider that is its own only model."""
 MODEL_SEPARATOR = "/"
 """Between a provider and its model."""
+NOTHING_TO_DO = "There is nothing to change."
+"""The hint that tells what is so already from every other conflict."""
 
 
 def living(live: Live) -> Agent:
@@ -48,7 +50,7 @@ def existing(live: Live) -> Agent:
 
 def nothing_to_do(what: str) -> UserError:
     """It is so already: `what` says how it is, as a sentence."""
-    return UserError(Code.CONFLICT, what, hint="There is nothing to change.")
+    return UserError(Code.CONFLICT, what, hint=NOTHING_TO_DO)
 
 
 def check_prose(text: str, *, what: str, most_bytes: int = MAX_PERSONA_BYTES) -> None:
