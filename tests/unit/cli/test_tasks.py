@@ -91,3 +91,14 @@ def test_another_agent_is_a_destination(cli: Any, house: FakeHouse) -> None:
         "kind": "destination.add", "agent": agent.id, "name": "clerk", "channel": "agent",
         "platform_id": "clerk",
     }  # fmt: skip
+
+
+def test_a_pause_may_be_for_a_time(cli: Any, house: FakeHouse) -> None:
+    keep(house, every_s=60)
+    assert cli("policy", "set", "solo", "on", "--yes")[0] == 0
+    words = ("task", "pause", "helper", "report", "--for", "8h", "--yes", "--json")
+    status, out, err = cli(*words)
+    assert status == 0, (out, err)
+    row = json.loads(out)["row"]
+    assert row["status"] == "done"
+    assert row["grant"]["expires_ms"] == row["grant"]["given_ms"] + 8 * 3_600_000
