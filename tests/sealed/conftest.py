@@ -147,13 +147,11 @@ def agent(house: House, request: pytest.FixtureRequest) -> str:
 
 SAME_FOR_EVERYBODY = {
     *(
-        "test_airlock_lost",
         "test_audit",
         "test_bad_input",
         "test_budgets",
         "test_canaries",
         "test_commands",
-        "test_core_never_looks",
         "test_disk_cap",
         "test_files",
         "test_front_door",
@@ -162,11 +160,9 @@ SAME_FOR_EVERYBODY = {
     *(
         "test_long_conversation",
         "test_memory",
-        "test_no_plaintext",
         "test_playbook",
         "test_questions",
         "test_reach",
-        "test_receipts",
         "test_research",
         "test_skills",
         "test_taint",

@@ -90,8 +90,8 @@ def test_it_does_so_for_an_ordinary_user_where_the_wall_is_made_otherwise(
     own_houses: Houses, ordinary_person: Person, stage: Stage
 ) -> None:
     with houses(ordinary_person, own_houses.image) as theirs, theirs.closed() as house:
-        # That each of these checks can fail was seen above; the twins are of the same code.
         check_all_of(house, stage)
+        assert missed(house, stage) == {}
 
 
 def test_there_are_enough_attacks_and_twins_and_a_quick_proof_misses_no_group() -> None:
