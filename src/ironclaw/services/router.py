@@ -10,19 +10,14 @@ than one row of a bounded table.
 
 from __future__ import annotations
 
-import unicodedata
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-import msgspec
-
-from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
 from ironclaw.core.ids import PrincipalId, SessionId, new_id
 from ironclaw.core.log import get_logger
 from ironclaw.domain.access import AccessReason
-from ironclaw.domain.attachments import check_files
 from ironclaw.domain.commands import Heard, parse
+from ironclaw.domain.events import checked
 from ironclaw.domain.model import Engage
 from ironclaw.domain.questions import MAX_OPTION_CHARS, no_question
 from ironclaw.domain.rights import Actor
@@ -31,7 +26,6 @@ from ironclaw.domain.taint import of_message
 from ironclaw.services.commands import Given
 from ironclaw.services.house import Routed
 from ironclaw.services.hub import message_shown
-from ironclaw_contract.limits import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,9 +37,6 @@ if TYPE_CHECKING:
     from ironclaw.services.hub import Hub
     from ironclaw.services.questions import Questions
 
-MAX_ID_CHARS: Final = 256
-"""Characters of a platform's own ids and of a handle."""
-MAX_SENDER_CHARS: Final = 256
 MAX_ASIDE_CHARS: Final = 4 * MAX_OPTION_CHARS
 """Characters of words that name an option; what is longer does not."""
 ANSWERED: Final = "answered_question"
@@ -392,61 +383,6 @@ def _answered(agent: AgentId, accepted: Accepted, turn: MessageId) -> Routed:
         reason=ANSWERED,
         event=accepted.event,
     )
-
-
-def checked(event: Event) -> Event:
-    """The event with its fields bounded and clean.
-
-    Raises:
-        UserError: `TOO_LARGE` or `INVALID`.
-
-    Trust:
-        Foreign in, bounded out: valid UTF-8, no NUL, ids without control characters.
-    """
-    # Characters first: encoding a giant only to measure it would cost its size again.
-    if len(event.text) > MAX_TEXT_BYTES or len(_bytes("text", event.text)) > MAX_TEXT_BYTES:
-        raise UserError(
-            Code.TOO_LARGE,
-            f"A message has at most {MAX_TEXT_BYTES} bytes.",
-            hint="Send it in parts, or as a file.",
-        )
-    if "\0" in event.text:
-        raise UserError(Code.INVALID, "The text has a NUL character.", hint="Remove it.")
-    if not event.text.strip() and not event.files:
-        raise UserError(Code.INVALID, "The message has no text.", hint="Say something.")
-    check_files(event.files)
-    for name in ("channel", "platform_id", "handle", "external_id"):
-        _check_id(name, getattr(event, name))
-    if event.thread is not None:
-        _check_id("thread", event.thread)
-    _bytes("sender", event.sender)
-    sender = "".join(
-        char for char in event.sender[:MAX_SENDER_CHARS] if unicodedata.category(char) != "Cc"
-    )
-    return msgspec.structs.replace(event, sender=sender)
-
-
-def _check_id(name: str, value: str) -> None:
-    _bytes(name, value)
-    if not 0 < len(value) <= MAX_ID_CHARS or any(
-        unicodedata.category(char) == "Cc" for char in value
-    ):
-        raise UserError(
-            Code.INVALID,
-            f"`{name}` has 1 to {MAX_ID_CHARS} characters and no control characters.",
-            hint="Send the platform's own id as it is.",
-        )
-
-
-def _bytes(name: str, value: str) -> bytes:
-    try:
-        return value.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(
-            Code.INVALID,
-            f"`{name}` is not valid Unicode text.",
-            hint="It holds half a surrogate pair: send well-formed UTF-8.",
-        ) from error
 
 
 def _came(event: Event, wiring: Wiring, standings: Sequence[Standing]) -> Came:
