@@ -13,6 +13,7 @@ before), and what a repeat of an interrupted apply compares with.
 
 from __future__ import annotations
 
+import abc
 import enum
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
@@ -288,7 +289,18 @@ Op = (
 # --- the spec -------------------------------------------------------------------------------------
 
 
-class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="kind"):
+class _AbstractStruct(msgspec.StructMeta, abc.ABCMeta):
+    """A struct whose abstract methods every kind has to have."""
+
+
+class Spec(
+    msgspec.Struct,
+    metaclass=_AbstractStruct,
+    frozen=True,
+    forbid_unknown_fields=True,
+    kw_only=True,
+    tag_field="kind",
+):
     """Base of all specs. A subclass is one thing that can be asked for; its tag is its name.
 
     Trust:
@@ -314,14 +326,15 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Every field's name on the card. A field without one refuses to be shown."""
 
     @property
+    @abc.abstractmethod
     def agent_id(self) -> AgentId | None:
         """Whose rights it is about; None for the whole house."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def needs(self) -> Needs:
         """What must be loaded for the other methods."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def check(self, live: Live) -> None:
         """Refuse what makes no sense or may never be.
 
@@ -329,44 +342,43 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             UserError: `INVALID`, `NOT_FOUND` or `CONFLICT`: also when there is nothing to do.
             PolicyError: `FORBIDDEN`.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def before(self, live: Live) -> State:
         """The state it is about, as it is now. Must not raise, whatever `live` has."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def after(self, live: Live) -> State:
         """The same state, as it will be; the names are those of `before`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def bearing(self, live: Live) -> Bearing:
         """What it does to rights. When in doubt: widens."""
-        raise NotImplementedError
 
     def notices(self) -> tuple[str, ...]:
         """What whoever decides has to know of it beside its fields, in the host's words."""
         return ()
 
+    @abc.abstractmethod
     def atoms(self) -> frozenset[str]:
         """What it would give, in comparable pieces: `tool:agt_…:write_file`.
 
         A denial is remembered by these, whatever else stood beside them in the request.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def ops(self, live: Live, change: ChangeId) -> tuple[Op, ...]:
         """What is to be written. New ids are made of the change's own, so a repeat makes no second.
 
         Called in the transaction that applies it, after `check` has passed on the same `live`.
         """
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def inverse(self, live: Live, change: ChangeId) -> Spec | None:
         """What takes it back, from the state before it; None when nothing can.
 
         `change` is the id that `ops` makes new ids of.
         """
-        raise NotImplementedError
 
     def deciders_for(self) -> frozenset[Role]:
         """Roles that may decide on this very one: `deciders`, or fewer."""
