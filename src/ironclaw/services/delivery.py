@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import secrets
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import msgspec
 
+from ironclaw.core.alarm import Alarm
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, PolicyError, UserError
 from ironclaw.core.log import get_logger
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import ChatId, DeliveryId, MessageId
+    from ironclaw.domain.channels import Channel
     from ironclaw.domain.model import Delivery, Message
-    from ironclaw.domain.ports import Channel
     from ironclaw.services.house import Live
     from ironclaw.services.hub import Hub
     from ironclaw.services.showing import Showing
@@ -117,8 +117,7 @@ class DeliveryService:
         self._max_tries = max_tries
         self._base_s = base_s
         self._timeout_s = timeout_s
-        self._bell = asyncio.Event()
-        self._bell.set()
+        self._alarm = Alarm()
         self._busy: dict[_Lane, collections.deque[Delivery]] = {}
         self._ended: set[_Lane] = set()
         # Lanes whose order only the ledger knows: something was put off, or is older than us.
@@ -133,7 +132,7 @@ class DeliveryService:
     def due(self) -> None:
         """There are new deliveries in the ledger."""
         self._caught_up = False
-        self._bell.set()
+        self._alarm.ring()
 
     def committed(self, deliveries: Sequence[Delivery]) -> None:
         """Hand these over at once where their lane is in step, without reading them again."""
@@ -142,12 +141,12 @@ class DeliveryService:
             lane = (delivery.chat, delivery.thread)
             waiting = self._busy.get(lane)
             if not self._caught_up or self._tasks is None or lane in self._lagging:
-                self._bell.set()
+                self._alarm.ring()
             elif waiting is not None:
                 waiting.append(delivery)
             elif self._at_once[delivery.channel] >= PER_CHANNEL:
                 self._lagging.add(lane)
-                self._bell.set()
+                self._alarm.ring()
             else:
                 self._start(self._tasks, delivery)
 
@@ -176,17 +175,15 @@ class DeliveryService:
         """Deliver until cancelled. A failing store is waited for."""
         async with Tasks("delivery", on_failure=self._failed) as tasks:
             self._tasks = tasks
-            while True:
-                self._bell.clear()
-                try:
-                    await self._start_due(tasks)
-                    wait_s = await self._wait_s()
-                except HostError as error:
-                    _log.error("outbox_failed", code=error.code, detail=error.detail)
-                    wait_s = STORE_RETRY_S
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._bell.wait()
+            await self._alarm.keep(lambda: self._look(tasks))
+
+    async def _look(self, tasks: Tasks) -> float | None:
+        try:
+            await self._start_due(tasks)
+            return await self._wait_s()
+        except HostError as error:
+            _log.error("outbox_failed", code=error.code, detail=error.detail)
+            return STORE_RETRY_S
 
     async def _start_due(self, tasks: Tasks) -> None:
         # Busy lanes are due as well until they are done: they must not fill the batch.
@@ -209,10 +206,10 @@ class DeliveryService:
         tasks.start(self._lane(lane, delivery.channel), name=delivery.id)
 
     async def _wait_s(self) -> float | None:
-        was_asked = not self._bell.is_set()
+        was_asked = not self._alarm.is_rung
         next_ms = await self._outbox.next_due_ms()
         if next_ms is None:
-            if was_asked and not self._bell.is_set():
+            if was_asked and not self._alarm.is_rung:
                 self._caught_up = True
                 self._lagging.clear()
             return None
@@ -239,7 +236,7 @@ class DeliveryService:
             self._ended.add(lane)
             self._at_once[channel] -= 1
             if not self._caught_up or lane in self._lagging:
-                self._bell.set()
+                self._alarm.ring()
 
     async def _attempt(self, delivery: Delivery) -> bool:
         """Try once; False when it was put off."""

@@ -9,10 +9,9 @@ among those that have something to do, and its next box is told.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ironclaw.core.alarm import Alarm
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import new_id
 from ironclaw.core.log import get_logger
@@ -103,7 +102,7 @@ class Questions:
         self._hub = hub
         self._wake = wake
         self._clock = clock
-        self._bell = asyncio.Event()
+        self._alarm = Alarm()
 
     async def open(self) -> Sequence[Question]:
         """Those that wait for people, oldest first. Raises HostError."""
@@ -187,20 +186,18 @@ class Questions:
 
     def look_again(self, _rows: int = 0) -> None:
         """There are new questions."""
-        self._bell.set()
+        self._alarm.ring()
 
     async def run(self) -> None:
         """Close what nobody answers in time, until cancelled. A failing store is waited for."""
-        while True:
-            self._bell.clear()
-            try:
-                wait_s = await self._look()
-            except HostError as error:
-                _log.error("questions_unreadable", code=error.code, detail=error.detail)
-                wait_s = RETRY_S
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._bell.wait()
+        await self._alarm.keep(self._try_to_look)
+
+    async def _try_to_look(self) -> float | None:
+        try:
+            return await self._look()
+        except HostError as error:
+            _log.error("questions_unreadable", code=error.code, detail=error.detail)
+            return RETRY_S
 
     async def _look(self) -> float | None:
         """Close what is due; return how long there is nothing to do, None: until somebody rings."""

@@ -18,9 +18,9 @@ between telling and settling tells nothing twice, and nothing is settled that wa
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ironclaw.core.alarm import Alarm
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError, UserError
 from ironclaw.core.ids import new_id
@@ -122,7 +122,7 @@ class Schedules:
         self._teller = teller
         self._clock = clock
         self._record = record
-        self._bell = asyncio.Event()
+        self._alarm = Alarm()
         self._telling = asyncio.Lock()
         self._put_off: dict[TaskId, int] = {}
 
@@ -133,7 +133,7 @@ class Schedules:
         in a chat yet will never be.
         """
         async with self._telling:
-            self._bell.set()
+            self._alarm.ring()
 
     async def run_now(
         self,
@@ -196,16 +196,14 @@ class Schedules:
 
     async def run(self) -> None:
         """Tell tasks until cancelled. A failing store is waited for."""
-        while True:
-            self._bell.clear()
-            try:
-                wait_s = await self._look()
-            except HostError as error:
-                _log.error("tasks_unreadable", code=error.code, detail=error.detail)
-                wait_s = RETRY_MS / 1000
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._bell.wait()
+        await self._alarm.keep(self._try_to_look)
+
+    async def _try_to_look(self) -> float:
+        try:
+            return await self._look()
+        except HostError as error:
+            _log.error("tasks_unreadable", code=error.code, detail=error.detail)
+            return RETRY_MS / 1000
 
     async def _look(self) -> float:
         """Tell what is due; return how long there is nothing to do, in seconds."""

@@ -8,9 +8,9 @@ One task and one timer. What became due while the core was down is due at once a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Final
 
+from ironclaw.core.alarm import Alarm
 from ironclaw.core.errors import HostError, PolicyError, UserError
 from ironclaw.core.log import get_logger
 
@@ -44,26 +44,26 @@ class Deadlines:
         self._store = store
         self._clock = clock
         self._happen = happen
-        self._bell = asyncio.Event()
+        self._alarm = Alarm()
         self._failures = 0
         self.trouble = ""
         """What cannot be carried out, in words; empty when all is well."""
 
     def wake(self) -> None:
         """Something was written: another thing may come first now."""
-        self._bell.set()
+        self._alarm.ring()
 
     async def run(self) -> None:
         """Carry out what is due until cancelled."""
-        while True:
-            self._bell.clear()
-            wait_s = await self._step()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    if self._failures:
-                        # News are no reason to try again what failed a moment ago.
-                        await asyncio.Event().wait()
-                    await self._bell.wait()
+        await self._alarm.keep(self._look)
+
+    async def _look(self) -> float | None:
+        wait_s = await self._step()
+        if self._failures and wait_s is not None:
+            # News are no reason to try again what failed a moment ago.
+            await asyncio.sleep(wait_s)
+            return 0
+        return wait_s
 
     async def catch_up(self) -> None:
         """Carry out what is due now. What fails is tried again by `run`."""
