@@ -35,7 +35,7 @@ from ironclaw.core.errors import IronClawError
 from ironclaw.core.log_file import BoundedLog
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.disk import Caps
-from ironclaw.domain.ports import Durable
+from ironclaw.domain.wall import Durable
 from ironclaw.gatehouse import Books, HostLooks, LateTools, open_gatehouse
 from ironclaw.household import Household, Machine
 from ironclaw.image.provision import current_rootfs
@@ -86,7 +86,7 @@ if TYPE_CHECKING:
     from ironclaw.api.server import Listening
     from ironclaw.config.settings import Settings
     from ironclaw.core.clock import Clock
-    from ironclaw.domain.ports import Channel
+    from ironclaw.domain.channels import Channel
     from ironclaw.domain.searching import Ranking
     from ironclaw.gatehouse import Gatehouse
     from ironclaw.services.rooms import Rooms

@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.model import Agent, Chat, Event, Session, Standing, Wiring
-    from ironclaw.domain.ports import Rootfs
     from ironclaw.domain.rights import Actor
     from ironclaw.domain.routing import Place
     from ironclaw.domain.searching import Searched
     from ironclaw.domain.skills import KeptSkill
     from ironclaw.domain.statement import SignedReceipt
+    from ironclaw.domain.wall import Rootfs
     from ironclaw.services.files import Opened
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Routed

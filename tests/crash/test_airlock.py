@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.slots import listing, message, slots
 
-from ironclaw.domain.ports import Asked, BoxArrived, KeyRead, Outbound
+from ironclaw.domain.wall import Asked, BoxArrived, KeyRead, Outbound
 from ironclaw_contract.records import TurnEnd
 from ironclaw_contract.rpc import Generate
 

@@ -15,7 +15,7 @@ from tests.support.cores import Core, until
 from tests.support.slots import message, slots
 
 from ironclaw.airlock.watch import Patience
-from ironclaw.domain.ports import BoxArrived, Outbound
+from ironclaw.domain.wall import BoxArrived, Outbound
 from ironclaw.services.parts import SessionLimits
 from ironclaw.testing.fakes_sandbox import FakeIsolator
 from ironclaw.testing.fakes_store import open_core_store

@@ -14,7 +14,7 @@ import pytest
 from tests.support.cores import until
 from tests.support.slots import give, listing, slots
 
-from ironclaw.domain.ports import Asked, BoxArrived, BoxGone, Outbound, Tampered
+from ironclaw.domain.wall import Asked, BoxArrived, BoxGone, Outbound, Tampered
 from ironclaw_contract.frames import pack
 from ironclaw_contract.keys import Direction, derive
 from ironclaw_contract.limits import MAX_SEGMENT_BYTES

@@ -13,7 +13,7 @@ from tests.support.slots import slots
 from ironclaw.airlock.link import open_link
 from ironclaw.airlock.messages import Ask
 from ironclaw.airlock.messages import pack as pack_link
-from ironclaw.domain.ports import Asked, BoxGone, Outbound, Tampered
+from ironclaw.domain.wall import Asked, BoxGone, Outbound, Tampered
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered
 from ironclaw_contract.frames import pack

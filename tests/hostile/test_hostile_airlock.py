@@ -17,7 +17,7 @@ from tests.support.cores import Core, until
 from ironclaw.airlock.link import _event, open_link
 from ironclaw.airlock.messages import Fault, Here, Ready, decode_from_airlock
 from ironclaw.domain.model import SessionState
-from ironclaw.domain.ports import (
+from ironclaw.domain.wall import (
     Asked,
     AskedTool,
     BoxArrived,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from ironclaw.domain.ports import LinkEvent
+    from ironclaw.domain.wall import LinkEvent
     from ironclaw.testing.fakes_store import Conversation
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(180)]

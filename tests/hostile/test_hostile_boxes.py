@@ -20,7 +20,7 @@ from tests.support.slots import KEY, SESSION, slots
 from tests.support.tracing import read_trace, strays, trace_zygote
 
 from ironclaw.airlock import starter
-from ironclaw.domain.ports import Asked, AskedTool, BoxArrived, BoxGone, Outbound, Tampered
+from ironclaw.domain.wall import Asked, AskedTool, BoxArrived, BoxGone, Outbound, Tampered
 from ironclaw.testing.fuzz import samples
 from ironclaw.testing.fuzz.dice import Dice, mutate
 from ironclaw.testing.fuzz.pages import encrypt
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tests.support.slots import Slot
 
-    from ironclaw.domain.ports import LinkEvent
+    from ironclaw.domain.wall import LinkEvent
 
 pytestmark = [pytest.mark.hostile, pytest.mark.timeout(240)]
 

@@ -15,8 +15,8 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import AgentId, SessionId, new_id
 from ironclaw.domain.model import Agent
-from ironclaw.domain.ports import Asked
 from ironclaw.domain.taint import NONE, Taint, Taints
+from ironclaw.domain.wall import Asked
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import OUTPUT_TOKENS, ModelService

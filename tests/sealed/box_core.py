@@ -16,7 +16,7 @@ from probe_rootfs import PROGRAM
 
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.model import BoxLimits
-from ironclaw.domain.ports import Durable, LaunchSpec, Rootfs
+from ironclaw.domain.wall import Durable, LaunchSpec, Rootfs
 from ironclaw.sandbox.isolator import open_isolator
 from ironclaw.testing.isolator_kit import fresh_slot
 

@@ -23,7 +23,7 @@ from probe_rootfs import PROGRAM
 
 from ironclaw.core.errors import IronClawError
 from ironclaw.domain.model import BoxLimits
-from ironclaw.domain.ports import Rootfs
+from ironclaw.domain.wall import Rootfs
 from ironclaw.sandbox.isolator import open_isolator
 from ironclaw.sandbox.spec import Capabilities
 from ironclaw.testing.isolator_kit import CHECKS, WAIT_S, launched, prepared
@@ -32,7 +32,7 @@ from ironclaw_contract.rpc import Facts
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.wall import SlotDir
     from ironclaw.sandbox.isolator import RunscIsolator
     from ironclaw.sandbox.spec import Spec
 

@@ -12,7 +12,7 @@ from ironclaw.core.ids import AgentId
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.disk import Caps
 from ironclaw.domain.model import Agent
-from ironclaw.domain.ports import Durable
+from ironclaw.domain.wall import Durable
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.slots import Slot
 from ironclaw.testing.isolator_kit import LANE, WAIT_S, launched
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from box_driver import RunscSubject
 
     from ironclaw.domain.disk import Over
-    from ironclaw.domain.ports import AirlockLink
+    from ironclaw.domain.wall import AirlockLink
 
 CAPS = Caps(64 * 1024 * 1024, 2000)
 WAYS = {

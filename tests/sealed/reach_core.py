@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.domain.changes.base import Op
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.ports import Rootfs
+    from ironclaw.domain.wall import Rootfs
     from ironclaw.testing.fakes_store import Conversation
 
 SMALL = BoxLimits(memory_bytes=160 * 1024 * 1024)

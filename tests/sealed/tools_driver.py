@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import BoxLimits
-from ironclaw.domain.ports import (
+from ironclaw.domain.wall import (
     Asked,
     AskedTool,
     BoxArrived,
@@ -41,7 +41,7 @@ from ironclaw_contract.rpc import Generate, Generated, Stop, Used
 
 if TYPE_CHECKING:
     from ironclaw.airlock.link import Link
-    from ironclaw.domain.ports import LinkEvent, SlotDir
+    from ironclaw.domain.wall import LinkEvent, SlotDir
 
 _E = TypeVar("_E")
 TOOL = "my_rights"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.disk import Caps, Room
-from ironclaw.domain.ports import Rootfs
+from ironclaw.domain.wall import Rootfs
 from ironclaw.models.provider import Registry as Providers
 from ironclaw.models.scripted import Scripted
 from ironclaw.models.service import ModelService

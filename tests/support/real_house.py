@@ -12,8 +12,8 @@ from ironclaw.api.app import create_app
 from ironclaw.config.settings import Settings
 from ironclaw.core.codes import Code
 from ironclaw.core.tasks import Tasks
-from ironclaw.domain.ports import Rootfs
 from ironclaw.domain.questions import TOOL
+from ironclaw.domain.wall import Rootfs
 from ironclaw.household import Household, Machine
 from ironclaw.services.commands import LateCommands
 from ironclaw.services.gateway.service import GatewayService, Parts

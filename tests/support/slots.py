@@ -13,7 +13,7 @@ from tests.support.fake_box import FakeBox
 
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.core.ids import SessionId, SlotId
-from ironclaw.domain.ports import BoxArrived, Claim, KeyRead, LinkEvent, SlotDir
+from ironclaw.domain.wall import BoxArrived, Claim, KeyRead, LinkEvent, SlotDir
 from ironclaw_contract.records import Message
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tests.support.talking_box import TalkingBox
 
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Agent, Thinking
-from ironclaw.domain.ports import Picture
+from ironclaw.domain.providers import Picture
 from ironclaw.models.host.provider import HostedProvider
 from ironclaw.models.provider import Registry
 from ironclaw.models.service import ModelLimits, ModelService

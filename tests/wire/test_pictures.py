@@ -15,7 +15,7 @@ from tests.support.model_servers import ModelServer, failed
 
 from ironclaw.core.ids import AgentId, SessionId
 from ironclaw.domain.model import Agent
-from ironclaw.domain.ports import Picture
+from ironclaw.domain.providers import Picture
 from ironclaw.domain.spending import NoMeter, Refusal
 from ironclaw.models.host.provider import HostedProvider
 from ironclaw.models.provider import Registry

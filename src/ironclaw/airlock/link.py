@@ -41,7 +41,7 @@ from ironclaw.airlock.watch import Patience, Watch
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
-from ironclaw.domain.ports import (
+from ironclaw.domain.wall import (
     Asked,
     AskedTool,
     BoxArrived,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ironclaw.airlock.messages import FromAirlock
-    from ironclaw.domain.ports import Claim, LinkEvent
+    from ironclaw.domain.wall import Claim, LinkEvent
     from ironclaw_contract.records import InboundBody
     from ironclaw_contract.rpc import ModelTell, Used
 
@@ -107,7 +107,7 @@ async def open_link(
 
 
 class Link:
-    """Implements `ports.AirlockLink` and `watch.Watched`. Made by `open_link`."""
+    """Implements `domain.wall.AirlockLink` and `watch.Watched`. Made by `open_link`."""
 
     def __init__(
         self,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from ironclaw.airlock.link import Link
     from ironclaw.domain.memories import MemoryAsk
-    from ironclaw.domain.ports import Box, SlotDir
+    from ironclaw.domain.wall import Box, SlotDir
 
 _log = get_logger(__name__)
 _START_S: Final = 10.0
@@ -56,7 +56,7 @@ _ZYGOTE: Final = ("ironclaw.airlock.zygote",)
 
 
 class AirlockStarter:
-    """Implements `ports.Airlocks`. Use it as an async context; leaving it ends the zygote.
+    """Implements `domain.wall.Airlocks`. Use it as an async context; leaving it ends the zygote.
 
     Args:
         ping_s: Seconds between the watchdog's pings of a box.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ironclaw.domain.model import Session
-    from ironclaw.domain.ports import Box, LaunchSpec
     from ironclaw.domain.statement import Receipt
+    from ironclaw.domain.wall import Box, LaunchSpec
     from ironclaw_contract.rpc import Facts
 
 

@@ -14,14 +14,14 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.airlock.link import Link
-from ironclaw.domain.ports import Asked, Outbound
+from ironclaw.domain.wall import Asked, Outbound
 from ironclaw.store.ledger import Ledger
 from ironclaw_contract.rpc import Generated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from ironclaw.domain.ports import LinkEvent
+    from ironclaw.domain.wall import LinkEvent
     from ironclaw_contract.rpc import ModelTell
 
 STAGES: Final = {

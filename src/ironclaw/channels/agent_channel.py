@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AgentChannel:
-    """Implements `ports.Channel`.
+    """Implements `domain.channels.Channel`.
 
     Args:
         carry: Brings a delivery to the agent that it is for; the same one again changes nothing.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ApiChannel:
-    """Implements `ports.Channel` over the hub of live watchers."""
+    """Implements `domain.channels.Channel` over the hub of live watchers."""
 
     name = "api"
     shows_options = True

@@ -20,7 +20,7 @@ from ironclaw.image.registry import parse_reference
 from ironclaw.image.rootfs import RootfsStore
 
 if TYPE_CHECKING:
-    from ironclaw.domain.ports import Rootfs
+    from ironclaw.domain.wall import Rootfs
 
 _HINT: Final = "Check that containerd runs and that its socket is the configured one."
 _FETCH_S: Final = 1800.0

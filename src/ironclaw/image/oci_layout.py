@@ -21,7 +21,7 @@ from ironclaw.image.provision import admit_default, select
 from ironclaw.image.rootfs import RootfsStore
 
 if TYPE_CHECKING:
-    from ironclaw.domain.ports import Rootfs
+    from ironclaw.domain.wall import Rootfs
     from ironclaw.image.layout import ImageStore
 
 _CHUNK: Final = 1024 * 1024

@@ -16,7 +16,7 @@ from ironclaw.image.rootfs import RootfsStore, default_rootfs
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ironclaw.domain.ports import Rootfs
+    from ironclaw.domain.wall import Rootfs
 
 
 class Provisioner(Protocol):

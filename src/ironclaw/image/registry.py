@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ironclaw.domain.ports import Rootfs
+    from ironclaw.domain.wall import Rootfs
     from ironclaw.image.layout import ImageStore
 
 _REFERENCE: Final = re.compile(

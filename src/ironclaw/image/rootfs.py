@@ -26,7 +26,7 @@ import msgspec
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.domain.ports import Rootfs
+from ironclaw.domain.wall import Rootfs
 from ironclaw.image import oci
 from ironclaw.image.layout import ImageStore, missing, sync_directory, write_durable
 from ironclaw.image.trust import TrustStore

@@ -68,7 +68,7 @@ class ReceiptSigner(_Signer):
 
 
 class AuditSigner(_Signer):
-    """Signs checkpoints of the audit, and nothing else. Implements `ports.AuditSigner`."""
+    """Signs checkpoints of the audit, and nothing else. Implements `audit_chain.AuditSigner`."""
 
     def __init__(self, ring: Ring) -> None:
         super().__init__(ring.audit_seed)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.ports import Picture, Pictures
+    from ironclaw.domain.providers import Picture, Pictures
 
 NAME: Final = "scripted"
 _QUOTE_CHARS: Final = 80

@@ -84,7 +84,7 @@ class _Call:
 
 
 class ModelService:
-    """Implements `domain.ports.ModelProvider` in front of all providers.
+    """Implements `domain.providers.ModelProvider` in front of all providers.
 
     Args:
         registry: The providers.

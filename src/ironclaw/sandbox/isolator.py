@@ -22,8 +22,8 @@ from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError, PostureError
 from ironclaw.core.ids import SlotId
-from ironclaw.domain.ports import Box, Durable
 from ironclaw.domain.statement import Receipt
+from ironclaw.domain.wall import Box, Durable
 from ironclaw.sandbox import airlock_group, cgroups, nest, outside, posture
 from ironclaw.sandbox.ending import end_sandbox
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from ironclaw.core.clock import Clock
-    from ironclaw.domain.ports import LaunchSpec, SkillShelf, SlotDir
+    from ironclaw.domain.wall import LaunchSpec, SkillShelf, SlotDir
     from ironclaw.sandbox.ids import IdRange
     from ironclaw.sandbox.runsc import Version
     from ironclaw_contract.rpc import Facts
@@ -70,7 +70,7 @@ _SOFT_DISK: Final = (
 
 
 class RunscIsolator:
-    """Implements `ironclaw.domain.ports.Isolator`. Make one with `open_isolator`."""
+    """Implements `ironclaw.domain.wall.Isolator`. Make one with `open_isolator`."""
 
     def __init__(
         self,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ironclaw.domain.model import Skill
-    from ironclaw.domain.ports import SkillShelf
+    from ironclaw.domain.wall import SkillShelf
 
 POINT: Final = "skills"
 """The directory in `/shared` that they lie in."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.domain.ports import Durable, SlotDir
+from ironclaw.domain.wall import Durable, SlotDir
 from ironclaw.sandbox import kernel
 from ironclaw_contract.limits import OUT_DIR_BYTES, OUT_DIR_INODES
 

@@ -17,7 +17,7 @@ from ironclaw.sandbox.seccomp import Seccomp
 from ironclaw_contract.limits import SANDBOX_GID, SANDBOX_UID
 
 if TYPE_CHECKING:
-    from ironclaw.domain.ports import LaunchSpec
+    from ironclaw.domain.wall import LaunchSpec
     from ironclaw.sandbox.ids import IdRange
 
 PROGRAM: Final = ("/sandbox",)

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ironclaw.domain.model import Agent, Message
-    from ironclaw.domain.ports import AirlockLink, Resume
+    from ironclaw.domain.ports import Resume
+    from ironclaw.domain.wall import AirlockLink
     from ironclaw.services.parts import SessionLimits
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import InboundBody

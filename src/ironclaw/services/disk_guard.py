@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ironclaw.core.errors import HostError
 from ironclaw.core.log import get_logger
 from ironclaw.domain import disk
-from ironclaw.domain.ports import Durable
+from ironclaw.domain.wall import Durable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ironclaw.core.tasks import Tasks
     from ironclaw.domain.disk import Caps, Holding, Over, Room
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.ports import Airlocks, Isolator
+    from ironclaw.domain.wall import Airlocks, Isolator
     from ironclaw.services.slots import Slot
 
 LOOK_S: Final = 0.25

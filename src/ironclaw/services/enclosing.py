@@ -12,7 +12,7 @@ from ironclaw.core.ids import SlotId, new_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ironclaw.domain.ports import AirlockLink, Airlocks, Isolator, SlotDir
+    from ironclaw.domain.wall import AirlockLink, Airlocks, Isolator, SlotDir
 
 GROUP: Final = "cgroup"
 """The control that the core adds to those an airlock puts on itself."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.attachments import IMAGES, Kept
-from ironclaw.domain.ports import Picture
+from ironclaw.domain.providers import Picture
 from ironclaw_contract import records
 from ironclaw_contract.entries import File, Said
 from ironclaw_contract.rpc import Purpose
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.model import Message
-    from ironclaw.domain.ports import AirlockLink
+    from ironclaw.domain.wall import AirlockLink
     from ironclaw_contract.rpc import Generate
 
 MOST_PICTURES: Final = 8
@@ -73,7 +73,7 @@ class Opened(NamedTuple):
 
 
 class Files:
-    """Implements `parts.Parcels`, `ports.Pictures` and `ports.FileBytes`.
+    """Implements `parts.Parcels`, `domain.providers.Pictures` and `domain.channels.FileBytes`.
 
     Args:
         shelf: Where they are.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
-from ironclaw.domain.ports import BoxArrived, BoxGone
+from ironclaw.domain.wall import BoxArrived, BoxGone
 
 if TYPE_CHECKING:
     from ironclaw.core.tasks import Tasks
-    from ironclaw.domain.ports import AirlockLink, Box, Isolator
+    from ironclaw.domain.wall import AirlockLink, Box, Isolator
     from ironclaw_contract.rpc import Facts
 
 HELLO_TIMEOUT_S: Final = 20.0

@@ -17,7 +17,8 @@ from ironclaw.core.ids import MessageId
 from ironclaw.core.log import get_logger
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain import disk
-from ironclaw.domain.ports import (
+from ironclaw.domain.ports import Worked
+from ironclaw.domain.wall import (
     Asked,
     AskedTool,
     BoxArrived,
@@ -27,7 +28,6 @@ from ironclaw.domain.ports import (
     KeyRead,
     Outbound,
     Tampered,
-    Worked,
 )
 from ironclaw.services.briefing import message_record, place_of, publish
 from ironclaw.services.calls import ModelCalls
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from ironclaw.domain.disk import Over
     from ironclaw.domain.model import Agent, Message, Session
-    from ironclaw.domain.ports import LinkEvent
+    from ironclaw.domain.wall import LinkEvent
     from ironclaw.services.ends import Reason
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.slots import Slot

@@ -14,7 +14,7 @@ from ironclaw.core.errors import UserError
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.memories import MemoryAct, MemoryAsk
-from ironclaw.domain.ports import Durable
+from ironclaw.domain.wall import Durable
 from ironclaw_contract.hashing import sha256
 from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.audit import By
     from ironclaw.domain.memories import MemoryAnswer, TopicView
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.ports import Isolator
+    from ironclaw.domain.wall import Isolator
 
 WRITTEN: Final = "written"
 FORGOTTEN: Final = "forgotten"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.domain.model import Agent, Message, Session
-    from ironclaw.domain.ports import Box
+    from ironclaw.domain.wall import Box
     from ironclaw.services.parts import SessionParts
     from ironclaw.services.sessions import BoxState
     from ironclaw.services.slots import Slot

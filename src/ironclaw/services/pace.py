@@ -18,7 +18,7 @@ from ironclaw_contract.records import Part, Step, TurnEnd
 if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.ports import Outbound
+    from ironclaw.domain.wall import Outbound
     from ironclaw.services.ends import Reason
     from ironclaw.services.parts import SessionLimits
 

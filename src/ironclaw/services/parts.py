@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import AgentId, MessageId, SessionId, SlotId
     from ironclaw.domain.model import Agent, Delivery, Message, Session
-    from ironclaw.domain.ports import AirlockLink, Custodian, Isolator, Ledger
+    from ironclaw.domain.ports import Custodian, Ledger
+    from ironclaw.domain.wall import AirlockLink, Isolator
     from ironclaw.services.disk_guard import DiskGuard
     from ironclaw.services.house import Live
     from ironclaw.services.receipts import Receipts

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, SessionId
     from ironclaw.core.tasks import Tasks
     from ironclaw.domain.model import Agent, Message, Session
-    from ironclaw.domain.ports import Box
+    from ironclaw.domain.wall import Box
     from ironclaw.services.parts import SessionParts
 
 _log = get_logger("sessions")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.errors import IronClawError
 from ironclaw.core.log import get_logger
-from ironclaw.domain.ports import Lively
+from ironclaw.domain.channels import Lively
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from ironclaw.core.ids import ChatId
     from ironclaw.core.tasks import Tasks
+    from ironclaw.domain.channels import Channel
     from ironclaw.domain.model import Chat, Message
-    from ironclaw.domain.ports import Channel
 
 MAX_LANES: Final = 256
 """Threads of chats at once in which something is shown."""

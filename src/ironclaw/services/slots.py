@@ -19,7 +19,7 @@ from ironclaw.core.ids import SlotId, new_id
 from ironclaw.core.log import get_logger
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.disk import check_limits
-from ironclaw.domain.ports import Durable, LaunchSpec
+from ironclaw.domain.wall import Durable, LaunchSpec
 from ironclaw.services.enclosing import in_words, start_enclosed
 from ironclaw.services.hello import first_facts
 
@@ -30,16 +30,9 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId
     from ironclaw.core.tasks import Tasks
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.ports import (
-        AirlockLink,
-        Airlocks,
-        Audit,
-        Box,
-        Isolator,
-        Rootfs,
-        SlotDir,
-    )
+    from ironclaw.domain.ports import Audit
     from ironclaw.domain.statement import Receipt
+    from ironclaw.domain.wall import AirlockLink, Airlocks, Box, Isolator, Rootfs, SlotDir
     from ironclaw.services.parts import Meters
 
 _log = get_logger("slots")

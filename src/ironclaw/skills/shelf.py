@@ -61,7 +61,7 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Shelf:
-    """Implements `domain.ports.SkillShelf`. All of it blocks: not for the event loop.
+    """Implements `domain.wall.SkillShelf`. All of it blocks: not for the event loop.
 
     Args:
         root: Its directory; made when something is kept.

@@ -14,9 +14,10 @@ from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChatId, MessageId, SessionId, WiringId, new_id
 from ironclaw.domain.acting import said_by
 from ironclaw.domain.model import Message, MessageStatus, Session
-from ironclaw.domain.ports import Committed, Outbound, Resume, Worked
+from ironclaw.domain.ports import Committed, Resume, Worked
 from ironclaw.domain.routing import DIRECTLY, Accepted, Came
 from ironclaw.domain.taint import of_message
+from ironclaw.domain.wall import Outbound
 from ironclaw.store import past
 from ironclaw.store.commanding import find, handle
 from ironclaw.store.content import Content

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import MessageId, SessionId
     from ironclaw.domain.model import Delivery
-    from ironclaw.domain.ports import Outbound, Worked
+    from ironclaw.domain.ports import Worked
+    from ironclaw.domain.wall import Outbound
     from ironclaw.store.content import Content
     from ironclaw_contract.records import OutboundBody
 

@@ -10,12 +10,12 @@ from ironclaw.domain.model import Event
 if TYPE_CHECKING:
     from ironclaw.core.errors import IronClawError
     from ironclaw.core.ids import DeliveryId
+    from ironclaw.domain.channels import FileBytes
     from ironclaw.domain.model import Chat, Delivery
-    from ironclaw.domain.ports import FileBytes
 
 
 class FakeChannel:
-    """Implements `ports.Channel`; the same id twice is one message."""
+    """Implements `domain.channels.Channel`; the same id twice is one message."""
 
     def __init__(self, name: str = "fake", *, files: FileBytes | None = None) -> None:
         self.name = name

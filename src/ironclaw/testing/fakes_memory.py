@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId
     from ironclaw.domain.memories import MemoryAsk
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.ports import Durable
+    from ironclaw.domain.wall import Durable
     from ironclaw.services.memory import Record
 
 CHANGED_MS = 1_800_000_000_000

@@ -17,8 +17,8 @@ from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
 from ironclaw.domain.model import SharedMount
-from ironclaw.domain.ports import Box, Durable, SlotDir
 from ironclaw.domain.statement import Receipt
+from ironclaw.domain.wall import Box, Durable, SlotDir
 from ironclaw.sandbox import posture
 from ironclaw.sandbox.cgroups import Cgroups
 from ironclaw.sandbox.ids import IdRange
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.clock import Clock
     from ironclaw.core.ids import SlotId
-    from ironclaw.domain.ports import LaunchSpec, SkillShelf
+    from ironclaw.domain.wall import LaunchSpec, SkillShelf
 
 _IDS: Final = IdRange(500_000_000, 65536, own=True)
 _NO_CGROUPS: Final = Cgroups(0, frozenset())
@@ -44,7 +44,7 @@ _FIRST_PID: Final = 1_000_000
 
 
 class FakeIsolator:
-    """Implements `ironclaw.domain.ports.Isolator` below one directory."""
+    """Implements `ironclaw.domain.wall.Isolator` below one directory."""
 
     def __init__(
         self, root: Path, *, clock: Clock | None = None, shelf: SkillShelf | None = None

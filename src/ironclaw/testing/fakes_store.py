@@ -19,8 +19,8 @@ from ironclaw.domain.model import (
     UnknownSender,
     Upload,
 )
-from ironclaw.domain.ports import Outbound
 from ironclaw.domain.routing import Accepted, Seat
+from ironclaw.domain.wall import Outbound
 from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import FileMaster
 from ironclaw.keys.ring import Ring

@@ -13,15 +13,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from ironclaw.domain.disk import Holding, Usage
-from ironclaw.domain.ports import (
-    Asked,
-    AskedTool,
-    BoxArrived,
-    BoxGone,
-    KeyRead,
-    Outbound,
-    Tampered,
-)
+from ironclaw.domain.wall import Asked, AskedTool, BoxArrived, BoxGone, KeyRead, Outbound, Tampered
 from ironclaw.testing.sealed_facts import SEALED
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Said
@@ -35,7 +27,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.errors import HostError
     from ironclaw.core.ids import SlotId
-    from ironclaw.domain.ports import Box, Claim, LinkEvent, SlotDir
+    from ironclaw.domain.wall import Box, Claim, LinkEvent, SlotDir
     from ironclaw_contract.entries import Entry
     from ironclaw_contract.records import InboundBody, OutboundBody
     from ironclaw_contract.rpc import ModelTell, Use, Used

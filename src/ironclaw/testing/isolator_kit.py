@@ -18,12 +18,12 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError, PolicyError
 from ironclaw.core.ids import AgentId, SlotId, new_id
 from ironclaw.domain.model import BoxLimits, SharedMount
-from ironclaw.domain.ports import Durable, LaunchSpec
+from ironclaw.domain.wall import Durable, LaunchSpec
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ironclaw.domain.ports import Box, Isolator, Rootfs, SlotDir
+    from ironclaw.domain.wall import Box, Isolator, Rootfs, SlotDir
     from ironclaw_contract.rpc import Facts
 
 LANE: Final = 3

@@ -15,7 +15,7 @@ AT_MS = 1_800_000_000_123
 
 
 class TestSigner:
-    """Implements `ports.Signer`. Another number is another key."""
+    """Implements `domain.receipts.Signer`. Another number is another key."""
 
     __test__ = False
 

@@ -11,7 +11,7 @@ from tests.support.slots import give, listing, slots
 
 from ironclaw.airlock.count import count
 from ironclaw.core.errors import HostError
-from ironclaw.domain.ports import Box
+from ironclaw.domain.wall import Box
 
 if TYPE_CHECKING:
     from ironclaw.airlock.messages import Count

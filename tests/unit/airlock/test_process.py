@@ -10,14 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.support.slots import SESSION, listing, message, slots
 
-from ironclaw.domain.ports import (
-    Asked,
-    BoxArrived,
-    BoxGone,
-    BoxHung,
-    KeyRead,
-    Outbound,
-)
+from ironclaw.domain.wall import Asked, BoxArrived, BoxGone, BoxHung, KeyRead, Outbound
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered
 from ironclaw_contract.records import Say, Step, TurnEnd

@@ -13,7 +13,7 @@ import pytest
 from tests.support.slots import listing, slots
 
 from ironclaw.airlock.tools import SPARES
-from ironclaw.domain.ports import AskedTool, BoxArrived, Tampered
+from ironclaw.domain.wall import AskedTool, BoxArrived, Tampered
 from ironclaw_contract.frames import pack
 from ironclaw_contract.limits import MAX_TOOL_FRAME_BYTES, MAX_USED_CHARS
 from ironclaw_contract.rpc import Use, Used

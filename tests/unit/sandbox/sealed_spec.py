@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ironclaw.core.ids import AgentId, SlotId
 from ironclaw.domain.model import BoxLimits, SharedMount
-from ironclaw.domain.ports import LaunchSpec, Rootfs, SlotDir
+from ironclaw.domain.wall import LaunchSpec, Rootfs, SlotDir
 from ironclaw.sandbox.ids import IdRange
 from ironclaw.sandbox.seccomp import profile
 from ironclaw.sandbox.spec import Spec, build_spec

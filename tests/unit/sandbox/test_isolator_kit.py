@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ironclaw.domain.ports import Rootfs
+from ironclaw.domain.wall import Rootfs
 from ironclaw.testing.fakes_sandbox import FakeIsolator
 from ironclaw.testing.isolator_kit import CHECKS
 from ironclaw.testing.sealed_facts import SEALED
@@ -14,7 +14,7 @@ from ironclaw.testing.sealed_facts import SEALED
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.wall import SlotDir
     from ironclaw_contract.rpc import Facts
 
 

@@ -10,7 +10,7 @@ import pytest
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import AgentId, SlotId, new_id
 from ironclaw.domain.model import BoxLimits, SharedMount, Skill
-from ironclaw.domain.ports import Durable, LaunchSpec, Rootfs
+from ironclaw.domain.wall import Durable, LaunchSpec, Rootfs
 from ironclaw.sandbox.skill_mounts import NoShelf, set_all_points
 from ironclaw.skills.packing import Packed
 from ironclaw.skills.shelf import Shelf

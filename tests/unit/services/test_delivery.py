@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from ironclaw.domain.ports import Channel
+    from ironclaw.domain.channels import Channel
 
 DOWN = HostError(Code.DELIVERY_FAILED, "down", hint="wait")
 NEVER = UserError(Code.INVALID, "no such chat", hint="none")

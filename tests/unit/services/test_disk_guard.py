@@ -16,7 +16,7 @@ from ironclaw.core.ids import AgentId, SlotId, new_id
 from ironclaw.core.tasks import Tasks
 from ironclaw.domain.disk import UNCOUNTED, Caps, Holding, Over, Room, Usage
 from ironclaw.domain.model import Agent, BoxLimits
-from ironclaw.domain.ports import Box
+from ironclaw.domain.wall import Box
 from ironclaw.services import disk_guard
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.slots import Slot

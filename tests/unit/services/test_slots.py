@@ -11,7 +11,7 @@ from tests.support.cores import Core, until
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
-from ironclaw.domain.ports import Durable
+from ironclaw.domain.wall import Durable
 from ironclaw.services import hello
 from ironclaw.services.enclosing import airlocks_weaker
 from ironclaw.testing.fakes_wall import FakeLink

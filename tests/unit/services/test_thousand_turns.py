@@ -21,7 +21,7 @@ import pytest
 from ironclaw.bench.stats import rss_bytes
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.ids import SessionId
-from ironclaw.domain.ports import Outbound
+from ironclaw.domain.wall import Outbound
 from ironclaw.models.scripted import Scripted
 from ironclaw.services.briefing import first_records, message_record
 from ironclaw.services.parts import SessionLimits

@@ -14,7 +14,8 @@ from ironclaw.core.codes import Code
 from ironclaw.core.ids import MessageId
 from ironclaw.domain.changes.base import PutAgent
 from ironclaw.domain.model import Message
-from ironclaw.domain.ports import Asked, Worked
+from ironclaw.domain.ports import Worked
+from ironclaw.domain.wall import Asked
 from ironclaw.services import doing
 from ironclaw.services.briefing import place_of
 from ironclaw.services.inbox import Inbox

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncGenerator, Callable
 
-    from ironclaw.domain.ports import Picture
+    from ironclaw.domain.providers import Picture
     from ironclaw_contract.rpc import Generated
 
 _log = get_logger("model-host")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ironclaw.core.ids import SessionId
     from ironclaw.domain.model import Agent
-    from ironclaw.domain.ports import Pictures
+    from ironclaw.domain.providers import Pictures
     from ironclaw.domain.spending import Counted
     from ironclaw.models.host.starter import ModelHost
     from ironclaw_contract.rpc import Generate, ModelTell

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ironclaw.config.providers import ProviderSettings
     from ironclaw.core.tasks import Tasks
     from ironclaw.domain.model import Thinking
-    from ironclaw.domain.ports import Picture
+    from ironclaw.domain.providers import Picture
     from ironclaw.domain.spending import Counted, Rates
     from ironclaw.models.host.messages import Priced, Window
     from ironclaw_contract.rpc import Delta, Generate, Generated

@@ -15,7 +15,7 @@ from ironclaw.airlock.tools import SPARES
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.wall import SlotDir
 
 OWN: Final = "own"
 NONE: Final = "none"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ironclaw.airlock.link import Link
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.wall import SlotDir
     from ironclaw.prove.airlock.hostile_prey import Order
 
 _ATTACK_S: Final = 10.0

@@ -17,7 +17,7 @@ import msgspec
 
 from ironclaw.airlock.confine import UID
 from ironclaw.core.ids import SessionId, SlotId, new_id
-from ironclaw.domain.ports import Claim
+from ironclaw.domain.wall import Claim
 from ironclaw.prove.airlock.facts import facts, holds
 from ironclaw.prove.airlock.hostile import WAIT
 from ironclaw.prove.airlock.hostile_prey import Order
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ironclaw.airlock.link import Link
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.wall import SlotDir
     from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Twin
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.wall import SlotDir
     from ironclaw.prove.lab.opened import Lab
 
 

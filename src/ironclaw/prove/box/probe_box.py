@@ -18,7 +18,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError
 from ironclaw.core.ids import AgentId, SlotId, new_id
 from ironclaw.domain.model import BoxLimits
-from ironclaw.domain.ports import Durable, LaunchSpec
+from ironclaw.domain.wall import Durable, LaunchSpec
 from ironclaw.prove.lab import network as lab_network
 from ironclaw.prove.lab.opened import LANE
 from ironclaw_contract.limits import SANDBOX_GID
@@ -27,7 +27,7 @@ from ironclaw_contract.rpc import Facts
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from ironclaw.domain.ports import Box
+    from ironclaw.domain.wall import Box
     from ironclaw.prove.box.weak import Weakening
     from ironclaw.prove.lab.opened import Lab
     from ironclaw.sandbox.posture import Evidence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from ironclaw.domain.ports import Box, LaunchSpec
+    from ironclaw.domain.wall import Box, LaunchSpec
     from ironclaw.prove.lab.opened import Lab
     from ironclaw.sandbox.spec import Spec
 

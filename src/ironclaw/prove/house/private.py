@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ironclaw.core.ids import AgentId, MessageId, SessionId, SlotId
     from ironclaw.daemon import Core
     from ironclaw.domain.model import Agent, Delivery
-    from ironclaw.domain.ports import Box, LaunchSpec, Rootfs
+    from ironclaw.domain.wall import Box, LaunchSpec, Rootfs
     from ironclaw.prove.box.weak import Weakening
     from ironclaw.prove.lab.opened import Lab
     from ironclaw.sandbox.cgroups import Cgroups

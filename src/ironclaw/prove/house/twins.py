@@ -16,7 +16,7 @@ import msgspec
 
 from ironclaw import daemon, modelhouse
 from ironclaw.airlock.starter import AirlockStarter
-from ironclaw.domain.ports import Durable
+from ironclaw.domain.wall import Durable
 from ironclaw.models import attempt
 from ironclaw.models.scripted import Scripted
 from ironclaw.prove import controls as c

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.airlock.starter import AirlockStarter
-from ironclaw.domain.ports import Durable, Rootfs
+from ironclaw.domain.wall import Durable, Rootfs
 from ironclaw.image.provision import current_rootfs
 from ironclaw.prove.box.weak import WeakIsolator
 from ironclaw.prove.lab import network as lab_network

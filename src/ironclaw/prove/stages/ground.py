@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ironclaw.core.ids import SlotId, new_id
-from ironclaw.domain.ports import Durable
+from ironclaw.domain.wall import Durable
 from ironclaw.prove.box.probe_box import AGENT
 from ironclaw.prove.lab.opened import LANE
 from ironclaw.prove.model import Check, Need, Twin
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.wall import SlotDir
     from ironclaw.prove.lab.opened import Lab
 
 _SAFE: Final = ("nodev", "noexec", "nosuid")

@@ -23,7 +23,7 @@ from ironclaw.sandbox import kernel, slotdir
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ironclaw.domain.ports import SlotDir
+    from ironclaw.domain.wall import SlotDir
     from ironclaw.prove.lab.opened import Lab
     from ironclaw.sandbox.spec import Mount
 

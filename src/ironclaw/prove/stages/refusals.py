@@ -24,7 +24,7 @@ from ironclaw.sandbox.process import start_ticks
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from ironclaw.domain.ports import Box
+    from ironclaw.domain.wall import Box
     from ironclaw.prove.box.probe_box import ProbeBox
     from ironclaw.prove.lab.opened import Lab
     from ironclaw_contract.rpc import Facts

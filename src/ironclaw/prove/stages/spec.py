@@ -14,7 +14,7 @@ import msgspec
 from ironclaw.core.errors import PolicyError
 from ironclaw.core.ids import AgentId, SlotId
 from ironclaw.domain.model import BoxLimits, SharedMount
-from ironclaw.domain.ports import LaunchSpec
+from ironclaw.domain.wall import LaunchSpec
 from ironclaw.prove.lab.opened import LANE
 from ironclaw.prove.model import Check, Twin
 from ironclaw.sandbox import spec_check

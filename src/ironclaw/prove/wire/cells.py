@@ -21,7 +21,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
 from ironclaw.core.ids import AgentId, SessionId, SlotId, new_id
 from ironclaw.domain.model import BoxLimits
-from ironclaw.domain.ports import (
+from ironclaw.domain.wall import (
     Asked,
     BoxArrived,
     BoxGone,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from ironclaw.airlock.link import Link
     from ironclaw.airlock.starter import AirlockStarter
-    from ironclaw.domain.ports import Box, LinkEvent, SlotDir
+    from ironclaw.domain.wall import Box, LinkEvent, SlotDir
     from ironclaw.prove.box.weak import Weakening
     from ironclaw.prove.lab.opened import Lab
     from ironclaw_contract.records import OutboundBody

@@ -8,7 +8,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import SessionId
 from ironclaw.domain.model import Agent
-from ironclaw.domain.ports import Asked, Tampered
+from ironclaw.domain.wall import Asked, Tampered
 from ironclaw.models.provider import Registry
 from ironclaw.models.service import ModelLimits, ModelService
 from ironclaw.prove.wire.cells import AGENT, ENDED, SILENCE, TAMPER

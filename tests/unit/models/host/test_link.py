@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.model_house import generate
 
-from ironclaw.domain.ports import Picture
+from ironclaw.domain.providers import Picture
 from ironclaw.domain.spending import FREE, Counted, Tier
 from ironclaw.models.host.link import HostLink, open_link
 from ironclaw.models.host.messages import (
