@@ -4,7 +4,8 @@
     of_entries   what a turn has read: its tool calls and their results
 
 Nothing here asks what a text says. The words are found from what the host itself has let in; what a
-box tells of its turn can only add some. `docs/security/taint.md` is made from `RULES` and `CLEAN`.
+box tells of its turn can only add some. `docs/security/taint.md` is made from `RULES` and the
+clean tools.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.entries import Called, Returned, Said
 
 if TYPE_CHECKING:
@@ -76,25 +78,6 @@ RULES: Final = {
 }
 STAYS: Final = frozenset(word for word, rule in RULES.items() if rule.stays)
 
-CLEAN: Final = frozenset(
-    {
-        "ask_user",
-        "clock",
-        "edit_file",
-        "memory_write",
-        "my_rights",
-        "request_change",
-        "run_task",
-        "send_file",
-        "send_message",
-        "tasks",
-        "tell",
-        "withdraw_change",
-        "write_file",
-    }
-)
-"""Tools whose results are the host's or the box's own words, or those of the agent's people. The
-box marks notes by the same list; a test keeps the two together."""
 READS_FILES: Final = frozenset({"list_files", "read_file", "research", "search_files"})
 _READS_NOTES: Final = frozenset({"memory_read", "memory_search"})
 _TAINTED_NOTE: Final = ("tainted=yes", ", tainted):\n")

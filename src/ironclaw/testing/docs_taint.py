@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from ironclaw.domain.taint import CLEAN, READS_FILES, RULES
+from ironclaw.domain.taint import READS_FILES, RULES
+from ironclaw_contract.clean_tools import CLEAN
 
 _INTRO = """\
     An agent does what the text in front of it says. Some of that text is not from its people: a web

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.entries import Called, Returned, Said
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ironclaw_contract.entries import Entry
-
-CLEAN: Final = frozenset(
-    {
-        "ask_user",
-        "clock",
-        "edit_file",
-        "memory_write",
-        "my_rights",
-        "request_change",
-        "run_task",
-        "send_file",
-        "send_message",
-        "tasks",
-        "tell",
-        "withdraw_change",
-        "write_file",
-    }
-)
-"""Tools whose results are the program's or the host's own words, or those of the agent's people,
-and hold nothing that was read. The host goes by the same list."""
 
 
 class Source(NamedTuple):

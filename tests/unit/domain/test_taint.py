@@ -17,9 +17,10 @@ from ironclaw.domain.change import Asker, Change, Status, canonical, hash_of, pa
 from ironclaw.domain.changes.base import Bearing, Live, Spec, Topic
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.policy import AutoRule, Policy, Verdict, verdict
-from ironclaw.domain.taint import CLEAN, NONE, READS_FILES, RULES, STAYS, Taint
+from ironclaw.domain.taint import NONE, READS_FILES, RULES, STAYS, Taint
 from ironclaw.domain.tools import TOOLS
 from ironclaw_agent.tools import source
+from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
 
 _CALLS = st.sampled_from(["c1", "c2", "c3"])
@@ -44,8 +45,7 @@ def said(message: str, *, foreign: bool = False) -> Said:
 # --- what is found --------------------------------------------------------------------------------
 
 
-def test_host_and_box_go_by_one_list_of_clean_tools() -> None:
-    assert CLEAN == source.CLEAN
+def test_each_name_of_a_list_is_a_tool_and_no_clean_tool_reads_files() -> None:
     assert CLEAN <= TOOLS.keys()
     assert READS_FILES <= TOOLS.keys()
     assert not READS_FILES & CLEAN

@@ -27,9 +27,10 @@ from ironclaw_agent.tools.memory import (
     memory_write,
     overview,
 )
-from ironclaw_agent.tools.source import CLEAN, Source, is_tainted, source_of
+from ironclaw_agent.tools.source import Source, is_tainted, source_of
 from ironclaw_agent.tools.specs import SPECS
 from ironclaw_agent.tools.trees import Trees
+from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.entries import Called, Entry, Returned, Said
 from ironclaw_contract.memory_notes import parse
 from ironclaw_contract.records import Message, Setup

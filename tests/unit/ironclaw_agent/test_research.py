@@ -22,10 +22,11 @@ from ironclaw_agent.research import (
     spent,
 )
 from ironclaw_agent.tools.host import HostTools
-from ironclaw_agent.tools.source import CLEAN, is_tainted
+from ironclaw_agent.tools.source import is_tainted
 from ironclaw_agent.tools.specs import RESEARCH
 from ironclaw_agent.tools.table import Toolbox
 from ironclaw_agent.turn import Command, Publish, Run
+from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said
 from ironclaw_contract.records import Ask, History, InboundBody, Say, Step, TurnEnd

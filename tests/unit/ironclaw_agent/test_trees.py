@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from ironclaw_agent.tools.host import HostTools
-from ironclaw_agent.tools.source import CLEAN
 from ironclaw_agent.tools.specs import SPECS
 from ironclaw_agent.tools.table import Toolbox
+from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.entries import Called
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from pydantic_ai.messages import (
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
-from ironclaw.domain.taint import CLEAN
 from ironclaw.models.host import kept
+from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.entries import Answered, Called, Returned, Said, Thought
 from ironclaw_contract.limits import MAX_TOOLS
 from ironclaw_contract.rpc import Generated, Stop

@@ -20,7 +20,6 @@ from pydantic_ai.messages import (
 from pydantic_ai.usage import RequestUsage
 from tests.support.model_house import TALK, generate
 
-from ironclaw.domain.taint import CLEAN
 from ironclaw.models.host.translate import (
     NO_RESULT,
     NotTranslatable,
@@ -28,6 +27,7 @@ from ironclaw.models.host.translate import (
     messages,
     parameters,
 )
+from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.entries import Answered, Called, Entry, Returned, Said, Thought
 from ironclaw_contract.frames import decode_tell, pack
 from ironclaw_contract.rpc import Generate, Stop, ToolSpec
