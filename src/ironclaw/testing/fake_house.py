@@ -1,16 +1,13 @@
 """An in-memory house for tests of the edges: same rules at its surface, no boxes behind it.
 
-Its gateway is the real one, over tables in memory. The agent says `echo: <text>`, after one
-`progress` event; a text that begins with `fail` ends in an error event, and one that begins with
-`silent` is never answered; one that begins with `ask` makes it ask what colour. A command is
-answered, and does nothing.
+Its gateway is the real one, over tables in memory. What its agent says is `fake_talk`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,14 +16,12 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId, new_id
 from ironclaw.core.tasks import Tasks
-from ironclaw.domain.commands import parse
-from ironclaw.domain.model import Agent, Chat, Event, Partition, Role, Session, Standing, Wiring
+from ironclaw.domain.model import Agent, Chat, Event, Role, Session, Standing, Wiring
 from ironclaw.domain.receipts import shown
 from ironclaw.domain.searching import Found, Searched
 from ironclaw.domain.tools import TOOLS
 from ironclaw.services.gateway.service import GatewayService, Parts
 from ironclaw.services.house import (
-    LIVE,
     ChatEvent,
     ChatPlace,
     Health,
@@ -36,19 +31,17 @@ from ironclaw.services.house import (
     SessionView,
     TaskView,
 )
-from ironclaw.services.questions import Questions
 from ironclaw.services.usage import UsageDesk
+from ironclaw.testing.fake_talk import NOW_MS, FakeTalk
 from ironclaw.testing.fake_trail import FakeTrail
-from ironclaw.testing.fakes_files import MemoryFiles
 from ironclaw.testing.fakes_gateway import MemoryChanges
 from ironclaw.testing.fakes_memory import Shelf, memories
-from ironclaw.testing.fakes_questions import MemoryQuestions
 from ironclaw.testing.fakes_running import MemoryLooks, MemoryReach, MemoryTell
 from ironclaw.testing.fakes_usage import FakeBook
 from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
     from typing import Literal
 
     from ironclaw.core.clock import Clock
@@ -59,9 +52,6 @@ if TYPE_CHECKING:
     from ironclaw.services.files import Opened
     from ironclaw.services.gateway.port import Gateway
     from ironclaw.services.house import Live
-    from ironclaw_contract.entries import Files
-
-NOW_MS = 1_800_000_000_000
 
 
 class _Looks(MemoryLooks):
@@ -70,35 +60,6 @@ class _Looks(MemoryLooks):
     def house(self) -> House:
         """The house now."""
         return super().house()._replace(models=("scripted",), tools=tuple(TOOLS))
-
-
-class _Watch:
-    """One subscription; it stands from the beginning, and its first step may fail."""
-
-    def __init__(
-        self,
-        check: Callable[[], None],
-        watchers: list[asyncio.Queue[ChatEvent]],
-        kept: list[ChatEvent],
-    ) -> None:
-        self._check = check
-        self._watchers = watchers
-        self._queue: asyncio.Queue[ChatEvent] = asyncio.Queue()
-        self._watchers.append(self._queue)
-        for event in kept:
-            self._queue.put_nowait(event)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> ChatEvent:
-        self._check()
-        return await self._queue.get()
-
-    async def aclose(self) -> None:
-        """End it. Idempotent."""
-        if any(queue is self._queue for queue in self._watchers):
-            self._watchers.remove(self._queue)
 
 
 class FakeHouse:
@@ -137,12 +98,9 @@ class FakeHouse:
                 tasks=tasks,
             )
         )
-        self.book = MemoryQuestions(clock, lambda chat: len(self._events.get(chat, ())) + 1)
-        self.questions = Questions(book=self.book, hub=self, wake=self._go_on, clock=clock)
-        self.files = MemoryFiles()
-        self._seen: dict[tuple[str, str], Routed] = {}
-        self._events: dict[ChatId, list[ChatEvent]] = {}
-        self._watchers: dict[ChatId, list[asyncio.Queue[ChatEvent]]] = {}
+        self.talk = FakeTalk(self.setting, clock)
+        self.questions = self.talk.questions
+        self.files = self.talk.files
 
     def add_agent(self, name: str) -> Agent:
         """Put an agent in."""
@@ -162,30 +120,16 @@ class FakeHouse:
         self, chat: ChatId, message: MessageId, kind: Literal["reply"] | Live, text: str
     ) -> None:
         """Let an event happen in a chat."""
-        self._publish(chat, message, kind, "agent", text)
+        self.talk.say(chat, message, kind, "agent", text)
 
     @property
     def watchers(self) -> int:
         """Subscriptions open now."""
-        return sum(map(len, self._watchers.values()))
+        return self.talk.watchers
 
     def _check(self) -> None:
         if self.boom is not None:
             raise self.boom
-
-    def publish(self, event: ChatEvent) -> None:
-        """Show an event, and keep it when it has a number."""
-        if event.id:
-            self._events.setdefault(event.chat, []).append(event)
-        for queue in self._watchers.get(event.chat, []):
-            queue.put_nowait(event)
-
-    def _go_on(self, session: SessionId, _message: object) -> None:
-        """What was answered lets a turn end."""
-        for question, answer in self.book.answered:
-            if question.session == session:
-                self._publish(question.chat, question.turn, "reply", "agent", f"chose: {answer}")
-        self.book.answered.clear()
 
     async def hear(self, event: Event, *, actor: Actor | None = None) -> list[Routed]:
         """Take a message in and answer it on the next round of the loop."""
@@ -196,122 +140,7 @@ class FakeHouse:
         chat = self.setting.chats.get((event.channel, event.platform_id))
         if chat is None or event.channel != "api":
             return []
-        agent = AgentId(event.platform_id.partition("/")[0])
-        session = self._session_in(chat.id)
-        if session is not None:
-            answered = await self.questions.aside(event, session=session.id, chat=chat.id)
-            if answered is not None:
-                reason, turn = "answered_question", answered.turn
-                return [Routed(agent, session.id, turn, True, False, reason, answered.event)]
-        return [self._accept(agent, chat, event)]
-
-    def _accept(self, agent: AgentId, chat: Chat, event: Event) -> Routed:
-        if before := self._seen.get((event.platform_id, event.external_id)):
-            return before._replace(duplicate=True)
-        session = self._session_in(chat.id)
-        if session is None:
-            session = Session(
-                id=SessionId(new_id("ses")),
-                agent=agent,
-                chat=chat.id,
-                thread=None,
-                partition=Partition.SHARED,
-                created_ms=NOW_MS,
-            )
-            self.setting.sessions[session.id] = session
-        message = MessageId(new_id("msg"))
-        number = len(self._events.get(chat.id, ())) + 1
-        routed = Routed(agent, session.id, message, True, False, "engaged", event=number)
-        command = parse(event.text, mentioned=event.mentioned)
-        if command is not None:
-            answer = f"handled: {command.word}"
-            routed = routed._replace(engaged=False, reason="handled", answer=answer)
-        self._seen[event.platform_id, event.external_id] = routed
-        files = self.files.keep(chat.id, event.files)
-        self._publish(chat.id, message, "message", event.sender, event.text, files=files)
-        if routed.answer is not None:
-            self._publish(chat.id, message, "reply", "ironclaw", routed.answer)
-            return routed
-        if not event.text.startswith("silent"):
-            asyncio.get_running_loop().call_soon(self._answer, chat.id, message, event.text)
-        return routed
-
-    def _session_in(self, chat: ChatId) -> Session | None:
-        return next((one for one in self.setting.sessions.values() if one.chat == chat), None)
-
-    def _answer(self, chat: ChatId, message: MessageId, text: str) -> None:
-        if text.startswith("fail"):
-            self._publish(chat, message, "error", "ironclaw", "The model refused.")
-            return
-        if text.startswith("ask"):
-            self._ask(chat, message)
-            return
-        if text.startswith("use"):
-            self._publish(chat, message, "doing", "", "uses clock")
-        if text.startswith("work"):
-            self._publish(chat, message, "said", "agent", "I am still at it.")
-        self._publish(chat, message, "progress", "agent", "echo")
-        self._publish(chat, message, "reply", "agent", f"echo: {text}")
-        if text.startswith("grow"):
-            self._publish(chat, message, "error", "ironclaw", "After its last reply: it grew.")
-
-    def _ask(self, chat: ChatId, message: MessageId) -> None:
-        session = self._session_in(chat)
-        if session is None:
-            raise AssertionError("nobody has spoken in this chat")
-        question = self.book.ask(
-            self.setting.agents[session.agent],
-            session=session.id,
-            chat=chat,
-            turn=message,
-            text="Which colour?",
-            options=("red", "blue"),
-        )
-        self.publish(
-            ChatEvent(
-                id=len(self._events.get(chat, ())) + 1,
-                kind="question",
-                chat=chat,
-                thread=None,
-                session=session.id,
-                message=message,
-                sender="agent",
-                text=question.text,
-                at_ms=NOW_MS,
-                question=question.id,
-                options=question.choice.options,
-                free_text=question.choice.free_text,
-            )
-        )
-
-    def _publish(
-        self,
-        chat: ChatId,
-        message: MessageId,
-        kind: Literal["message", "said", "reply", "error"] | Live,
-        sender: str,
-        text: str,
-        *,
-        files: Files = (),
-    ) -> None:
-        kept = self._events.setdefault(chat, [])
-        session = self._session_in(chat)
-        if session is None:
-            raise AssertionError("nobody has spoken in this chat")
-        event = ChatEvent(
-            id=0 if kind in LIVE else len(kept) + 1,
-            kind=kind,
-            chat=chat,
-            thread=None,
-            session=session.id,
-            message=message,
-            sender=sender,
-            text=text,
-            at_ms=NOW_MS,
-            code=Code.MODEL_FAILED if kind == "error" else "",
-            files=files,
-        )
-        self.publish(event)
+        return [await self.talk.hear(event, chat)]
 
     async def chat_for(self, agent: str, name: str, *, principal: PrincipalId) -> Chat:
         """The principal's own chat of that name."""
@@ -343,20 +172,16 @@ class FakeHouse:
     async def past_of(self, chat: ChatId, *, limit: int) -> list[ChatEvent]:
         """The oldest kept events."""
         self._check()
-        return self._events.get(chat, [])[:limit]
+        return self.talk.kept(chat)[:limit]
 
     def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
         """Kept events, then live ones."""
-        return _Watch(
-            self._check,
-            self._watchers.setdefault(chat, []),
-            [one for one in self._events.get(chat, []) if after is not None and one.id > after],
-        )
+        return self.talk.watch(chat, after=after, check=self._check)
 
     async def transcript(self, session: SessionId, *, limit: int) -> list[ChatEvent]:
         """The newest kept events."""
         view = await self.session(session)
-        return (await self._kept(view.session))[-limit:]
+        return self.talk.kept(view.session.chat)[-limit:]
 
     async def search(
         self, session: SessionId, query: str, *, limit: int, before_ms: int | None
@@ -373,13 +198,10 @@ class FakeHouse:
                 excerpt=event.text,
                 score=1.0,
             )
-            for event in await self._kept(view.session)
+            for event in self.talk.kept(view.session.chat)
             if word in event.text and (before_ms is None or event.at_ms < before_ms)
         ]
         return Searched(found=found[:limit], whole=True)
-
-    async def _kept(self, session: Session) -> list[ChatEvent]:
-        return self._events.get(session.chat or ChatId(""), [])
 
     async def file(self, file: str) -> Opened:
         """A file that came with a message."""
@@ -469,7 +291,7 @@ class FakeHouse:
         """One session."""
         self._check()
         one = await self._session(session)
-        errors = [event for event in await self._kept(one) if event.kind == "error"]
+        errors = [event for event in self.talk.kept(one.chat) if event.kind == "error"]
         last_error = errors[-1] if errors else None
         return msgspec.structs.replace(self._view(one), last_error=last_error)
 

@@ -361,7 +361,7 @@ async def test_pieces_reach_the_client_as_they_are_made(edge: Any):
         task = tasks.start(listener.run(), name="listen")
         await listener.until(b'"role":"assistant"')
         (chat,) = edge.house.setting.chats.values()
-        (routed,) = edge.house._seen.values()
+        (routed,) = edge.house.talk.seen.values()
         edge.house.say(chat.id, routed.message, "progress", "Let me see.")
         await listener.until(b"Let me see.")
         assert b"DONE" not in listener.text
@@ -395,7 +395,7 @@ async def test_a_revoked_token_hears_no_more(edge: Any):
         await listener.until(b'"role":"assistant"')
         await edge.tokens.revoke("t-chat")
         (chat,) = edge.house.setting.chats.values()
-        (routed,) = edge.house._seen.values()
+        (routed,) = edge.house.talk.seen.values()
         edge.house.say(chat.id, routed.message, "reply", "a secret")
         await task
 

@@ -61,7 +61,7 @@ def kept(house: FakeHouse, name: str) -> list[str]:
     """What the ledger has of a chat."""
     for (_, place), chat in house.setting.chats.items():
         if place.endswith(f"/{name}"):
-            return [event.text for event in house._events.get(chat.id, [])]
+            return [event.text for event in house.talk.kept(chat.id)]
     return []
 
 
