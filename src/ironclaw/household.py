@@ -16,7 +16,6 @@ from ironclaw.bench.stats import rss_bytes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.core.ids import AgentId, PrincipalId
-from ironclaw.core.log import get_logger
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.model import Engage, Partition, SenderScope
@@ -64,8 +63,6 @@ if TYPE_CHECKING:
     from ironclaw.store.registry import Registry
 
 API_CHANNEL: Final = "api"
-
-_log = get_logger("household")
 
 
 class Machine(NamedTuple):

@@ -123,40 +123,37 @@ def read_topic(
         os.close(fd)
 
 
-def change_topic(
-    directory: int, name: str, change: Callable[[bytes | None], bytes | None], *, mode: int = 0o600
-) -> None:
+def change_topic(directory: int, name: str, change: Callable[[bytes | None], bytes | None]) -> None:
     """Make a topic into what `change` makes of it, as the only one who changes anything here.
 
     Args:
         directory: Open.
         name: Of the topic.
         change: From what is there to what shall be, None for no topic. It may raise.
-        mode: Of the file.
 
     Raises:
         MemoryDirError: Others are changing it all the time, or it is too large or no plain file.
         OSError: There is no room, or the directory cannot be written.
     """
-    _publish(directory, name, lambda: change(_whole(directory, name)), mode)
+    _publish(directory, name, lambda: change(_whole(directory, name)))
 
 
-def replace_topic(directory: int, name: str, data: bytes | None, *, mode: int = 0o600) -> None:
+def replace_topic(directory: int, name: str, data: bytes | None) -> None:
     """Put `data` in place of a topic, whatever is there; None takes it away.
 
     Raises:
         MemoryDirError: Others are changing the memory all the time.
         OSError: As for `change_topic`, or a directory has its name.
     """
-    _publish(directory, name, lambda: data, mode)
+    _publish(directory, name, lambda: data)
 
 
-def _publish(directory: int, name: str, make: Callable[[], bytes | None], mode: int) -> None:
+def _publish(directory: int, name: str, make: Callable[[], bytes | None]) -> None:
     file = _file(name)
     deadline = time.monotonic() + _WAIT_S
     while True:
         # Also after a change that others took for dead: they may do so again and again.
-        fd = _begin(directory, deadline, mode)
+        fd = _begin(directory, deadline)
         try:
             after = make()
             if after is not None:
@@ -187,10 +184,10 @@ def _whole(directory: int, name: str) -> bytes | None:
     return content.data
 
 
-def _begin(directory: int, deadline: float, mode: int) -> int:
+def _begin(directory: int, deadline: float) -> int:
     while time.monotonic() <= deadline:
         try:
-            return os.open(_WRITING, _MAKE, mode, dir_fd=directory)
+            return os.open(_WRITING, _MAKE, 0o600, dir_fd=directory)
         except FileExistsError:
             if not _clear_stale(directory):
                 time.sleep(_AGAIN_S)

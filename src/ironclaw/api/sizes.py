@@ -34,14 +34,10 @@ BODY_S: Final = 30.0
 
 
 class LargeBodies:
-    """Places for bodies that are longer than usual: each is a lot of memory while it is dealt with.
+    """Places for bodies that are longer than usual: each is a lot of memory while dealt with."""
 
-    Args:
-        most: How many there may be at once.
-    """
-
-    def __init__(self, most: int = LARGE_AT_ONCE) -> None:
-        self._left = most
+    def __init__(self) -> None:
+        self._left = LARGE_AT_ONCE
         self._held: collections.Counter[str] = collections.Counter()
 
     @contextlib.contextmanager

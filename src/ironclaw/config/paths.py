@@ -43,14 +43,6 @@ def default_runtime_dir(environ: Mapping[str, str], uid: int) -> Path:
     return Path(environ.get("TMPDIR") or "/tmp") / f"ironclaw-{uid}"  # noqa: S108 - see claim_directory
 
 
-def default_cache_dir(environ: Mapping[str, str], uid: int) -> Path:
-    """Where things live that may be thrown away."""
-    if uid == 0:
-        return Path("/var/cache/ironclaw")
-    base = _absolute(environ.get("XDG_CACHE_HOME"))
-    return (base or home(environ) / ".cache") / "ironclaw"
-
-
 def config_candidates(environ: Mapping[str, str], uid: int) -> list[Path]:
     """Configuration files that are read when none is named: the first that exists."""
     candidates = []

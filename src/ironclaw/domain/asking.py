@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import PrincipalId
-from ironclaw.domain.audit import CORE, AuditEntry, AuditEvent
+from ironclaw.domain.audit import BY_POLICY, CORE, AuditEntry, AuditEvent
 from ironclaw.domain.change import (
     CARD_VERSION,
     MAX_CHANGE_BYTES,
@@ -128,7 +128,7 @@ def asked(loaded: Loaded, change: Change, *, actor: Actor | None, by: By = CORE)
             change,
             digest=digest,
             reason="approved",
-            words=("by-policy",),
+            words=(BY_POLICY,),
         )
         return request._replace(status=Status.APPROVED, decision=by_rule, ruled=(record,))
     return request

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
-from ironclaw.domain.audit import CORE, AuditEvent
+from ironclaw.domain.audit import CORE, OWN_REQUEST, AuditEvent
 from ironclaw.domain.change import (
     CARD_VERSION,
     MAX_REASON_CHARS,
@@ -244,7 +244,7 @@ def decided(
         row.change,
         digest=row.hash,
         reason="approved" if approve else "denied",
-        words=("own-request",) if decision.is_own else (),
+        words=(OWN_REQUEST,) if decision.is_own else (),
     )
     kept = Write(decision=decision, audit=(record,), by=by, event="decided")
     if not approve:

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_SIGNATURE_BYTES: Final = 16 * 1024
 _CONTEXT: Final = b"ironclaw image signature 1\n"
-_KEY_BYTES: Final = 32
 
 _Base64 = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9+/]+={0,2}\Z", max_length=128)]
 

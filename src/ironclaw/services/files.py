@@ -20,7 +20,7 @@ from ironclaw_contract.entries import File, Said
 from ironclaw_contract.rpc import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.model import Message
@@ -209,8 +209,3 @@ def _named(request: Generate) -> Iterator[File]:
                 yield file
             if len(seen) == MOST_PICTURES * 4:
                 return
-
-
-def shown(files: Iterable[File]) -> str:
-    """Files in a line each, for channels that can only name them."""
-    return "\n".join(f"[{one.name}, {one.media_type}, {one.size} bytes: {one.id}]" for one in files)

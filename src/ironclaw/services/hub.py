@@ -27,7 +27,6 @@ QUEUE: Final = 256
 """Events that wait for one watch, at most."""
 PAGE: Final = 200
 """Events read from the history at once."""
-MAX_WATCHES: Final = 1024
 
 
 class LoggedEvent(Protocol):

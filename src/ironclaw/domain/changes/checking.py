@@ -53,7 +53,7 @@ def nothing_to_do(what: str) -> UserError:
     return UserError(Code.CONFLICT, what, hint=NOTHING_TO_DO)
 
 
-def check_prose(text: str, *, what: str, most_bytes: int = MAX_PERSONA_BYTES) -> None:
+def check_prose(text: str, *, what: str) -> None:
     """Refuse a text of several lines that is too long or broken.
 
     Raises:
@@ -67,10 +67,10 @@ def check_prose(text: str, *, what: str, most_bytes: int = MAX_PERSONA_BYTES) ->
         raise UserError(
             Code.INVALID, f"The {what} is not clean text.", hint="Remove NUL and broken characters."
         )
-    if size > most_bytes:
+    if size > MAX_PERSONA_BYTES:
         raise UserError(
             Code.TOO_LARGE,
-            f"The {what} has at most {most_bytes} bytes.",
+            f"The {what} has at most {MAX_PERSONA_BYTES} bytes.",
             hint="Say it shorter.",
         )
 

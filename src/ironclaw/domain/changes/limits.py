@@ -4,7 +4,7 @@
 # ruff: noqa: D102, ARG002
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 import msgspec
 
@@ -178,7 +178,6 @@ _FIELDS: Final = tuple(
     name for name in SetLimits.__struct_fields__ if name not in {"agent", "unlimited"}
 )
 _OF_BOX: Final = frozenset(BoxLimits.__struct_fields__)
-_OPTIONAL: Final[frozenset[str]] = frozenset(get_args(Unlimited))
 BUDGETS: Final = frozenset(f"{of.value}_per_{per.value}" for of in Of for per in Per)
 """Limits of what an agent's model may be used for."""
 _HOUSE: Final = "as the house says"

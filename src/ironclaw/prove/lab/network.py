@@ -84,16 +84,6 @@ async def services() -> AsyncIterator[None]:
         yield
 
 
-async def greeting(host: str, port: int) -> bytes:
-    """What the host itself hears there: a check that refuses nothing must not pass."""
-    async with asyncio.timeout(5):
-        reader, writer = await asyncio.open_connection(host, port)
-        try:
-            return await reader.readline()
-        finally:
-            writer.close()
-
-
 async def _greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(GREETING)
     with contextlib.suppress(OSError):

@@ -43,8 +43,6 @@ class Agent:
     def __init__(self) -> None:
         self.bell = connect(_BELL)
         self.key = b""
-        self.key_after: str | None = None
-        """What opening the key file said once the host had answered `KEY_READ`."""
         self.heard: list[bytes] = []
         """All that the host ever gave, decrypted."""
         self.turn = ""
