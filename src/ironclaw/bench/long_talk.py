@@ -20,8 +20,8 @@ from ironclaw.models.scripted import Scripted
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
+    from ironclaw.composition import Core
     from ironclaw.core.ids import SessionId
-    from ironclaw.daemon import Core
     from ironclaw.domain.model import Agent
     from ironclaw_contract.rpc import Generate, ModelTell
 

@@ -27,17 +27,18 @@ from ironclaw.bench.profile import Stages
 from ironclaw.bench.stats import cpu_seconds, family, mem_available_bytes, rss_bytes, spread
 from ironclaw.bench.streaming import MODEL as WORDS
 from ironclaw.bench.streaming import WordServer, first_words, watched
+from ironclaw.composition import open_core
 from ironclaw.config.load import load_settings
 from ironclaw.core.ids import PrincipalId
-from ironclaw.daemon import open_core, say_ready
+from ironclaw.daemon import say_ready
 from ironclaw.domain.model import Engage, Event, Ignored, Role
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ironclaw.composition import Core
     from ironclaw.config.settings import Settings
     from ironclaw.core.ids import MessageId, SessionId
-    from ironclaw.daemon import Core
     from ironclaw.domain.model import Agent, Delivery, Session
 
 CHANNEL: Final = "bench"

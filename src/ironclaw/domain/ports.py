@@ -1,7 +1,7 @@
 """The ports of what is durable, as Protocols: the ledger, the audit, and the sessions' keys.
 
 Those of the rest of the outside are `domain.wall`, `domain.channels` and `domain.providers`.
-Adapters implement them and never import each other; only `ironclaw.daemon` puts them together.
+Adapters implement them and never import each other; only `ironclaw.composition` puts them together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The wall, as Protocols: the sandbox, its airlock, and what passes between them and the core.
 
-`ironclaw.sandbox` and `ironclaw.airlock` implement it; only `ironclaw.daemon` puts them together.
+`ironclaw.sandbox` and `ironclaw.airlock` implement it; only `ironclaw.composition` puts them
+together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The house: everything the edges (API, CLI) may ask of the core, as one Protocol.
 
-`ironclaw.daemon` builds the real one; `ironclaw.testing.fake_house` is the one for tests of edges.
+`ironclaw.composition` builds the real one; `ironclaw.testing.fake_house` is the one for tests of
+edges.
 """
 
 from __future__ import annotations

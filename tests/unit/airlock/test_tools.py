@@ -150,6 +150,8 @@ async def test_few_calls_are_open_at_a_time_whoever_is_still_there(slot: Slot) -
     assert busy is not None
     assert busy.is_error
     await slot.link.tell_tool(Used(call=2, text="nobody hears this"))
+    # The airlock may read the box before the core: see that it has heard.
+    await offer(slot, True)
     await asked(slot, use(7))
 
 

@@ -130,9 +130,10 @@ class Host:
         self._waiting = []
 
     def end_airlock(self) -> None:
-        self.disconnect()
+        # As when a process dies: nobody can still connect once the connections are gone.
         for listener in self._listeners:
             listener.close()
+        self.disconnect()
 
     def replace_airlock(self) -> None:
         self.end_airlock()
@@ -157,6 +158,14 @@ class Host:
     def expect(self, *, answer: Bell) -> None:
         heard = self.hear()
         assert answer.value == heard
+
+    def settle(self) -> None:
+        """Wait until the box has done all that it was rung for."""
+        # It answers a ping before it looks for a ring that came with it, so the second one counts.
+        for _ in range(2):
+            self.ring(Bell.PING)
+            while self.hear() != Bell.PONG.value:
+                pass
 
     def ask(self, *purposes: Purpose) -> Generate:
         """The next call of the model; a summary that is wished for unasked gets no answer."""

@@ -19,7 +19,7 @@ from ironclaw_contract.entries import Answered, Called, Returned
 from ironclaw_contract.frames import FrameReader, decode_use, pack
 from ironclaw_contract.limits import MAX_ARGUMENTS_CHARS, MAX_TOOL_FRAME_BYTES, MAX_USED_CHARS
 from ironclaw_contract.records import Step
-from ironclaw_contract.rpc import Bell, Generated, Stop, Use, Used
+from ironclaw_contract.rpc import Generated, Stop, Use, Used
 
 HOST_TOOLS = frozenset(spec.name for spec in SPECS)
 Answer = Callable[[Use], bytes | None]
@@ -227,12 +227,6 @@ def result_of(step: object) -> Returned:
     return result
 
 
-def synced(host: Host) -> None:
-    """Everything that was rung for has been looked at."""
-    host.ring(Bell.PING)
-    host.expect(answer=Bell.PONG)
-
-
 def test_a_setup_within_a_turn_counts_from_the_next_tool_call_on(host: Host):
     host.begin(setup(tools=("clock",)), message(1))
     ask = host.ask()
@@ -241,7 +235,7 @@ def test_a_setup_within_a_turn_counts_from_the_next_tool_call_on(host: Host):
 
     # Taken away while the model thinks: the call comes to nothing, and the turn goes on.
     host.publish(setup(tools=("request_change",)))
-    synced(host)
+    host.settle()
     host.tell(tool(ask.call, "clock"))
     result = result_of(host.outbound())
     assert (result.text, result.is_error) == (
@@ -254,7 +248,7 @@ def test_a_setup_within_a_turn_counts_from_the_next_tool_call_on(host: Host):
 
     # Given while the model thinks: it is there, in the same turn.
     host.publish(setup(tools=("clock",)))
-    synced(host)
+    host.settle()
     host.tell(tool(ask.call, "clock"))
     assert not result_of(host.outbound()).is_error
     host.tell(Generated(call=host.ask().call, entries=(Answered(text="ok"),), stop=Stop.END))
@@ -273,7 +267,7 @@ def test_a_longer_persona_within_a_turn_leaves_out_just_the_turns_that_it_takes_
         host.publish(message(number))
     ask = host.ask()
     host.publish(setup(context_bytes=10_000_000, persona="z" * 250_000, tools=("clock",)))
-    synced(host)
+    host.settle()
     host.tell(tool(ask.call, "clock"))
     host.outbound()
     again = host.ask()

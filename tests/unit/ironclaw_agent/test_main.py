@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,8 +113,7 @@ def test_after_a_new_airlock_the_box_says_how_far_it_is_and_asks_again(host: Hos
 
 def test_a_segment_that_came_while_nobody_could_ring_is_found_on_reconnect(host: Host):
     host.begin(setup())
-    host.ring(Bell.PING)
-    host.expect(answer=Bell.PONG)
+    host.settle()
     host.end_airlock()
     host.publish(message(1), ring=False)
     host.listen()
@@ -122,23 +122,22 @@ def test_a_segment_that_came_while_nobody_could_ring_is_found_on_reconnect(host:
 
 
 def test_an_answer_right_after_a_new_hello_is_rung_for_a_little_later(host: Host):
-    # A turn that ends without asking anybody.
+    # Turns that end without asking anybody.
     host.begin(setup(max_steps=0), message(0))
     host.outbound()
-    # Its answer comes when the box has looked to the end.
-    host.ring(Bell.PING)
-    host.expect(answer=Bell.PONG)
-    host.end_airlock()
-    host.publish(message(1), ring=False)
-    host.listen()
-    host.hello()
-    assert host.bell is not None
-    host.bell.settimeout(0.01)
-    with pytest.raises(TimeoutError):
-        host.hear()
-    host.bell.settimeout(15)
-    host.expect(answer=Bell.LOOK)
-    assert host.outbound().failed is WireCode.TOO_MANY_STEPS
+    gaps_s = []
+    for number in range(1, 6):
+        host.settle()
+        host.end_airlock()
+        host.publish(message(number), ring=False)
+        host.listen()
+        host.hello()
+        greeted_at = time.monotonic()
+        host.expect(answer=Bell.LOOK)
+        gaps_s.append(time.monotonic() - greeted_at)
+        assert host.outbound().failed is WireCode.TOO_MANY_STEPS
+    # A busy machine lets this process see some hellos late, and so short gaps.
+    assert max(gaps_s) > 0.02
 
 
 def test_a_message_that_comes_twice_is_answered_once(host: Host):
@@ -210,8 +209,7 @@ def test_a_full_outbound_directory_delays_the_answer_and_loses_nothing(host: Hos
     shutil.move(out, host.root / "moved")
     (host.root / "moved" / ".0000000000000001.seg").mkdir()
     host.tell(answer(ask.call, "kept"))
-    host.ring(Bell.PING)
-    host.expect(answer=Bell.PONG)
+    host.settle()
     (host.root / "moved" / ".0000000000000001.seg").rmdir()
     shutil.move(host.root / "moved", out)
     assert host.outbound().says[0].text == "kept"

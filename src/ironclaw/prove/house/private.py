@@ -1,7 +1,8 @@
 """A whole production house for the proof: one agent behaves, another one's program is hostile.
 
-Store, router, sessions, airlocks, boxes and delivery are the daemon's own (`daemon.open_core`);
-only the program in the boxes of some agents is another, beside or in place of `/sandbox`.
+Store, router, sessions, airlocks, boxes and delivery are the daemon's own
+(`composition.open_core`); only the program in the boxes of some agents is another, beside or in
+place of `/sandbox`.
 
     open_house -> House.agent, .wire -> .send -> .answer       HouseIsolator puts the programs in
 """
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from ironclaw.api.metrics import Metrics
+from ironclaw.composition import open_core
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import PrincipalId
-from ironclaw.daemon import open_core
 from ironclaw.domain.model import BoxLimits, Event, Role
 from ironclaw.prove.lab.tree import program
 from ironclaw.sandbox.isolator import RunscIsolator
@@ -31,9 +32,9 @@ from ironclaw_contract.limits import SANDBOX_GID, SANDBOX_UID
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from ironclaw.composition import Core
     from ironclaw.config.settings import Settings
     from ironclaw.core.ids import AgentId, MessageId, SessionId, SlotId
-    from ironclaw.daemon import Core
     from ironclaw.domain.model import Agent, Delivery
     from ironclaw.domain.wall import Box, LaunchSpec, Rootfs
     from ironclaw.prove.box.weak import Weakening

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ironclaw import daemon, modelhouse
+from ironclaw import composition, modelhouse
 from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.domain.wall import Durable
 from ironclaw.models import attempt
@@ -85,7 +85,7 @@ def patched(place: object, name: str, value: object) -> Iterator[None]:
 def in_airlocks(control: str) -> Callable[[Lab], AbstractContextManager[None]]:
     """Take a control from the house's airlocks."""
     weak = functools.partial(AirlockStarter, zygote=(weak_zygote.MODULE, control))
-    return lambda _lab: patched(daemon, "AirlockStarter", weak)
+    return lambda _lab: patched(composition, "AirlockStarter", weak)
 
 
 def both(
@@ -106,7 +106,7 @@ def both(
 def turns_of(seconds: float) -> Callable[[Lab], AbstractContextManager[None]]:
     """Let a turn take so long without getting anything done."""
     limits = functools.partial(SessionLimits, turn_s=seconds)
-    return lambda _lab: patched(daemon, "SessionLimits", limits)
+    return lambda _lab: patched(composition, "SessionLimits", limits)
 
 
 class _NoGuard(DiskGuard):
@@ -123,7 +123,7 @@ class _NoGuard(DiskGuard):
 
 def no_guard(_lab: Lab) -> AbstractContextManager[None]:
     """A house whose disk guard looks away."""
-    return patched(daemon, "DiskGuard", _NoGuard)
+    return patched(composition, "DiskGuard", _NoGuard)
 
 
 @contextlib.contextmanager
