@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -67,15 +68,29 @@ def an_ordinary_person() -> Iterator[Person]:
         home = Path(scratch) / "home"
         name = f"ironclaw-test-{os.getpid()}"
         # --no-add-subids-for-system is not everywhere, so the range is given by hand below.
-        _admin("useradd", "--create-home", "--home-dir", str(home), "--shell", "/bin/sh", name)
+        with _alone_in_the_list_of_users():
+            _admin("useradd", "--create-home", "--home-dir", str(home), "--shell", "/bin/sh", name)
         try:
             me = pwd.getpwnam(name)
-            _give_subordinate_ids(name)
+            with _alone_in_the_list_of_users():
+                _give_subordinate_ids(name)
             os.chown(runtime, me.pw_uid, me.pw_gid)
             yield Person(name, me.pw_uid, me.pw_gid, home, runtime)
         finally:
-            _admin("userdel", name)
+            with _alone_in_the_list_of_users():
+                _admin("userdel", name)
             shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def _alone_in_the_list_of_users() -> Iterator[None]:
+    """Processes of one run wait for each other: useradd gives up when it finds the list locked."""
+    directory = os.open(tempfile.gettempdir(), os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
 
 
 def _give_subordinate_ids(name: str) -> None:

@@ -92,16 +92,18 @@ class Hold:
     def next_order(self) -> Order:
         """Wait, as a real agent does, for the next order."""
         while not self._orders:
-            if self.bell is None:
-                self._reconnect()
-            assert self.bell is not None  # noqa: S101 - for the type checker
-            select.select([self.bell], [], [])
-            self._hear(self.bell)
+            try:
+                bell = self.bell or self._reconnect()
+                select.select([bell], [], [])
+                self._hear(bell)
+            except OSError:
+                # An airlock may be replaced at any moment; the next one is greeted.
+                self.drop()
         while self.kept:
             self.kept.pop().close()
         return self._orders.pop(0)
 
-    def _reconnect(self) -> None:
+    def _reconnect(self) -> socket.socket:
         early, self.early = self.early, b""
         if early:
             # A former airlock that is just ending would take it to its grave.
@@ -111,6 +113,7 @@ class Hold:
             model = dial("model.sock")
             model.sendall(early)
             self.kept.append(model)
+        return self.bell
 
     def _hear(self, bell: socket.socket) -> None:
         try:

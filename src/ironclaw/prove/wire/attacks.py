@@ -13,7 +13,7 @@ from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.core.errors import IronClawError
 from ironclaw.prove.model import ERROR, could_not
 from ironclaw.prove.wire import careless
-from ironclaw.prove.wire.cells import open_cell
+from ironclaw.prove.wire.cells import BoxEndedError, open_cell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -101,8 +101,14 @@ async def _tried(row: Row, lab: Lab, cell: Cell, twin: Twin | None) -> str:
             said = await row.outcome(lab, cell, twin)
             if not said.startswith(ERROR):
                 return said
+        except BoxEndedError:
+            raise
         except (IronClawError, OSError, TimeoutError) as error:
             said = could_not(error)
-            with contextlib.suppress(IronClawError, OSError, TimeoutError):
+            try:
                 await cell.renew()
+            except BoxEndedError:
+                raise
+            except (IronClawError, OSError, TimeoutError):
+                continue
     return said

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
 from ironclaw.core.ids import AgentId, SessionId, SlotId, new_id
+from ironclaw.core.log import get_logger
+from ironclaw.core.tasks import Tasks
 from ironclaw.domain.model import BoxLimits
 from ironclaw.domain.wall import (
     Asked,
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from ironclaw_contract.records import OutboundBody
     from ironclaw_contract.rpc import ModelAsk, ModelTell
 
+_log = get_logger("prove")
+
 AGENT: Final = AgentId("agt_cell")
 TAMPER: Final = "tamper:"
 TAKEN: Final = "taken"
@@ -61,6 +65,10 @@ _AGAIN_S: Final = 10.0
 _AGENT_SHARE: Final = 0.6
 """Of the core's patience is the agent's own: then it says that it was not served."""
 _EPOCH: Final = 1
+
+
+class BoxEndedError(PeerError):
+    """The box is gone, and with it every attack that was still to come."""
 
 
 class Position(NamedTuple):
@@ -96,6 +104,8 @@ class Cell:
         """The agent has begun with the present order."""
         self.directory = directory
         self.box = box
+        self.end: asyncio.Future[str] | None = None
+        """Done when the box has ended: why, in a word."""
         self.link = link
         self.patience_s = patience_s
         """Seconds without any event after which the airlock is taken to be silent."""
@@ -170,9 +180,17 @@ class Cell:
         """Replace the airlock, as production does with one that is gone.
 
         Raises:
+            BoxEndedError: There is no box any more that could greet it.
             HostError: It could not be had.
             TimeoutError: The box does not say hello to it.
         """
+        if self.end is not None and self.end.done():
+            raise BoxEndedError(
+                Code.BOX_BROKEN,
+                "The box of the attacks has ended, so the rest of them say nothing.",
+                hint="Run it again; if it happens again, report it.",
+                detail=f"why: {self.end.result()}",
+            )
         await self.replace()
         await self._arrival(_AGAIN_S)
         # Only now has the attack come to its end: the agent has gone back to its orders.
@@ -287,6 +305,8 @@ async def open_cell(
             airlocks=starter, directory=directory, box=box, link=link, patience_s=patience_s
         )
         stack.push_async_callback(_close, cell)
+        tasks = await stack.enter_async_context(Tasks("cell", on_failure=_note))
+        cell.end = tasks.start(isolator.ended(box), name="box end")
         if weakening is None and hello.hello.facts is not None:
             await isolator.prove(box, launch, hello.hello.facts)
         await cell.claim()
@@ -301,6 +321,10 @@ async def _first(link: Link) -> BoxArrived:
             Code.AIRLOCK_FAILED, "The probe said no hello.", hint="", detail=repr(event)
         )
     return event
+
+
+def _note(name: str, error: BaseException) -> None:
+    _log.warning("task_failed", task=name, error=repr(error))
 
 
 async def _close(cell: Cell) -> None:
