@@ -76,12 +76,3 @@ def rights(standings: Iterable[Standing], agent: AgentId | None) -> frozenset[Ri
             continue
         held |= RIGHTS[one.role]
     return held
-
-
-def anywhere(standings: Iterable[Standing]) -> frozenset[Right]:
-    """What a principal may do with at least one agent: who has none of it sees an empty list."""
-    held = NOBODY
-    for one in standings:
-        if one.agent is None or one.role is not Role.OWNER:
-            held |= RIGHTS[one.role]
-    return held

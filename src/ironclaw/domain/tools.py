@@ -6,13 +6,7 @@ a test keeps the two lists together.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
-from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from typing import Final
 
 TOOLS: Final = {
     "ask_user": "Ask the people you talk with, and wait for their answer, which is the result.",
@@ -55,21 +49,3 @@ HOST_TOOLS: Final = frozenset(
     }
 )
 """Those that the host carries out: a box that has one of them is offered `tools.sock`."""
-
-
-def check_tools(names: Iterable[str]) -> None:
-    """Refuse names that no tool has, before an agent is kept with them.
-
-    Raises:
-        UserError: `INVALID`; it names them and lists the tools.
-
-    Trust:
-        The names are whatever a client sent, so no more of them is repeated than fits a line.
-    """
-    unknown = [name for name in names if name not in TOOLS]
-    if unknown:
-        raise UserError(
-            Code.INVALID,
-            f"There is no tool {unknown[0][:64]!r}.",
-            hint=f"The tools are: {', '.join(TOOLS)}.",
-        )

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ironclaw.core.ids import AgentId, PrincipalId
 from ironclaw.domain.model import Role, Standing
-from ironclaw.domain.rights import NOBODY, RIGHTS, Actor, Right, anywhere, rights
+from ironclaw.domain.rights import NOBODY, RIGHTS, Actor, Right, rights
 
 ANN = PrincipalId("api:ann")
 BOB, EVE = AgentId("agt_bob"), AgentId("agt_eve")
@@ -39,7 +39,6 @@ def test_what_a_role_does_not_bring(role: Role, right: Right) -> None:
 
 def test_nobody_may_do_anything() -> None:
     assert rights((), BOB) == NOBODY
-    assert anywhere(()) == NOBODY
 
 
 def test_a_role_over_one_agent_is_none_over_another_or_the_house() -> None:
@@ -48,24 +47,19 @@ def test_a_role_over_one_agent_is_none_over_another_or_the_house() -> None:
     assert rights(held, BOB) == RIGHTS[Role.ADMIN]
     assert rights(held, EVE) == NOBODY
     assert rights(held, None) == NOBODY
-    assert anywhere(held) == RIGHTS[Role.ADMIN]
 
 
 def test_an_owner_of_one_agent_is_no_owner() -> None:
     held = (holds(Role.OWNER, BOB),)
 
     assert rights(held, BOB) == NOBODY
-    assert anywhere(held) == NOBODY
 
 
 @given(held=standings, agent=st.sampled_from((None, BOB, EVE)))
-def test_rights_add_up_and_are_never_more_than_anywhere(
-    held: list[Standing], agent: AgentId | None
-) -> None:
+def test_rights_add_up(held: list[Standing], agent: AgentId | None) -> None:
     each = [rights((one,), agent) for one in held]
 
     assert rights(held, agent) == frozenset().union(*each)
-    assert rights(held, agent) <= anywhere(held)
 
 
 @given(held=standings)

@@ -8,10 +8,8 @@ import msgspec
 import pytest
 from tests.support.tree import ROOT
 
-from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
 from ironclaw.domain.changes.table import SPECS
-from ironclaw.domain.tools import HOST_TOOLS, TOOLS, check_tools
+from ironclaw.domain.tools import HOST_TOOLS, TOOLS
 from ironclaw.services.host_tools.asking import Request, Withdrawal
 from ironclaw.services.host_tools.sending import Message
 from ironclaw.services.host_tools.standing import Nothing
@@ -81,18 +79,3 @@ def test_the_page_of_tools_has_each_of_them() -> None:
     rows = [line for line in page.splitlines() if line.startswith("| `")]
 
     assert rows == [f"| `{name}` | {words} |" for name, words in TOOLS.items()]
-
-
-def test_the_names_of_tools_pass() -> None:
-    check_tools(())
-    check_tools(TOOLS)
-
-
-def test_a_name_that_no_tool_has_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UserError) as caught:
-        check_tools(("read_file", "nonsense" + "x" * 999))
-
-    assert caught.value.code is Code.INVALID
-    assert len(caught.value.message) < 120
-    assert "nonsense" in caught.value.message
-    assert all(name in caught.value.hint for name in TOOLS)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from ironclaw.prove.lab import network
 from ironclaw.prove.lab.network import Resolver
 
 
@@ -28,3 +31,20 @@ async def test_the_name_server_answers_any_question() -> None:
     finally:
         client.close()
         server.close()
+
+
+async def test_a_service_that_does_not_greet_ends_the_proof(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def mute(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    monkeypatch.setattr(network, "PRIVATE", "127.0.0.1")
+    monkeypatch.setattr(network, "METADATA", "127.0.0.1")
+    monkeypatch.setattr(network, "SERVICE_PORT", 0)
+    monkeypatch.setattr(network, "HTTP_PORT", 0)
+    monkeypatch.setattr(network, "ABSTRACT", f"ironclaw-lab-{id(mute)}")
+    monkeypatch.setattr(network, "_greet", mute)
+    with pytest.raises(ConnectionError, match="does not answer"):
+        async with network.services():
+            pass

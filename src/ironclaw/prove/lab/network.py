@@ -33,6 +33,7 @@ DNS_PORT: Final = 53
 SERVICE_PORT: Final = 8077
 GREETING: Final = b"ironclaw lab\n"
 ABSTRACT: Final = "ironclaw-lab"
+_GREETED_S: Final = 10.0
 
 _SIOCADDRT: Final = 0x890B
 _SIOCSIFFLAGS: Final = 0x8914
@@ -64,7 +65,12 @@ def enter() -> None:
 
 @contextlib.asynccontextmanager
 async def services() -> AsyncIterator[None]:
-    """Listen everywhere, until left."""
+    """Listen everywhere, until left.
+
+    Raises:
+        OSError: An address cannot be had, or does not answer.
+        TimeoutError: As that.
+    """
     loop = asyncio.get_running_loop()
     async with contextlib.AsyncExitStack() as stack:
         for host, port in (
@@ -77,11 +83,24 @@ async def services() -> AsyncIterator[None]:
             stack.callback(server.close)
         server = await asyncio.start_unix_server(_greet, "\0" + ABSTRACT)
         stack.callback(server.close)
+        # No twin reaches this one, so here it is seen that there is something to reach.
+        await _check_greeted("\0" + ABSTRACT)
         transport, _ = await loop.create_datagram_endpoint(
             Resolver, local_addr=(RESOLVER, DNS_PORT)
         )
         stack.callback(transport.close)
         yield
+
+
+async def _check_greeted(address: str) -> None:
+    reader, writer = await asyncio.open_unix_connection(address)
+    try:
+        async with asyncio.timeout(_GREETED_S):
+            said = await reader.read(len(GREETING))
+    finally:
+        writer.close()
+    if said != GREETING:
+        raise ConnectionError(f"{address!r} of the lab does not answer: {said!r}")
 
 
 async def _greet(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
