@@ -56,10 +56,18 @@ class Core:
         self._key = os.urandom(32)
         self._out: tuple[int, bytes] = (0, b"")
         self._turns = 0
+        self._early: list[LinkEvent] = []
         self.link = link
 
     async def expect(self, kind: type[_E]) -> _E:
-        """The next event of that kind; what is said is committed."""
+        """The next event of that kind; what is said is committed.
+
+        Records and questions come by different ways, in any order: the others are kept.
+        """
+        for early in self._early:
+            if isinstance(early, kind):
+                self._early.remove(early)
+                return early
         async with asyncio.timeout(20):
             while True:
                 event: LinkEvent | None = await self.link.receive()
@@ -69,6 +77,7 @@ class Core:
                     await self.link.ack(event.last_seq)
                 if isinstance(event, kind):
                     return event
+                self._early.append(event)
 
     async def claim(self) -> None:
         await self.link.claim(Claim(SessionId("ses_tools"), 1, self._key, *self._out))
@@ -100,6 +109,7 @@ class Core:
         """Kill the airlock and start the next one, which is told all that the first one was."""
         os.kill(self.link.pid, signal.SIGKILL)
         await self.link.close()
+        self._early.clear()
         self.link = await self._starter.start(self._dir)
         await self.link.offer_tools(True)
         await self.expect(BoxArrived)
