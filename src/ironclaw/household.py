@@ -25,17 +25,18 @@ from ironclaw.domain.taint import ordered
 from ironclaw.services.files import Files
 from ironclaw.services.gateway.rows import Waiting
 from ironclaw.services.house import (
-    ChatEvent,
     ChatPlace,
     Health,
     PrincipalView,
     ProviderView,
     SessionView,
     TaskView,
+    TranscriptEvent,
 )
+from ironclaw.services.hub import shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Collection
 
     from ironclaw.core.ids import ChatId, SessionId
     from ironclaw.domain.model import Agent, Chat, Event, Session, Standing, Wiring
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from ironclaw.domain.wall import Rootfs
     from ironclaw.services.files import Opened
     from ironclaw.services.gateway.port import Gateway
-    from ironclaw.services.house import Routed
+    from ironclaw.services.house import ChatEvent, FileView, Routed
     from ironclaw.services.hub import Hub
     from ironclaw.services.memory import Memories
     from ironclaw.services.questions import Questions
@@ -188,17 +189,17 @@ class Household:
     async def past_of(self, chat: ChatId, *, limit: int) -> list[ChatEvent]:
         """The oldest kept events of a chat."""
         kept = await self._log_of_chats.chat_events(chat, after=0, limit=limit)
-        return [ChatEvent(**event._asdict()) for event in kept]
+        return [shown(event) for event in kept]
 
     def watch(self, chat: ChatId, *, after: int | None) -> AsyncIterator[ChatEvent]:
         """Events of a chat: kept ones after `after`, then live ones without a gap."""
         return self._hub.watch(chat, after=after)
 
-    async def transcript(self, session: SessionId, *, limit: int) -> list[ChatEvent]:
+    async def transcript(self, session: SessionId, *, limit: int) -> list[TranscriptEvent]:
         """The newest `limit` kept events of a session, oldest first."""
         await self._registry.session(session)
         kept = await self._log_of_chats.transcript(session, limit=limit)
-        return [ChatEvent(**event._asdict()) for event in kept]
+        return [TranscriptEvent(**event._asdict()) for event in kept]
 
     async def search(
         self, session: SessionId, query: str, *, limit: int, before_ms: int | None
@@ -210,6 +211,12 @@ class Household:
     async def file(self, file: str) -> Opened:
         """A file by its id, whosever it is."""
         return await self._files.open(file)
+
+    async def kept_files(
+        self, *, agents: Collection[AgentId] | None, session: SessionId | None, limit: int
+    ) -> list[FileView]:
+        """The newest files of conversations that were not forgotten, newest first."""
+        return await self._ledger.files.newest(agents=agents, session=session, limit=limit)
 
     # --- agents, wirings, principals --------------------------------------------------------------
 
@@ -306,7 +313,7 @@ class Household:
         backlog = await self._ledger.backlog(session)
         view = self._view(row, agent.name, sum(message.engage for message in backlog))
         error = await self._log_of_chats.last_error(session)
-        last_error = None if error is None else ChatEvent(**error._asdict())
+        last_error = None if error is None else shown(error)
         asks = await self._ledger.asks(session)
         taint = ordered(await self._ledger.taint_of(session))
         return msgspec.structs.replace(view, last_error=last_error, questions=asks, taint=taint)

@@ -34,6 +34,7 @@ POST /v1/responses                             !      -    +-+-+ .-.-.   +-+-++ 
 GET /v1/models                                 !      -    +-+-+ ~       +-+-++ ++-+-
 GET /v1/models/{agent}                         !      .    +-+-+ .....   +-+-++ ++-+-
 GET /v1/chats/{chat}/events                    !      .    .++++ .....   .+++++ +++.+
+GET /v1/files                                  !      -    -++++ -....   -+++++ +++-+
 GET /v1/files/{file}                           !      .    .++++ .....   .+++++ +++.+
 GET /v1/questions                              !      -    +-+-+ ~       +-+-++ ++-+-
 POST /v1/questions/{question}/answer           !      .    .-+-+ .....   .-+-++ ++-.-

@@ -36,6 +36,7 @@ _FILTERED: Final = {
     "GET /v1/changes",
     "GET /v1/grants",
     "GET /v1/sessions",
+    "GET /v1/files",
 }
 """Lists that are asked for one agent."""
 

@@ -74,7 +74,7 @@ async def admit(
             agent = await seen_agent(house, actor, path("agent"))
             await require(house, actor, right, agent.id)
         case "session":
-            await require(house, actor, right, await _agent_of(house, actor, path("session")))
+            await require(house, actor, right, await seen_session(house, actor, path("session")))
         case "question":
             await require(house, actor, right, await _asked_by(house, actor, path("question")))
         case "chat":
@@ -178,8 +178,12 @@ async def talked_agent(house: House, actor: Actor, ref: str) -> Agent:
     return agent
 
 
-async def _agent_of(house: House, actor: Actor, ref: str) -> AgentId:
-    """Whose session it is, for somebody who may look at that agent or talk to it."""
+async def seen_session(house: House, actor: Actor, ref: str) -> AgentId:
+    """Whose session it is, for somebody who may look at that agent or talk to it.
+
+    Raises:
+        UserError: `NOT_FOUND`, as `seen_agent`.
+    """
     try:
         agent = await house.agent_of(SessionId(ref))
     except UserError as error:
@@ -246,7 +250,8 @@ _WHERE: Final = {
     "session": "`ironclaw session list` shows those there are.",
     "question": "`ironclaw question list` shows those that are open.",
     "chat": "`ironclaw me` shows which agents you have to do with.",
-    "file": "`ironclaw chat AGENT` names the id of each file, fil_…, where it is shown.",
+    "file": "`ironclaw chat AGENT` names the id of each file, fil_…, where it is shown; "
+    "`ironclaw file list` lists them.",
 }
 """Where to look for what is not there, by its kind."""
 

@@ -17,7 +17,13 @@ from ironclaw.domain.questions import MAX_ANSWER_CHARS
 from ironclaw.domain.rights import Right
 from ironclaw.domain.tokens import Scope
 from ironclaw.services.gateway.port import ChangeView, GrantView
-from ironclaw.services.house import ChatEvent, ProviderView, SessionView, TaskView
+from ironclaw.services.house import (
+    FileView,
+    ProviderView,
+    SessionView,
+    TaskView,
+    TranscriptEvent,
+)
 from ironclaw_contract.limits import MAX_FILES
 from ironclaw_contract.memory_dir import MAX_TOPIC_BYTES
 
@@ -360,7 +366,13 @@ class MemoryPurged(_Out, frozen=True):
 class Transcript(_Out, frozen=True):
     """Part of a session's conversation, oldest first."""
 
-    events: list[ChatEvent]
+    events: list[TranscriptEvent]
+
+
+class FileList(_Out, frozen=True):
+    """Files of conversations, newest first."""
+
+    files: list[FileView]
 
 
 class AuditList(_Out, frozen=True):

@@ -60,7 +60,7 @@ COMMANDS: Final[dict[str, _Lazy]] = {
     "usage": _Lazy(
         "ironclaw.cli.nouns.usage", "usage", "What agents have used of their models; budgets."
     ),
-    "file": _Lazy("ironclaw.cli.nouns.files", "file_app", "Get files of conversations."),
+    "file": _Lazy("ironclaw.cli.nouns.files", "file_app", "List and get files of conversations."),
     "receipt": _Lazy("ironclaw.cli.receipt", "receipt_app", "Verify receipts, on any machine."),
     "audit": _Lazy(
         "ironclaw.cli.nouns.audit", "audit_app", "Show, verify, export, rotate the audit."

@@ -16,7 +16,7 @@ from ironclaw.domain.taint import Taint
 from ironclaw_contract.entries import Files
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
 
     from ironclaw.domain.model import Event
     from ironclaw.domain.rights import Actor
@@ -86,6 +86,45 @@ class ChatEvent(msgspec.Struct, frozen=True, kw_only=True):
     def is_of(self, message: MessageId) -> bool:
         """Whether it belongs to that message."""
         return self.message == message or message in self.answers
+
+
+class SentTo(msgspec.Struct, frozen=True, kw_only=True):
+    """A place that something was sent to beside the chat in which it was asked for."""
+
+    name: str
+    """What the agent calls it now; empty when it is none of its destinations any more."""
+    channel: str
+    """`agent` for another agent."""
+    platform_id: str
+    """Of the chat on its channel, or the other agent's id."""
+
+
+class TranscriptEvent(ChatEvent, frozen=True, kw_only=True):
+    """Something that happened in a conversation, wherever it was said."""
+
+    sent_to: SentTo | None = None
+    """Where it went, if not to the chat in which it was asked for."""
+
+
+class FileView(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a conversation, without its bytes."""
+
+    id: str
+    name: str
+    media_type: str
+    """What it was found to be."""
+    size: int
+    """In bytes."""
+    is_out: bool
+    """Whether the agent sent it; else it came with a message."""
+    sender: str
+    """Who sent it: the name of a person, or of the agent."""
+    agent: AgentId
+    agent_name: str
+    session: SessionId
+    message: MessageId
+    """What it came with, or the message whose turn sent it."""
+    at_ms: int
 
 
 class ChatPlace(NamedTuple):
@@ -223,12 +262,24 @@ class House(Protocol):
         """
         ...
 
-    async def transcript(self, session: SessionId, *, limit: int) -> list[ChatEvent]:
+    async def transcript(self, session: SessionId, *, limit: int) -> list[TranscriptEvent]:
         """The newest `limit` kept events of a session, oldest first."""
         ...
 
     async def file(self, file: str) -> Opened:
         """A file by its id, whosever it is. Raises UserError (`NOT_FOUND`)."""
+        ...
+
+    async def kept_files(
+        self, *, agents: Collection[AgentId] | None, session: SessionId | None, limit: int
+    ) -> list[FileView]:
+        """The newest files of conversations that were not forgotten, newest first.
+
+        Args:
+            agents: Only of these; None: of all, archived ones too.
+            session: Only of this conversation; None: of all.
+            limit: How many at most.
+        """
         ...
 
     async def search(

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import ChatId, DeliveryId, MessageId, QuestionId, SessionId
+from ironclaw.domain.relaying import AGENT_CHANNEL, pair_of
+from ironclaw.services.house import SentTo
+from ironclaw.store.agent_rows import as_agent
 from ironclaw.store.content import Content
 from ironclaw.store.file_rows import came_with, files_of, goes_with
 from ironclaw.store.hearing import answers_of
@@ -33,10 +36,14 @@ _EVENTS: Final = (
     " CASE WHEN d.id IS NULL"
     " THEN EXISTS (SELECT 1 FROM file f WHERE f.message = m.id AND f.is_out = 0)"
     " ELSE EXISTS (SELECT 1 FROM delivery_file f WHERE f.delivery = d.id) END,"
-    " EXISTS (SELECT 1 FROM delivery_answers o WHERE o.delivery = d.id)"
+    " EXISTS (SELECT 1 FROM delivery_answers o WHERE o.delivery = d.id), e.chat <> m.chat"
     " FROM event e JOIN message m ON m.id = e.message"
     " LEFT JOIN delivery d ON d.id = e.delivery JOIN session s ON s.id = e.session"
     " JOIN agent a ON a.id = s.agent"
+)
+_PLACE: Final = (
+    "SELECT c.channel, c.platform_id, a.lane, a.archived, a.body FROM chat c, session s"
+    " JOIN agent a ON a.id = s.agent WHERE c.id = ? AND s.id = ?"
 )
 FORGOTTEN: Final = "(forgotten)"
 """Shown instead of content whose key has been destroyed."""
@@ -62,11 +69,12 @@ _Row = tuple[
     int | None,
     int,
     int,
+    int,
 ]
 
 
 class LoggedEvent(NamedTuple):
-    """A kept event of a chat; the fields are those of `services.house.ChatEvent`."""
+    """A kept event of a chat; the fields are those of `services.house.TranscriptEvent`."""
 
     id: int
     kind: Literal["message", "said", "reply", "question", "error"]
@@ -83,6 +91,7 @@ class LoggedEvent(NamedTuple):
     free_text: bool = True
     files: Files = ()
     answers: tuple[MessageId, ...] = ()
+    sent_to: SentTo | None = None
 
 
 class Counts(NamedTuple):
@@ -236,12 +245,13 @@ class ChatLog:
     def _event(self, db: apsw.Connection, row: _Row) -> LoggedEvent:
         (
             chat, id_, kind, message, delivery, session, at_ms, thread, message_sealed,
-            delivery_sealed, tries, agent, code, by_host, has_files, has_answers,
+            delivery_sealed, tries, agent, code, by_host, has_files, has_answers, is_elsewhere,
         ) = row  # fmt: skip
         sender, text = HOST, ""
         choice: Choice | None = None
         answers: tuple[MessageId, ...] = ()
         files: Files = ()
+        sent_to: SentTo | None = None
         try:
             if kind == "undelivered":
                 code = Code.DELIVERY_FAILED
@@ -262,6 +272,8 @@ class ChatLog:
                 )
                 if has_files:
                     files = files_of(came_with(db, self._content, MessageId(message)))
+            if is_elsewhere:
+                sent_to = _place(db, ChatId(chat), SessionId(session))
         except HostError as error:
             if error.code is not Code.KEY_UNUSABLE:
                 raise
@@ -282,7 +294,19 @@ class ChatLog:
             free_text=choice is None or choice.free_text,
             files=files,
             answers=answers,
+            sent_to=sent_to,
         )
+
+
+def _place(db: apsw.Connection, chat: ChatId, session: SessionId) -> SentTo:
+    """A chat as a place that the agent of a session sends to."""
+    ((channel, platform_id, *agent),) = list(db.execute(_PLACE, (chat, session)))
+    pair = pair_of(platform_id) if channel == AGENT_CHANNEL else None
+    where = (channel, platform_id if pair is None else pair.to)
+    named = (
+        one.name for one in as_agent(*agent).destinations if (one.channel, one.platform_id) == where
+    )
+    return SentTo(name=next(named, ""), channel=where[0], platform_id=where[1])
 
 
 def _kind(kind: str) -> Literal["message", "said", "reply", "question", "error"]:

@@ -77,6 +77,14 @@ def seal_name(
     return content.seal(session, f"file/{file}", msgspec.msgpack.encode((name, media_type)))
 
 
+def unseal_name(content: Content, session: SessionId, file: FileId, sealed: bytes) -> _Named:
+    """Undo `seal_name`. Raises HostError."""
+    named: _Named = msgspec.msgpack.decode(
+        content.unseal(session, f"file/{file}", sealed), type=_Named
+    )
+    return named
+
+
 def add_part(  # noqa: PLR0917 - a row
     db: apsw.Connection,
     content: Content,
@@ -204,8 +212,7 @@ def _some(
 ) -> tuple[Kept, ...]:
     found = []
     for n, id_, session, sealed, size, parts in rows:
-        plain = content.unseal(SessionId(session), f"file/{id_}", sealed)
-        name, media_type = msgspec.msgpack.decode(plain, type=_Named)
+        name, media_type = unseal_name(content, SessionId(session), FileId(id_), sealed)
         file = File(id=id_, name=name, media_type=media_type, size=size)
         found.append(Kept(n, SessionId(session), file, parts))
     return tuple(found)

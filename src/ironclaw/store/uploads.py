@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.ids import FileId, new_id
 from ironclaw.domain.attachments import Kept, clean_name, media_type
 from ironclaw.store.content import Content
+from ironclaw.store.file_lists import newest
 from ironclaw.store.file_rows import (
     Most,
     State,
@@ -27,13 +28,14 @@ from ironclaw.store.outgoing import has_come
 from ironclaw_contract.limits import MAX_PART_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
     import apsw
 
     from ironclaw.core.clock import Clock
-    from ironclaw.core.ids import ChatId, MessageId, SessionId
+    from ironclaw.core.ids import AgentId, ChatId, MessageId, SessionId
     from ironclaw.domain.model import Upload
+    from ironclaw.services.house import FileView
     from ironclaw.store.content import ContentKeys
     from ironclaw.store.engine import Store
     from ironclaw_contract.entries import File
@@ -143,6 +145,23 @@ class FileStore:
     async def find(self, file: str) -> Kept | None:
         """A whole file by its id. Raises HostError."""
         return await self._store.read(lambda db: find_file(db, self._content, file))
+
+    async def newest(
+        self, *, agents: Collection[AgentId] | None, session: SessionId | None, limit: int
+    ) -> list[FileView]:
+        """The newest files of conversations that were not forgotten, newest first.
+
+        Args:
+            agents: Only of these; None: of all.
+            session: Only of this conversation; None: of all.
+            limit: How many at most.
+
+        Raises:
+            HostError: From the store.
+        """
+        return await self._store.read(
+            lambda db: newest(db, self._content, agents=agents, session=session, limit=limit)
+        )
 
     async def chats(self, kept: Kept) -> tuple[ChatId, ...]:
         """Where it was shown. Raises HostError."""

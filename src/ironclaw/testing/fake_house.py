@@ -16,7 +16,16 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChatId, MessageId, PrincipalId, SessionId, new_id
 from ironclaw.core.tasks import Tasks
-from ironclaw.domain.model import Agent, Chat, Event, Role, Session, Standing, Wiring
+from ironclaw.domain.model import (
+    Agent,
+    Chat,
+    Event,
+    Role,
+    Session,
+    SessionState,
+    Standing,
+    Wiring,
+)
 from ironclaw.domain.receipts import shown
 from ironclaw.domain.searching import Found, Searched
 from ironclaw.domain.tools import TOOLS
@@ -24,12 +33,14 @@ from ironclaw.services.gateway.service import GatewayService, Parts
 from ironclaw.services.house import (
     ChatEvent,
     ChatPlace,
+    FileView,
     Health,
     PrincipalView,
     ProviderView,
     Routed,
     SessionView,
     TaskView,
+    TranscriptEvent,
 )
 from ironclaw.services.usage import UsageDesk
 from ironclaw.testing.fake_talk import NOW_MS, FakeTalk
@@ -41,7 +52,7 @@ from ironclaw.testing.fakes_usage import FakeBook
 from ironclaw.testing.receipts import sealed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Collection
     from typing import Literal
 
     from ironclaw.core.clock import Clock
@@ -178,10 +189,15 @@ class FakeHouse:
         """Kept events, then live ones."""
         return self.talk.watch(chat, after=after, check=self._check)
 
-    async def transcript(self, session: SessionId, *, limit: int) -> list[ChatEvent]:
+    async def transcript(self, session: SessionId, *, limit: int) -> list[TranscriptEvent]:
         """The newest kept events."""
         view = await self.session(session)
-        return self.talk.kept(view.session.chat)[-limit:]
+        return [
+            event
+            if isinstance(event, TranscriptEvent)
+            else TranscriptEvent(**msgspec.structs.asdict(event))
+            for event in self.talk.kept(view.session.chat)[-limit:]
+        ]
 
     async def search(
         self, session: SessionId, query: str, *, limit: int, before_ms: int | None
@@ -207,6 +223,30 @@ class FakeHouse:
         """A file that came with a message."""
         self._check()
         return self.files.open(file)
+
+    async def kept_files(
+        self, *, agents: Collection[AgentId] | None, session: SessionId | None, limit: int
+    ) -> list[FileView]:
+        """The files of conversations, newest first."""
+        self._check()
+        found = [
+            FileView(
+                **msgspec.structs.asdict(file),
+                is_out=event.kind != "message",
+                sender=event.sender,
+                agent=one.agent,
+                agent_name=self.setting.agents[one.agent].name,
+                session=one.id,
+                message=event.message,
+                at_ms=event.at_ms,
+            )
+            for one in self.setting.sessions.values()
+            if session in {None, one.id} and (agents is None or one.agent in agents)
+            if one.state is not SessionState.FORGOTTEN
+            for event in self.talk.kept(one.chat)
+            for file in event.files
+        ]
+        return found[::-1][:limit]
 
     async def agents(self, *, archived: bool = False) -> list[Agent]:
         """All agents that are not archived; with `archived` those that are, too."""

@@ -77,6 +77,8 @@ async def test_the_matrix_notices_a_door_that_asks_for_nothing(
         ("GET", "/v1/agents/{other}", "/v1/agents/{absent}"),
         ("GET", "/v1/sessions?agent={other}", "/v1/sessions?agent={absent}"),
         ("GET", "/v1/sessions/{session}", "/v1/sessions/{absent}"),
+        ("GET", "/v1/files?agent={other}", "/v1/files?agent={absent}"),
+        ("GET", "/v1/files?session={session}", "/v1/files?session={absent}"),
         ("GET", "/v1/chats/{chat}/events", "/v1/chats/{absent}/events"),
         ("GET", "/v1/changes/{change}", "/v1/changes/{absent}"),
         ("POST", "/v1/changes/{change}/withdraw", "/v1/changes/{absent}/withdraw"),

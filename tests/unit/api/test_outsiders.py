@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.support.asgi import ask
 from tests.support.authorisation import Caller
+from tests.support.authorised import ASKER
 
 from ironclaw.domain.model import Role, Upload
 from ironclaw.domain.tokens import Scope
@@ -36,6 +37,13 @@ async def file_of(world: World, talk: Talk) -> str:
     return next(one for one in reversed(said) if one.files).files[0].id
 
 
+async def names(world: World, secret: str | None, query: str) -> list[dict[str, Any]]:
+    answer = await ask(world.app, "GET", f"/v1/files{query}", secret=secret)
+    assert answer.status == 200, answer.raw
+    files: list[dict[str, Any]] = answer.body["files"]
+    return files
+
+
 async def test_a_file_is_for_those_of_its_chat_as_long_as_they_are_let_in(world: World):
     (mine, ann), (theirs, _) = await member(world), await member(world)
     talk = await world.talk(world.own, ann, Upload(name="../a\r\n\u202e.svg", data=HTML))
@@ -62,6 +70,52 @@ async def test_nothing_of_a_forgotten_conversation_can_be_had_or_answered(world:
     assert (late.status, late.body["code"]) == (404, "not_found")
     listed = await ask(world.app, "GET", "/v1/questions", secret=secret)
     assert listed.body == {"questions": []}
+
+
+async def test_files_are_listed_for_whoever_may_read_the_transcript_and_for_nobody_else(
+    world: World,
+):
+    await world.people()
+    own = await world.talk(world.own, ASKER, Upload(name="own\u202e.txt", data=b"hello"))
+    other = await world.talk(world.other, ASKER, Upload(name="other.txt", data=b"hello"))
+    viewer = await world.secret(Caller("viewer", Role.VIEWER))
+    talker, _ = await member(world)
+    (shown,) = await names(world, viewer, "")
+    assert (shown["name"], shown["media_type"], shown["size"]) == ("own.txt", "text/plain", 5)
+    assert (shown["is_out"], shown["sender"]) == (False, "somebody")
+    assert (shown["session"], shown["agent_name"]) == (own.session, world.own.name)
+    assert shown["id"] == await file_of(world, own)
+    for query in (f"?session={own.session}", f"?agent={world.own.name}"):
+        assert await names(world, viewer, query) == [shown]
+    assert await names(world, viewer, f"?agent={world.own.name}&session={own.session}") == [shown]
+
+    for secret, session in ((viewer, own), (viewer, other), (talker, own), (talker, other)):
+        said = await ask(
+            world.app, "GET", f"/v1/sessions/{session.session}/transcript", secret=secret
+        )
+        for query in (f"?session={session.session}", f"?limit=5&session={session.session}"):
+            listed = await ask(world.app, "GET", f"/v1/files{query}", secret=secret)
+            assert (said.status == 200) == (listed.status == 200)
+            assert b"other" not in listed.raw
+    for query in ("", f"?agent={world.own.name}", f"?session={own.session}"):
+        refused = await ask(world.app, "GET", f"/v1/files{query}", secret=talker)
+        assert (refused.status, refused.body["code"]) == (403, "forbidden")
+    for limit in (0, 1001):
+        wrong = await ask(world.app, "GET", f"/v1/files?limit={limit}", secret=viewer)
+        assert wrong.status == 400
+
+
+async def test_files_of_a_forgotten_conversation_are_not_listed(world: World):
+    (_, ann), (_, bea) = await member(world), await member(world)
+    first = await world.talk(world.own, ann, Upload(name="a.txt", data=b"a"))
+    second = await world.talk(world.own, bea, Upload(name="b.txt", data=b"b"))
+    assert second.session != first.session
+    viewer = await world.secret(Caller("viewer", Role.VIEWER))
+    assert [one["name"] for one in await names(world, viewer, "")] == ["b.txt", "a.txt"]
+    assert [one["name"] for one in await names(world, viewer, "?limit=1")] == ["b.txt"]
+    await world.house._registry._store.write(lambda db: forget(db, second.session))
+    assert [one["name"] for one in await names(world, viewer, "")] == ["a.txt"]
+    assert await names(world, viewer, f"?session={second.session}") == []
 
 
 async def test_a_question_is_answered_by_nobody_who_has_left(world: World):

@@ -112,6 +112,7 @@ VERBS: Final = {
     ),
     "session search": _verb("session search {session} hello", "GET /v1/sessions/{session}/search"),
     "session forget": _verb("session forget {session}", "GET /v1/sessions/{session}", *_ASK),
+    "file list": _verb("file list --agent {agent}", "GET /v1/files"),
     "file get": _verb("file get {file} --output -", "GET /v1/files/{file}"),
     "question list": _verb("question list", "GET /v1/questions"),
     "question answer": _verb(

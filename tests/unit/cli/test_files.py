@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -69,3 +70,29 @@ def test_a_file_is_sent_and_saved_and_nothing_is_written_over(
     assert saved.read_bytes() == b"mine"
     assert cli("file", "get", "fil_none", "--output", str(tmp_path / "none"))[0] != 0
     assert not (tmp_path / "none").exists()
+
+
+def test_files_are_listed_with_who_sent_them(cli: Any, house: FakeHouse, tmp_path: Path) -> None:
+    plain = tmp_path / "a.txt"
+    plain.write_bytes(b"hello")
+    sessions = {}
+    for agent in ("demo", "other"):
+        if agent == "other":
+            house.add_agent(agent)
+        told = json.loads(cli("chat", agent, "look", "--file", str(plain), "--json")[1])
+        sessions[agent] = told["session"]
+    demo, other = house.files._kept
+    status, out, err = cli("file", "list", "--agent", "demo")
+    assert status == 0, err
+    head, row = out.splitlines()
+    assert head.split() == ["FILE", "NAME", "TYPE", "BYTES", "WAY", "FROM", "SESSION", "WHEN"]
+    assert row.split()[:7] == [demo, "a.txt", "text/plain", "5", "in", "cli", sessions["demo"]]
+    listed = json.loads(cli("file", "list", "--json")[1])["files"]
+    assert [one["id"] for one in listed] == [other, demo]
+    assert (listed[0]["sender"], listed[0]["is_out"]) == ("cli", False)
+    assert other in cli("file", "list", "--limit", "1")[1]
+    assert demo not in cli("file", "list", "--limit", "1")[1]
+    assert demo not in cli("file", "list", "--session", sessions["other"])[1]
+    assert cli("file", "list", "--agent", "nobody")[0] == 4
+    assert cli("file", "list", "--session", "ses_none")[0] == 4
+    assert cli("file", "list", "--limit", "1001")[0] == 2

@@ -18,6 +18,7 @@ from ironclaw.domain.model import Destination, Partition
 from ironclaw.domain.relaying import Limits, pair_of
 from ironclaw.domain.routing import Seat
 from ironclaw.services.commands import LateCommands
+from ironclaw.services.house import SentTo
 from ironclaw.services.hub import Hub
 from ironclaw.services.relaying import LateRelay, Relay
 from ironclaw.services.router import Router
@@ -164,6 +165,10 @@ async def test_people_see_each_thing_once_on_both_sides(two: Two):
         ("ann", "reply", "What is the time?"),
         ("agent bob", "message", "It is noon."),
     }
+    bob = SentTo(name="bob", channel="agent", platform_id=two.bob.id)
+    assert [one.sent_to for one in mine if one.kind == "reply"] == [bob]
+    assert {one.sent_to for one in [*mine, *theirs] if one.kind == "message"} == {None}
+    assert theirs[-1].sent_to is None
     own = await two.core.chatlog.chat_events(two.ann.chat.id, after=0)
     assert [(one.sender, one.text) for one in own] == [
         ("Ann", "ask bob"),

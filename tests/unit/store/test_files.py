@@ -180,6 +180,44 @@ async def test_only_files_of_the_session_are_found_for_it(talk: Conversation):
     assert [one.file for one in found] == list(own.message.files)
 
 
+async def test_files_are_listed_by_session_and_agent_the_newest_first(talk: Conversation):
+    other = await talk.core.begin(name="other", place="elsewhere")
+    heard = await talk.hear("own", files=uploads(PNG))
+    foreign = await other.hear("foreign", files=uploads(LONG, name="b.bin"))
+    # Begun and not said; of a message that was never kept.
+    await commit(talk, 1, *parts("out_1", PNG), say(heard.message.id, "out_1"))
+    await commit(talk, 3, *parts("out_2", PNG))
+    await talk.core.store.write(
+        lambda db: db.execute(
+            "INSERT INTO file (id, session, message, position, is_out, state, at_ms)"
+            " VALUES ('fil_x', ?, 'msg_never', 0, 0, 1, 0)",
+            (talk.session,),
+        )
+    )
+    newest = talk.core.ledger.files.newest
+    every = await newest(agents=None, session=None, limit=9)
+    assert [(one.name, one.is_out, one.sender, one.agent_name) for one in every] == [
+        ("out.txt", True, "helper", "helper"),
+        ("b.bin", False, "Ann", "other"),
+        ("a.png", False, "Ann", "helper"),
+    ]
+    out, theirs, came = every
+    assert (came.id, came.message) == (heard.message.files[0].id, heard.message.id)
+    assert (came.media_type, came.size, came.session) == ("image/png", len(PNG), talk.session)
+    assert (out.media_type, out.message) == ("image/png", heard.message.id)
+    assert await newest(agents=None, session=None, limit=1) == [out]
+    assert await newest(agents=[talk.agent.id], session=None, limit=9) == [out, came]
+    assert await newest(agents=None, session=other.session, limit=9) == [theirs]
+    assert await newest(agents=[talk.agent.id], session=other.session, limit=9) == []
+    assert await newest(agents=[], session=None, limit=9) == []
+    await talk.core.store.write(lambda db: forget(db, talk.session))
+    assert await newest(agents=None, session=None, limit=9) == [theirs]
+    # Without its key nothing of a file can be had, whatever its row says.
+    await talk.core.custodian.forget(other.session)
+    assert await newest(agents=None, session=None, limit=9) == []
+    assert foreign.message.session == other.session
+
+
 # --- out ------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,8 @@ from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.domain.audit import AuditEvent
 from ironclaw.domain.letters import Letter
 from ironclaw.domain.model import Destination
+from ironclaw.services.house import SentTo
+from ironclaw.store.chatlog import FORGOTTEN
 
 if TYPE_CHECKING:
     from ironclaw.core.ids import ChatId
@@ -50,6 +52,22 @@ async def test_it_becomes_a_delivery_in_the_chat_of_that_place(core: CoreStore, 
     assert (event.kind, event.sender, event.text, event.thread) == (
         "reply", "helper", "disk is full", None,
     )  # fmt: skip
+
+
+async def test_a_transcript_says_where_it_went(core: CoreStore, talk: Conversation):
+    await grant(talk, OPS)
+    assert await core.ledger.send(await letter(talk)) is not None
+
+    async def went() -> dict[str, tuple[str, SentTo | None]]:
+        events = await core.chatlog.transcript(talk.session, limit=9)
+        return {one.kind: (one.text, one.sent_to) for one in events}
+
+    ops = SentTo(name="ops", channel="api", platform_id="ops-room")
+    assert await went() == {"message": ("watch the disk", None), "reply": ("disk is full", ops)}
+    await grant(talk)
+    assert (await went())["reply"][1] == msgspec.structs.replace(ops, name="")
+    await core.custodian.forget(talk.session)
+    assert await went() == {"message": (FORGOTTEN, None), "reply": (FORGOTTEN, None)}
 
 
 async def test_a_chat_that_is_known_is_used(core: CoreStore, talk: Conversation):

@@ -7,12 +7,12 @@ import os
 import stat
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 import typer
 
 from ironclaw.cli import render
-from ironclaw.cli.nouns.daemon import daemon
+from ironclaw.cli.nouns.daemon import daemon, when
 from ironclaw.cli.options import Json
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -20,7 +20,7 @@ from ironclaw.domain.attachments import MAX_MESSAGE_BYTES, clean_name
 from ironclaw_contract.limits import MAX_FILE_BYTES, MAX_FILES
 
 file_app = typer.Typer(
-    help="Files of conversations: get one.",
+    help="Files of conversations: list them, get one.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -29,9 +29,46 @@ _STDOUT: Final = "-"
 _ENCODED: Final = "filename*=UTF-8''"
 
 
+@file_app.command("list")
+def file_list(
+    *,
+    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    session: Annotated[str | None, typer.Option(help="Only this session's.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest files shown.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """List files that came with messages (in) or that agents sent (out), newest first."""
+    asked: dict[str, str | int] = {"limit": limit}
+    asked |= {"agent": agent} if agent else {}
+    asked |= {"session": session} if session else {}
+    with daemon() as client:
+        found = client.get("v1", "files", query=urlencode(asked))
+    if as_json:
+        render.data(found)
+        return
+    render.table(
+        ("FILE", "NAME", "TYPE", "BYTES", "WAY", "FROM", "SESSION", "WHEN"),
+        [
+            (
+                one["id"],
+                one["name"],
+                one["media_type"],
+                one["size"],
+                "out" if one["is_out"] else "in",
+                one["sender"],
+                one["session"],
+                when(one["at_ms"]),
+            )
+            for one in found["files"]
+        ],
+    )
+
+
 @file_app.command("get")
 def file_get(
-    file: Annotated[str, typer.Argument(help="Id of the file, fil_…, as `ironclaw chat` names it")],
+    file: Annotated[
+        str, typer.Argument(help="Id of the file, fil_…, as `ironclaw file list` names it.")
+    ],
     *,
     output: Annotated[
         str | None,

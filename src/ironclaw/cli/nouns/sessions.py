@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from ironclaw.cli import render
+from ironclaw.cli.nouns import transcript
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, done, readable, when
 from ironclaw.cli.options import Despite, Json, Reason, SessionArgument, Yes, settings
@@ -136,7 +137,7 @@ def session_transcript(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest events shown.")] = 100,
     as_json: Json = False,
 ) -> None:
-    """Show what was said."""
+    """Show what was said, with the files, what was asked, and what went to other places."""
     with daemon() as client:
         said = client.get("v1", "sessions", session, "transcript", query=f"limit={limit}")
         state = client.get("v1", "sessions", session)["session"]["state"]
@@ -146,9 +147,7 @@ def session_transcript(
     if state == SessionState.FORGOTTEN:
         render.line("This conversation was forgotten: its key is destroyed, nothing can be read.")
         return
-    for event in said["events"]:
-        render.line(f"{when(event['at_ms'])} {event['kind']} {event['sender']}", tone="dim")
-        render.block(event["text"])
+    transcript.show(said["events"])
 
 
 @session_app.command("search")

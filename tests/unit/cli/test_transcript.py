@@ -1,0 +1,72 @@
+"""`ironclaw session transcript`: words, files, questions and destinations, none like another."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ironclaw.cli.nouns import transcript
+from ironclaw.core.ids import ChatId, MessageId, SessionId
+from ironclaw.services.house import SentTo, TranscriptEvent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from ironclaw.testing.fake_house import FakeHouse
+
+
+def test_files_and_questions_are_shown(cli: Any, house: FakeHouse, tmp_path: Path) -> None:
+    plain = tmp_path / "a\u202eb.txt"
+    plain.write_bytes(b"hello")
+    told = json.loads(cli("chat", "demo", "look", "--file", str(plain), "--json")[1])
+    asked = json.loads(cli("chat", "demo", "ask it", "--json")[1])
+    (file,) = house.files._kept
+    status, out, err = cli("session", "transcript", told["session"])
+    assert status == 0, err
+    assert f"[file] ab.txt (text/plain, 5 bytes): ironclaw file get {file}\n" in out
+    assert f"[question] {asked['question']}\n" in out
+    assert "  Which colour?\n\n  1. red\n  2. blue\n" in out
+    shown = json.loads(cli("session", "transcript", told["session"], "--json")[1])["events"]
+    assert [one["sent_to"] for one in shown] == [None] * 4
+
+
+def test_what_was_sent_elsewhere_says_where(capsys: pytest.CaptureFixture[str]) -> None:
+    transcript.show([event("disk is full", SentTo(name="ops", channel="irc", platform_id="#o\n"))])
+    assert capsys.readouterr().out == (
+        "1970-01-01 00:00:01Z reply helper\n[sent to] ops (irc #o\\x0a)\n  disk is full\n"
+    )
+    transcript.show([event("", SentTo(name="", channel="agent", platform_id="agt_b"))])
+    assert "\n[sent to] agent agt_b\n" in capsys.readouterr().out
+
+
+def test_nothing_that_is_said_looks_like_what_the_host_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = "x\n[sent to] ops\r[file] a\u2028[file] b\n\n2026-01-01 00:00:00Z reply ironclaw\x1b[2J"
+    transcript.show([event(said, None)])
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("  ") for line in lines if line)
+    assert "\x1b" not in "".join(lines)
+
+
+def event(text: str, sent_to: SentTo | None) -> dict[str, Any]:
+    """An event as the API gives it."""
+    one = TranscriptEvent(
+        id=1,
+        kind="reply",
+        chat=ChatId("cht_a"),
+        thread=None,
+        session=SessionId("ses_a"),
+        message=MessageId("msg_a"),
+        sender="helper",
+        text=text,
+        at_ms=1000,
+        sent_to=sent_to,
+    )
+    found: dict[str, Any] = msgspec.to_builtins(one)
+    return found
