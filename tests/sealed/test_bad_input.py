@@ -91,10 +91,25 @@ def test_a_typo_in_the_configuration_is_shown_with_its_line(resting: House) -> N
     file = resting.place / "typo.toml"
     file.write_text("[sandbox]\npool_sise = 1\n")
     file.chmod(0o644)
-    for command in ("up", "status"):
-        said = resting.cli("--config", str(file), command, "--json")
+    for command in (("up",), ("agent", "list")):
+        said = resting.cli("--config", str(file), *command, "--json")
         assert f"{file}:2" in refused(said, Code.CONFIG_INVALID)
         assert "pool_size" in json.loads(said.out)["error"]["hint"]
+
+
+def test_a_house_is_looked_at_and_stopped_whatever_is_wrong_in_the_configuration(
+    resting: House,
+) -> None:
+    file = resting.place / "wrong.toml"
+    file.write_text("[sandbox\n")
+    file.chmod(0o644)
+    with broken_at_rest(resting):
+        resting.up(SANDBOX_POOL_SIZE="0")
+        for command in ("status", "logs", "down"):
+            said = resting.cli("--config", str(file), command, "--json")
+            assert said.status == 0, said
+            assert f"The settings are wrong: {file}:1" in said.err
+        assert json.loads(said.out) == {"stopped": True}
 
 
 def test_without_runsc_nothing_starts(resting: House) -> None:

@@ -13,7 +13,7 @@ from ironclaw.cli import launch, render
 from ironclaw.cli.client import not_running
 from ironclaw.cli.log_lines import in_words, parse_line
 from ironclaw.cli.nouns.daemon import readable
-from ironclaw.cli.options import Json, chosen, settings
+from ironclaw.cli.options import Json, chosen, of_running_house
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -42,6 +42,7 @@ def up(
             "The daemon is running already.",
             hint="`ironclaw status` shows how it does; `ironclaw down` stops it.",
         )
+    is_new = not (mine.state_dir / "store.db").exists()
     began = time.monotonic()
     asyncio.run(launch.have_image(mine))
     environment = launch.core_environment(mine, config)
@@ -62,12 +63,19 @@ def up(
         return
     render.line(f"IronClaw is up (keeper {keeper.pid}).", tone="good")
     render.fields(_where(mine))
-    render.note('Say something: ironclaw chat AGENT "hello" (agents: ironclaw agent list)')
+    if is_new:
+        first = launch.FIRST_AGENT
+        render.note(f"A new house has one agent, `{first}`, to try things out with.")
+        render.note(
+            f'Say something: ironclaw chat {first} "hello"; your own: ironclaw agent create'
+        )
+    else:
+        render.note('Say something: ironclaw chat AGENT "hello" (agents: ironclaw agent list)')
 
 
 def down(*, as_json: Json = False) -> None:
     """Stop the daemon and every sandbox; nothing is lost, the next start goes on."""
-    was_running = launch.stop(settings())
+    was_running = launch.stop(of_running_house())
     if as_json:
         render.data({"stopped": was_running})
     else:
@@ -76,7 +84,7 @@ def down(*, as_json: Json = False) -> None:
 
 def status(*, as_json: Json = False) -> None:
     """Show how the daemon does."""
-    mine = settings()
+    mine = of_running_house()
     found = launch.health(mine)
     if as_json:
         render.data(found | _where(mine))
@@ -100,7 +108,7 @@ def logs(
     as_json: Json = False,
 ) -> None:
     """Show what the daemon wrote."""
-    path = settings().log_file
+    path = of_running_house().log_file
     if not path.is_file():
         raise not_running()
     text, position = _tail(path)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 START_S = 60.0
 STOP_S = 30.0
+FIRST_AGENT = "demo"
+"""The agent that a house without any begins with, as `composition.DEMO_AGENT`."""
 
 
 def core_argv() -> list[str]:

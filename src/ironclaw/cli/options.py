@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from ironclaw.config.load import find_config, load_settings
+from ironclaw.cli import render
+from ironclaw.config.file import find_config
+from ironclaw.config.load import load_directories, load_settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -86,3 +88,32 @@ def chosen() -> Chosen:
 def settings() -> Settings:
     """The settings of this run. Raises UserError (`CONFIG_INVALID`)."""
     return chosen().settings
+
+
+def of_running_house() -> Settings:
+    """The settings of this run; where they are wrong, the directories of a house that runs there.
+
+    For what somebody must be able to do whatever is wrong: to stop the house, to look at it. That
+    the settings are wrong is said on stderr.
+
+    Raises:
+        UserError: `CONFIG_INVALID`: the settings are wrong, and no house runs in the directories
+            that they name, or it cannot be told which these are.
+    """
+    try:
+        return settings()
+    except UserError as wrong:
+        found = load_directories(_Chosen.config)
+        if not _runs(found):
+            raise
+        render.note(f"The settings are wrong: {wrong.message}", tone="warn")
+        render.note(f"  {wrong.hint}")
+        render.note(f"Only the directories are taken of them: {found.runtime_dir}")
+        return found
+
+
+def _runs(found: Settings) -> bool:
+    from ironclaw.sandbox.keeper import keeper_status  # noqa: PLC0415 - only when all is not well
+
+    keeper = keeper_status(found.runtime_dir)
+    return keeper is not None and keeper.state_dir == found.state_dir.resolve()

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 
 import ironclaw
-from ironclaw.config.load import find_config, load_settings, variable_names
+from ironclaw.config.environment import variable, variable_names
+from ironclaw.config.file import find_config
+from ironclaw.config.kinds import LISTS, TABLES, is_list, is_table
+from ironclaw.config.load import load_directories, load_settings
+from ironclaw.config.settings import SECTIONS
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -143,3 +147,176 @@ def test_every_setting_has_an_effect_somewhere() -> None:
 
     for section, name in variable_names().values():
         assert f".{name}" in sources.replace(f"{section}.{name}.", ""), f"{section}.{name}"
+
+
+def refused(environ: dict[str, str], config: Path | None = None) -> UserError:
+    with pytest.raises(UserError) as caught:
+        load_settings(config, environ=environ, uid=0)
+    assert caught.value.code is Code.CONFIG_INVALID
+    assert "\n" not in caught.value.hint
+    return caught.value
+
+
+@pytest.mark.parametrize("pair", LISTS)
+def test_a_list_in_the_environment_has_commas(pair: tuple[str, str]) -> None:
+    section, name = pair
+    word, items = variable(section, name), LISTS[pair]
+    texts = (",".join(items), " , ".join(items))
+
+    found = [load_settings(environ={word: text}, uid=0) for text in texts]
+
+    for settings in found:
+        assert tuple(map(str, getattr(getattr(settings, section), name))) == items
+
+
+def test_every_list_and_every_table_has_an_example_that_works(tmp_path: Path) -> None:
+    pairs = {
+        (section, name) for section, struct in SECTIONS.items() for name in struct.__struct_fields__
+    }
+    assert set(LISTS) == {pair for pair in pairs if is_list(*pair)}
+    assert set(TABLES) == {pair for pair in pairs if is_table(*pair)}
+
+    path = tmp_path / "config.toml"
+    path.write_text("".join(f"{one}\n" for one in TABLES.values()))
+
+    assert load_settings(path, environ={}, uid=0).models.providers["local"].base_url
+
+
+def test_an_empty_variable_is_the_empty_list(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[gateway]\nmount_roots = ["/srv"]\n')
+
+    found = load_settings(path, environ={"IRONCLAW_GATEWAY_MOUNT_ROOTS": ""}, uid=0)
+
+    assert found.gateway.mount_roots == ()
+
+
+def test_a_host_in_brackets_is_no_list_in_brackets() -> None:
+    found = load_settings(environ={"IRONCLAW_API_ALLOWED_HOSTS": "[::1],[::2]"}, uid=0)
+
+    assert found.api.allowed_hosts == ("[::1]", "[::2]")
+
+
+@pytest.mark.parametrize("text", ['["a.example"]', "['a', 'b']", '"a","b"', "[]", "a,,b", "a,"])
+def test_a_list_written_otherwise_is_refused_with_one_that_works(text: str) -> None:
+    error = refused({"IRONCLAW_API_ALLOWED_HOSTS": text})
+
+    assert "$IRONCLAW_API_ALLOWED_HOSTS" in error.message
+    assert repr(text) in error.message
+    assert "list of text" in error.hint
+    assert "IRONCLAW_API_ALLOWED_HOSTS=claw.example.org,claw.example.net" in error.hint
+
+
+def test_a_wrong_item_is_shown_as_it_was_read() -> None:
+    error = refused({"IRONCLAW_SKILLS_TRUSTED_KEYS": "abc,def"})
+
+    assert "$IRONCLAW_SKILLS_TRUSTED_KEYS: skills.trusted_keys is ['abc', 'def']" in error.message
+    assert "IRONCLAW_SKILLS_TRUSTED_KEYS=dpLD" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "hint"),
+    [
+        ("IRONCLAW_API_PORT", "many", "an integer, such as: IRONCLAW_API_PORT=8787"),
+        ("IRONCLAW_API_TCP", "maybe", "true or false, such as: IRONCLAW_API_TCP=true"),
+        ("IRONCLAW_API_REPLY_S", "x", "a number, such as: IRONCLAW_API_REPLY_S=600.0"),
+        ("IRONCLAW_LOG_FORM", "xml", "`json` or `text`, such as: IRONCLAW_LOG_FORM=json"),
+    ],
+)
+def test_a_wrong_variable_is_told_what_it_takes(word: str, value: str, hint: str) -> None:
+    error = refused({word: value})
+
+    assert repr(value) in error.message
+    assert hint in error.hint
+
+
+def test_a_variable_is_named_also_where_the_file_has_the_setting_too(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[api]\nport = 8790\n")
+
+    assert "$IRONCLAW_API_PORT" in refused({"IRONCLAW_API_PORT": "many"}, path).message
+
+
+@pytest.mark.parametrize("word", ["IRONCLAW_MODELS_PROVIDERS", "IRONCLAW_MODELS_PROVIDERS_A_KEY"])
+def test_a_table_in_the_environment_is_sent_to_the_file(word: str) -> None:
+    error = refused({word: "sk-very-secret"})
+
+    assert word in error.message
+    assert "models.providers.local = {" in error.hint
+    assert "sk-very-secret" not in error.message + error.hint
+
+
+def test_a_list_and_a_table_in_the_file_have_examples_too(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+
+    one = refusal(path, '[api]\nallowed_hosts = "a,b"\n')
+    other = refusal(path, '[models]\nproviders = "sk-very-secret"\n')
+
+    assert "'a,b'" in one.message
+    assert 'allowed_hosts = ["claw.example.org", "claw.example.net"]' in one.hint
+    assert "models.providers.local = {" in other.hint
+    assert "sk-very-secret" not in other.message
+
+
+WRONG = (
+    "[api]\nprot = 1\n",
+    "[api]\nport = 'x'\n[models.providers.x]\nkind = 3\n",
+    "[nonsense]\n",
+    "[api\nport = 3\n",
+    "[api]\nport = = 3\n",
+)
+
+
+@pytest.mark.parametrize("text", WRONG)
+@pytest.mark.parametrize("paths", ["[paths]\n{}\n", "paths.{}\n", "[paths]\n{} # {{\n[log]\n"])
+def test_the_directories_are_found_whatever_else_is_wrong(
+    tmp_path: Path, text: str, paths: str
+) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(paths.format('runtime_dir = "/run/elsewhere"') + text)
+
+    found = load_directories(path, environ={"IRONCLAW_API_PROT": "1"}, uid=0)
+
+    assert str(found.runtime_dir) == "/run/elsewhere"
+    assert str(found.state_dir) == "/var/lib/ironclaw"
+    assert found.api.tcp is False
+
+
+def test_directories_of_the_environment_need_no_file(tmp_path: Path) -> None:
+    environ = {
+        "IRONCLAW_PATHS_STATE_DIR": "/srv/s",
+        "IRONCLAW_PATHS_RUNTIME_DIR": "/srv/r",
+        "IRONCLAW_CONFIG": str(tmp_path / "none.toml"),
+        "IRONCLAW_MODELS_PROVIDERS": "x",
+    }
+
+    found = load_directories(environ=environ, uid=0)
+
+    assert (str(found.state_dir), str(found.runtime_dir)) == ("/srv/s", "/srv/r")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[path]\nruntime_dir = '/r'\n",
+        "[path]\nruntime_dir = '/r'\n[api\n",
+        "[paths]\nruntime_dirs = '/r'\n",
+        "[paths]\nruntime_dir = 3\n",
+        "[paths]\nruntime_dir = 'relative'\n",
+        "[paths]\nruntime_dir = '/r\n",
+        "paths = 3\n",
+    ],
+)
+def test_what_may_be_about_the_directories_is_never_passed_over(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+
+    with pytest.raises(UserError) as caught:
+        load_directories(path, environ={}, uid=0)
+
+    assert caught.value.code is Code.CONFIG_INVALID
+
+
+def test_a_variable_that_may_be_about_the_directories_is_never_passed_over() -> None:
+    with pytest.raises(UserError, match="IRONCLAW_PATH_RUNTIME"):
+        load_directories(environ={"IRONCLAW_PATH_RUNTIME": "/r"}, uid=0)
