@@ -9,9 +9,11 @@ import typer
 
 from ironclaw.cli import render, talk
 from ironclaw.cli.client import Client
+from ironclaw.cli.following import Following
 from ironclaw.cli.nouns.files import to_send
 from ironclaw.cli.options import AgentArgument, Json, settings
 from ironclaw.cli.player import Player
+from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from ironclaw.cli.talk import Spoken
 
+PROMPT = "you> "
 LEAVE = frozenset({"/quit", "/exit", "/q"})
 
 
@@ -49,7 +52,8 @@ def chat(
             "The message is empty.",
             hint='Say something: `ironclaw chat AGENT "text"`, or leave the text out to converse.',
         )
-    client = Client(settings())
+    mine = settings()
+    client = Client(mine)
     try:
         if text is not None:
             files = to_send(file or [])
@@ -61,7 +65,10 @@ def chat(
                 hint='Say something: `ironclaw chat AGENT "text" --json`.',
             )
         else:
-            converse(client, agent, name, thread=thread)
+            following = Following(
+                Client(mine), thread=thread, prompt=PROMPT, since_ms=SystemClock().now_ms()
+            )
+            converse(client, following, agent, name, thread=thread)
     finally:
         client.close()
 
@@ -103,17 +110,24 @@ def once(
         render.note(f"Answer with your next message, or: ironclaw question answer {last.question}")
 
 
-def converse(client: Client, agent: str, name: str, *, thread: str | None) -> None:
-    """Send line after line until the end of input."""
+def converse(
+    client: Client, following: Following, agent: str, name: str, *, thread: str | None
+) -> None:
+    """Send line after line until the end of input; a person is shown what comes meanwhile, too."""
     _check_agent(client, agent)
     render.note(f"Talking to {agent}. /help shows its commands; leave with /quit or Ctrl-D.")
-    while (text := render.ask("you> ")) is not None and text.strip() not in LEAVE:
-        if not text.strip():
-            continue
-        sent = talk.send(client, agent, name, text, thread=thread)
-        last = Player(is_shown=True).play(talk.hear(client, sent))
-        if last.kind == "error":
-            render.note(last.text, tone="bad")
+    try:
+        while (text := following.ask()) is not None and text.strip() not in LEAVE:
+            if not text.strip():
+                continue
+            sent = talk.send(client, agent, name, text, thread=thread)
+            if render.is_seen():
+                following.begin(sent)
+            last = Player(is_shown=True).play(following.beside(talk.hear(client, sent)))
+            if last.kind == "error":
+                render.note(last.text, tone="bad")
+    finally:
+        following.close()
 
 
 def _check_agent(client: Client, agent: str) -> None:

@@ -106,6 +106,14 @@ class Client:
             self._connection.close()
             self._connection = None
 
+    def interrupt(self) -> None:
+        """End a `stream` that another thread is in."""
+        connection = self._connection
+        if connection is not None and connection.sock is not None:
+            # Closing it would leave the other thread where it is.
+            with contextlib.suppress(OSError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
     def get(self, *path: str, query: str = "") -> Any:
         """GET a JSON document."""
         return self.call("GET", *path, query=query)

@@ -17,6 +17,18 @@ MOST_DOING: Final = 1000
 """Things that an agent does for one message and that are shown."""
 
 
+def show(one: Spoken) -> None:
+    """Show something that is whole, and of no message that is being played."""
+    if one.kind == "error":
+        render.note(one.text, tone="bad")
+    elif one.kind == "question":
+        render.block(as_text(one.text, one.options, free_text=one.free_text))
+    elif one.text:
+        render.block(one.text)
+    for line in told(list(one.files)):
+        render.line(line)
+
+
 class Player:
     """What came of one message.
 

@@ -125,10 +125,20 @@ def is_seen() -> bool:
 
 def ask(prompt: str) -> str | None:
     """Read one line from a person, or from a pipe without a prompt; None at the end of input."""
+    invite(prompt)
+    return answer()
+
+
+def invite(prompt: str) -> None:
+    """Show a person that a line is waited for; a pipe sees nothing of it."""
     if sys.stdin.isatty():
         # What stands on a stdout that is no terminal is a result, and somebody reads it as one.
         stream = sys.stdout if sys.stdout.isatty() else sys.stderr
         _write(stream, _toned(stream, sanitize(prompt), "strong"))
+
+
+def answer() -> str | None:
+    """Read that line; None at the end of input."""
     text = sys.stdin.readline()
     return text.rstrip("\n") if text else None
 

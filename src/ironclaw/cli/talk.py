@@ -37,6 +37,8 @@ class Spoken(NamedTuple):
     free_text: bool = True
     files: tuple[dict[str, Any], ...] = ()
     """What goes with a `reply`, or with what is `said` before it."""
+    event: int = 0
+    """Its number in the chat; 0 for what is not kept."""
 
 
 def send(
@@ -85,7 +87,7 @@ def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
     Raises:
         HostError: The stream ended before the reply.
     """
-    message, session = sent["message"], sent["session"]
+    message = sent["message"]
     # From a little before the message: what the host said since the last reply is news as well.
     after = max(0, sent["event"] - _TAIL)
     said: list[dict[str, Any]] = []
@@ -100,17 +102,15 @@ def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
                 replies = [one for one in said if one["kind"] == "reply"]
                 answered = {name for one in replies for name in _belongs_to(one)}
                 for told in _notices(said, sent):
-                    yield Spoken(
-                        "notice", told["text"], sent["chat"], session, message, told["code"]
-                    )
+                    yield _notice(told, sent)
             continue
         if message not in _belongs_to(data):
             if data["kind"] == "error" and data.get("message") in answered:
-                yield Spoken("notice", data["text"], sent["chat"], session, message, data["code"])
+                yield _notice(data, sent)
             continue
         if data["kind"] == "message":
             continue
-        yield _spoken(data, sent)
+        yield spoken(data)._replace(session=sent["session"], message=message)
         if data["kind"] in {"reply", "question", "error"}:
             return
     raise HostError(
@@ -120,19 +120,26 @@ def hear(client: Client, sent: dict[str, Any]) -> Iterator[Spoken]:
     )
 
 
-def _spoken(event: dict[str, Any], sent: dict[str, Any]) -> Spoken:
+def spoken(event: dict[str, Any]) -> Spoken:
+    """An event of a chat as something that was said."""
     return Spoken(
         event["kind"],
         event["text"],
-        sent["chat"],
-        sent["session"],
-        sent["message"],
+        event["chat"],
+        event["session"],
+        event["message"],
         code=event.get("code", ""),
         question=event.get("question") or "",
         options=tuple(event.get("options", ())),
         free_text=event.get("free_text", True),
         files=tuple(event.get("files", ())),
+        event=event["id"],
     )
+
+
+def _notice(event: dict[str, Any], sent: dict[str, Any]) -> Spoken:
+    """What the host said of an earlier message, told with the one that was sent."""
+    return spoken(event)._replace(kind="notice", session=sent["session"], message=sent["message"])
 
 
 def _notices(said: list[dict[str, Any]], sent: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,164 @@
+"""Shows what comes by itself in a conversation: reports, late answers, what others caused.
+
+A conversation plays what comes of each message (`talk.hear`). What else is said in the same chat
+and thread comes over a stream of its own, which a thread follows: it is shown at once while the
+prompt waits for a line, and before the next prompt when it came while a message was played.
+"""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from ironclaw.cli import player, render, talk
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import IronClawError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ironclaw.cli.client import Client
+    from ironclaw.cli.talk import Spoken
+
+MOST_WAITING: Final = 1000
+"""Events kept while a message is played; beyond it the oldest are left out."""
+_BACK: Final = 200
+"""Events before the first message that are looked at: some may be of this conversation."""
+_FIRST_S: Final = 1.0
+_MOST_S: Final = 60.0
+"""Pauses before a stream that ended is opened again: each time twice as long, up to this."""
+_END_S: Final = 1.0
+_WIDTH: Final = 200
+_PASSING: Final = frozenset({Code.UNAVAILABLE, Code.NOT_RUNNING, Code.RATE_LIMITED})
+"""Why a stream may end, to be opened again."""
+_KEPT: Final = frozenset({"message", "said", "reply", "question", "error"})
+
+
+class Following:
+    """What comes by itself, beside the prompt of a conversation.
+
+    Args:
+        client: A connection of its own.
+        thread: Of the chat; what is said in others belongs to other conversations.
+        prompt: What is shown where a line is waited for.
+        since_ms: When the conversation began: what was said before is no news.
+    """
+
+    def __init__(self, client: Client, *, thread: str | None, prompt: str, since_ms: int) -> None:
+        self._client = client
+        self._thread = thread
+        self._prompt = prompt
+        self._since_ms = since_ms
+        self._worker: threading.Thread | None = None
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        """Over all below, and over the terminal while the prompt waits."""
+        self._is_asking = False
+        self._waiting: deque[dict[str, Any]] = deque(maxlen=MOST_WAITING)
+        self._played: set[int] = set()
+        """Events that were played with a message."""
+        self._errors: set[int] = set()
+        """Errors that were shown here: the next message would tell of them too."""
+        self._lost = ""
+
+    def begin(self, sent: dict[str, Any]) -> None:
+        """Follow the chat of a message that was sent, from the first one on."""
+        with self._lock:
+            self._played.add(sent["event"])
+        if self._worker is None:
+            after = max(0, sent["event"] - _BACK)
+            self._worker = threading.Thread(
+                target=self._follow, args=(sent["chat"], after), name="following", daemon=True
+            )
+            self._worker.start()
+
+    def close(self) -> None:
+        """End it."""
+        self._ended.set()
+        self._client.interrupt()
+        if self._worker is not None:
+            self._worker.join(_END_S)
+
+    def ask(self) -> str | None:
+        """Show what has come, then wait for a line and show what comes; None at the end."""
+        with self._lock:
+            while self._waiting:
+                event = self._waiting.popleft()
+                if self._is_news(event):
+                    self._show(event)
+            self._tell_lost()
+            render.invite(self._prompt)
+            self._is_asking = True
+        try:
+            return render.answer()
+        finally:
+            with self._lock:
+                self._is_asking = False
+
+    def beside(self, heard: Iterator[Spoken]) -> Iterator[Spoken]:
+        """What is played of a message: not to be shown twice, here or there."""
+        for one in heard:
+            with self._lock:
+                if one.kind == "notice" and one.event in self._errors:
+                    continue
+                if one.event:
+                    self._played.add(one.event)
+            yield one
+
+    def _follow(self, chat: str, after: int) -> None:
+        pause = _FIRST_S
+        while not self._ended.is_set():
+            try:
+                for event in self._client.stream(
+                    *("v1", "chats", chat, "events"), after=after, timeout_s=talk.SILENCE_S
+                ):
+                    pause = _FIRST_S
+                    after = max(after, event.data["id"])
+                    self._take(event.data)
+            except IronClawError as error:
+                if error.code not in _PASSING:
+                    self._lose(error.message)
+                    return
+            except (OSError, ValueError, http.client.HTTPException):
+                # It broke off in the middle, or `close` cut it.
+                pass
+            self._ended.wait(pause)
+            pause = min(2 * pause, _MOST_S)
+
+    def _take(self, event: dict[str, Any]) -> None:
+        if event["kind"] not in _KEPT or event["thread"] != self._thread:
+            return
+        with self._lock:
+            if not self._is_asking:
+                self._waiting.append(event)
+            elif self._is_news(event):
+                # What is being typed stays where it is, and counts.
+                render.line()
+                self._show(event)
+                render.invite(self._prompt)
+
+    def _lose(self, why: str) -> None:
+        with self._lock:
+            self._lost = why
+            if self._is_asking:
+                render.line()
+                self._tell_lost()
+                render.invite(self._prompt)
+
+    def _tell_lost(self) -> None:
+        if self._lost:
+            render.note(f"What comes later is not shown here any more: {self._lost}", tone="warn")
+            self._lost = ""
+
+    def _is_news(self, event: dict[str, Any]) -> bool:
+        return event["id"] not in self._played and event["at_ms"] >= self._since_ms
+
+    def _show(self, event: dict[str, Any]) -> None:
+        if event["kind"] == "error":
+            self._errors.add(event["id"])
+        if event["kind"] == "message":
+            render.note(f"{event['sender']}: {event['text']}"[:_WIDTH])
+        else:
+            player.show(talk.spoken(event))
