@@ -388,7 +388,8 @@ async def _resume(core: Core, *, pool_size: int) -> None:
     if not await core.registry.agents():
         await core.registry.create_agent(
             name=DEMO_AGENT,
-            persona="You are the demo agent: you show that a sealed round trip works.",
+            persona="You are the agent that a new house begins with. People try things out with "
+            "you before they make agents of their own: show them that a sealed round trip works.",
             tools=("clock", "list_files", "read_file", "write_file"),
             pool_size=pool_size,
         )

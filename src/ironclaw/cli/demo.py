@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ironclaw.cli import launch, render
 from ironclaw.cli.client import Client
@@ -17,6 +17,9 @@ from ironclaw.cli.options import Json, chosen
 from ironclaw.cli.private_house import private_house
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PeerError
+
+if TYPE_CHECKING:
+    from ironclaw.config.settings import Settings
 
 AGENT: Final = "guide"
 FIRST: Final = "Hello! Who are you, and where do you run?"
@@ -55,7 +58,22 @@ def demo(*, as_json: Json = False) -> None:
         render.data(told | {"total_ms": round(1000 * (time.monotonic() - began))})
         return
     render.note(f"Everything is down again; {time.monotonic() - began:.1f} s in all.")
-    render.note("Your own house: ./run ironclaw up")
+    for text in left(mine):
+        render.note(text)
+
+
+def left(mine: Settings) -> tuple[str, ...]:
+    """What is left of the demo, and what to do next."""
+    first = launch.FIRST_AGENT
+    return (
+        f"The image stays, in {mine.image_dir}.",
+        f"The agent `{AGENT}`, its house and all that was said are gone.",
+        "Your own house: ./run ironclaw up",
+        f"  A new one has one agent, `{first}`, to try things out with. Talk to it:",
+        f'    ./run ironclaw chat {first} "hello"',
+        "  When you have made one of your own (./run ironclaw agent create NAME), it may go:",
+        f"    ./run ironclaw agent archive {first}",
+    )
 
 
 def _have_agent(client: Client) -> None:
