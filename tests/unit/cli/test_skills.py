@@ -46,10 +46,16 @@ def test_from_a_key_to_an_imported_skill(
 
     status, out, _ = cli("skill", "verify", packed, "--json")
     assert status == 40
-    assert key in json.loads(out)["error"]["message"]
+    refused = json.loads(out)
+    assert key in refused["error"]["message"]
+    assert refused["error"]["code"] == "forbidden"
     assert cli("skill", "import", packed)[0] == 40
     monkeypatch.setenv("IRONCLAW_SKILLS_TRUSTED_KEYS", key)
-    assert told(cli, "skill", "verify", packed)["is_trusted"] is True
+    trusted = told(cli, "skill", "verify", packed)
+    assert trusted["is_trusted"] is True
+    del refused["error"]
+    assert refused == trusted | {"is_trusted": False}
+    assert (refused["name"], refused["signer"], refused["asks"]) == ("fish", key, ["Read"])
     assert told(cli, "skill", "import", packed)["digest"] == signed["digest"]
     files = load_settings().skills_dir / signed["digest"].removeprefix("sha256:") / "files"
     assert (files / "SKILL.md").read_text() == TEXT

@@ -98,15 +98,17 @@ def skill_verify(place: PlaceArgument, *, as_json: Json = False) -> None:
     folder = read(packed.tree)
     who = signer(folder.files, packed.signature)
     is_trusted = _shelf().trusts(who)
-    if is_trusted or not as_json:
-        show(facts(folder) | {"signer": who, "is_trusted": is_trusted}, as_json=as_json)
-    if not is_trusted:
-        signed = f"It is signed with the key {who}." if who else "Nobody has signed it."
-        raise PolicyError(
-            Code.FORBIDDEN,
-            f"This house does not trust the skill {folder.name}. {signed}",
-            hint="Name its key in `skills.trusted_keys`, or set `skills.by_digest = true`.",
-        )
+    found = facts(folder) | {"signer": who, "is_trusted": is_trusted}
+    if is_trusted:
+        show(found, as_json=as_json)
+        return
+    refused = _not_trusted(folder.name, who)
+    if as_json:
+        told = {"code": refused.code, "message": refused.message, "hint": refused.hint}
+        render.data(found | {"error": told})
+        raise typer.Exit(refused.row.exit_code)
+    show(found, as_json=False)
+    raise refused
 
 
 def skill_import(
@@ -135,6 +137,16 @@ def facts(folder: Folder) -> dict[str, Any]:
         "metadata": folder.metadata,
         "files": [f"{one.path} ({one.size} bytes)" for one in folder.files],
     }
+
+
+def _not_trusted(name: str, who: str) -> PolicyError:
+    signed = f"It is signed with the key {who}." if who else "Nobody has signed it."
+    return PolicyError(
+        Code.FORBIDDEN,
+        f"This house does not trust the skill {name}. {signed}",
+        hint="Name its key in `skills.trusted_keys`, or set `skills.by_digest = true`, in "
+        "config.toml; a daemon that runs knows it from its next start.",
+    )
 
 
 def _shelf() -> Shelf:

@@ -75,7 +75,8 @@ class AddSkill(Spec, frozen=True, kw_only=True, tag="skill.add"):
             raise PolicyError(
                 Code.FORBIDDEN,
                 f"The skill {self.name} is not signed by a key that the settings trust.",
-                hint="Name its key in `skills.trusted_keys`, or set `skills.by_digest = true`.",
+                hint="Name its key in `skills.trusted_keys`, or set `skills.by_digest = true`, in "
+                "config.toml; the daemon reads it when it starts: `ironclaw down`, `ironclaw up`.",
             )
         if any(one.name == POINT for one in agent.mounts):
             raise UserError(

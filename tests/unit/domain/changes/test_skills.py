@@ -70,8 +70,9 @@ def test_a_skill_that_was_dropped_since_is_to_be_imported_again() -> None:
 
 def test_a_skill_of_somebody_unknown_is_not_given() -> None:
     spec = AddSkill(agent=BOB, name="fish", digest=STRANGE.digest)
-    with pytest.raises(PolicyError, match="not signed by a key"):
+    with pytest.raises(PolicyError, match="not signed by a key") as caught:
         spec.check(World().of(spec))
+    assert "when it starts" in caught.value.hint
 
 
 def test_skills_have_a_place_of_their_own() -> None:
