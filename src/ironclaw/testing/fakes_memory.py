@@ -28,6 +28,8 @@ class Shelf:
     def __init__(self) -> None:
         self.topics: dict[str, bytes] = {"birds": b"Ada is a heron."}
         self.is_whole = True
+        self.tainted = 0
+        """Tainted notes of each topic."""
 
     async def durable(self, kind: Durable, name: str, *, lane: int) -> Path:
         """A directory that is there."""
@@ -44,7 +46,8 @@ class Shelf:
             return MemoryAnswer(is_changed=True)
         match ask.act:
             case MemoryAct.READ:
-                return MemoryAnswer(text=before, is_whole=self.is_whole)
+                view = () if before is None else (self._view(ask.topic, before),)
+                return MemoryAnswer(view, self.is_whole, before)
             case MemoryAct.WRITE:
                 self.topics[ask.topic] = ask.data
             case MemoryAct.FORGET:
@@ -57,11 +60,13 @@ class Shelf:
             case MemoryAct.LIST:
                 pass
         return MemoryAnswer(
-            topics=tuple(
-                TopicView(topic=name, bytes=len(data), notes=1, tainted=0, changed_ms=CHANGED_MS)
-                for name, data in sorted(self.topics.items())
-            ),
+            topics=tuple(self._view(name, data) for name, data in sorted(self.topics.items())),
             is_whole=self.is_whole,
+        )
+
+    def _view(self, name: str, data: bytes) -> TopicView:
+        return TopicView(
+            topic=name, bytes=len(data), notes=1, tainted=self.tainted, changed_ms=CHANGED_MS
         )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def test_a_memory_from_list_to_purge(cli: Any, house: FakeHouse, tmp_path: Path) -> None:
     house.add_agent("mind")
-    assert "birds" in cli("memory", "list", "mind")[1]
+    assert cli("memory", "list", "mind")[1].splitlines()[1].split()[:4] == ["birds", "15", "1", "0"]
     status, out, err = cli("memory", "show", "mind", "birds")
     assert (status, out) == (0, "Ada is a heron.\n")
     assert "digest: sha256:" in err
@@ -28,6 +28,21 @@ def test_a_memory_from_list_to_purge(cli: Any, house: FakeHouse, tmp_path: Path)
     assert cli("memory", "purge", "mind", "ses_a")[:2] == (0, "purged 1 notes of ses_a\n")
     assert cli("memory", "forget", "mind", "birds")[:2] == (0, "forgot birds\n")
     assert house.shelf.topics == {}
+
+
+def test_tainted_notes_are_called_the_same_in_the_list_and_in_a_topic(
+    cli: Any, house: FakeHouse
+) -> None:
+    house.add_agent("mind")
+    assert "  TAINTED NOTES  " in cli("memory", "list", "mind")[1]
+    err = cli("memory", "show", "mind", "birds")[2]
+    assert "tainted notes: 0 of 1" in err
+    assert "the house knows" not in err
+    house.shelf.tainted = 1
+    assert cli("memory", "list", "mind")[1].splitlines()[1].split()[3] == "1"
+    err = cli("memory", "show", "mind", "birds")[2]
+    assert "tainted notes: 1 of 1" in err
+    assert "the house knows" in err
 
 
 def test_what_was_not_looked_through_is_said(cli: Any, house: FakeHouse) -> None:

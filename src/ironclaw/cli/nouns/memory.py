@@ -27,19 +27,26 @@ Was = Annotated[
     typer.Option("--was", metavar="DIGEST", help="Only if it is still this, as `show` said."),
 ]
 _MOST_CHARS: Final = 128 * 1024
+_TAINTED: Final = (
+    "One may say tainted=no all the same: the house knows of foreign content in its conversation."
+)
 _CUT: Final = "This is not all: there is more, or something that could not be looked through."
 
 
 @memory_app.command("list")
 def memory_list(agent: AgentArgument, *, as_json: Json = False) -> None:
-    """List the topics of an agent's memory."""
+    """List the topics of an agent's memory.
+
+    Tainted notes were written after the agent had read what is not from its people; notes of a
+    conversation that the house knows to have foreign content count too, whatever they say.
+    """
     with daemon() as client:
         found = client.get("v1", "agents", agent, "memory")
     if as_json:
         render.data(found)
         return
     render.table(
-        ("TOPIC", "BYTES", "NOTES", "TAINTED", "CHANGED"),
+        ("TOPIC", "BYTES", "NOTES", "TAINTED NOTES", "CHANGED"),
         [
             (
                 one["topic"],
@@ -56,7 +63,11 @@ def memory_list(agent: AgentArgument, *, as_json: Json = False) -> None:
 
 @memory_app.command("show")
 def memory_show(agent: AgentArgument, topic: TopicArgument, *, as_json: Json = False) -> None:
-    """Show a topic."""
+    """Show a topic.
+
+    The line above each note says of what session it is, and whether its box called it tainted. The
+    number of tainted notes is the house's: it counts what `ironclaw memory list` counts.
+    """
     with daemon() as client:
         found = client.get("v1", "agents", agent, "memory", topic)
     if as_json:
@@ -64,8 +75,9 @@ def memory_show(agent: AgentArgument, topic: TopicArgument, *, as_json: Json = F
         return
     render.block(found["text"].rstrip("\n"))
     render.note(f"digest: {found['digest']}")
+    render.note(f"tainted notes: {found['tainted']} of {found['notes']}")
     if found["tainted"]:
-        render.note(f"tainted: {found['tainted']} of {found['notes']} notes")
+        render.note(_TAINTED)
     _say_if_cut(found)
 
 
