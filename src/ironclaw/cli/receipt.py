@@ -13,6 +13,7 @@ import typer
 
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import readable
+from ironclaw.cli.nouns.meant import ID_BEGINS, one_of
 from ironclaw.cli.options import Json, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
@@ -70,14 +71,27 @@ def receipt_verify(
     show(_told(raw))
 
 
-def of_stopped_house(mine: Settings, session: str) -> dict[str, Any]:
+def of_stopped_house(mine: Settings, ref: str) -> dict[str, Any]:
     """A session's newest receipt while no daemon runs, verified with the house's own key.
 
+    Args:
+        mine: Where the house is.
+        ref: Id of a session, or the beginning of one: only the daemon knows whose they are.
+
     Raises:
-        UserError: `NOT_FOUND`: there is none.
+        UserError: `NOT_FOUND`: there is none; `INVALID`: it could be several.
         PolicyError: `RECEIPT_INVALID`: somebody changed it.
     """
-    path = ReceiptFiles(mine.receipts_dir).newest(session)
+    if not ref.startswith(ID_BEGINS):
+        raise UserError(
+            Code.NOT_FOUND,
+            f"{ref[:80]!r} is no id of a session, and only a running daemon knows more of them.",
+            hint="Name the session by its id, ses_…; or start the daemon with `ironclaw up`.",
+        )
+    files = ReceiptFiles(mine.receipts_dir)
+    known = [one for one in files.sessions() if one.startswith(ref)]
+    session = one_of(ref, known) if known else ref
+    path = files.newest(session)
     public = receipts.read_public_key(
         _bytes(mine.receipt_key_file, receipts.MAX_KEY_BYTES, "public key")
     )

@@ -38,6 +38,14 @@ class ReceiptFiles:
         """
         await asyncio.to_thread(self._keep, sealed)
 
+    def sessions(self) -> list[str]:
+        """Sessions that there may be receipts of, by their names; none without the directory."""
+        try:
+            names = [entry.name for entry in self._directory.iterdir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(name for name in names if _SESSION.fullmatch(name))
+
     def newest(self, session: str) -> Path:
         """The file of a session's newest receipt. Raises UserError (`NOT_FOUND`)."""
         # Never a path that somebody else's words lead to.

@@ -48,7 +48,10 @@ def errors() -> str:
     ranges = (
         "Exit codes: 0 is success, 1 a fault of IronClaw, 2 a wrong command line, 3 to 39\n"
         "something the caller can mend, 40 to 49 a rule that refused, 50 to 59 a box that lied or\n"
-        "broke, 60 to 79 the machine or a service, 130 an interrupt.\n"
+        "broke, 60 to 79 the machine or a service, 130 an interrupt.\n\n"
+        "A request that waits for a decision is a success: it was recorded. A script that has to\n"
+        "know whether it is in force reads `row.status` of what `--json` prints\n"
+        "([changes.md](changes.md#for-scripts)).\n"
     )
     rows = [
         f"| `{code}` | {row.exit_code} | {row.http_status} | {row.meaning} |"
@@ -164,8 +167,9 @@ def cli() -> str:
     intro = (
         f"# Command line\n\n{_GENERATED}"
         "Every command takes `--json`: one JSON object on stdout, errors included. Exit codes\n"
-        "are in [errors.md](errors.md). `ironclaw --config FILE COMMAND` chooses the\n"
-        "configuration.\n"
+        "are in [errors.md](errors.md); 0 says that a change was asked for, not that it is in\n"
+        "force ([changes.md](changes.md#for-scripts)). `ironclaw --config FILE COMMAND` chooses\n"
+        "the configuration.\n"
     )
     parts = [intro]
     parts.extend(f"\n- `{name}`: {row.help}" for name, row in COMMANDS.items())

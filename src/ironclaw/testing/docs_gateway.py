@@ -54,6 +54,22 @@ _FLOW: Final = """\
       which the conversation goes on where it was.
     """
 
+_FOR_SCRIPTS: Final = """\
+    A command that asks for a change ends with 0 as soon as the request is recorded, also when it
+    waits for a decision then. What is refused ends with another code ([errors.md](errors.md)). With
+    `--json` the change is printed as it is at the end of the command, and `row.status` is one of
+    the states above: `done` is in force, `pending` waits. So a script that needs to know asks for
+    that, and not for the exit code:
+
+    ```console
+    $ ironclaw agent create helper --json | jq -r .row.status
+    pending
+    ```
+
+    `row.change.id` is the id of the request; `ironclaw change show ID --json` has its status later,
+    and `ironclaw change watch --json` prints an object for each thing that happens to any.
+    """
+
 _RULES: Final = """\
     Rules are lists in JSON, and name the topic of a kind (first table). With these, what only takes
     tools away is applied at once, nobody asks for tasks of one agent, and shared directories need
@@ -80,7 +96,8 @@ def changes() -> str:
         "Fields and their types are in `/openapi.json`; `ironclaw change diff JSON` shows the\n"
         f"card of a change without asking for it.\n\n## Roles\n\n{_roles()}\n\n"
         "A role is held for all agents or for one. A token lets through what its scopes name, and\n"
-        f"adds nothing:\n\n{_scopes()}\n\n## States\n\n{_states()}\n\n## The policy\n\n"
+        f"adds nothing:\n\n{_scopes()}\n\n## States\n\n{_states()}\n\n"
+        f"## For scripts\n\n{textwrap.dedent(_FOR_SCRIPTS)}\n## The policy\n\n"
         f"`ironclaw policy show` and `ironclaw policy set NAME VALUE`; itself a change, on which\n"
         f"owners decide.\n\n{_policy()}\n\n{textwrap.dedent(_RULES)}"
     )

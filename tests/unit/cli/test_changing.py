@@ -443,7 +443,7 @@ def test_an_agent_is_shown_with_what_it_has_in_words(cli: Any, solo: FakeHouse) 
 
     out = cli("agent", "show", "demo")[1]
 
-    assert re.search(r"^destinations +desk: api agt_\w+/api:cli/desk$", out, re.MULTILINE)
+    assert re.search(r"^destinations +desk: demo / desk$", out, re.MULTILINE)
     assert not set("{}[]'") & set(out)
 
 

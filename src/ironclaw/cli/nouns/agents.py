@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -10,10 +10,14 @@ from ironclaw.cli import render
 from ironclaw.cli.nouns import agent_changes, templates
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, show, when
+from ironclaw.cli.nouns.places import places
 from ironclaw.cli.options import AgentArgument, Despite, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.tools import TOOLS
+
+if TYPE_CHECKING:
+    from ironclaw.cli.nouns.places import Places
 
 _TOOL: Final = f"A tool it may use: {', '.join(TOOLS)}; repeat for more than one."
 
@@ -111,7 +115,11 @@ def agent_create(
 def agentshow(agent: AgentArgument, *, as_json: Json = False) -> None:
     """Show an agent."""
     with daemon() as client:
-        _show(client.get("v1", "agents", agent), as_json=as_json)
+        found = client.get("v1", "agents", agent)
+        if as_json:
+            show(found, as_json=True)
+        else:
+            _show(found, places(client))
 
 
 @agent_app.command("archive")
@@ -152,22 +160,22 @@ def agent_restore(
     )
 
 
-def _show(agent: dict[str, Any], *, as_json: bool) -> None:
-    """Show an agent; to people with the limits that hold for it, whoever set them."""
-    if not as_json:
-        house = agent.pop("house_limits")
-        agent["limits"] = {
-            name: _amount(name, house[name]) + f" (sandbox.{name})"
-            if value is None
-            else _amount(name, value)
-            for name, value in agent["limits"].items()
-        }
-        agent["destinations"] = [
-            f"{one['name']}: {one['channel']} {one['platform_id']}" for one in agent["destinations"]
-        ]
-        agent["skills"] = [f"/shared/skills/{one['name']}" for one in agent["skills"]]
-        agent["mounts"] = [f"/shared/{one['name']}: {one['path']}" for one in agent["mounts"]]
-    show(agent, as_json=as_json)
+def _show(agent: dict[str, Any], known: Places) -> None:
+    """Show an agent to people, with the limits that hold for it, whoever set them."""
+    house = agent.pop("house_limits")
+    agent["limits"] = {
+        name: _amount(name, house[name]) + f" (sandbox.{name})"
+        if value is None
+        else _amount(name, value)
+        for name, value in agent["limits"].items()
+    }
+    agent["destinations"] = [
+        f"{one['name']}: {known.told(one['channel'], one['platform_id'])}"
+        for one in agent["destinations"]
+    ]
+    agent["skills"] = [f"/shared/skills/{one['name']}" for one in agent["skills"]]
+    agent["mounts"] = [f"/shared/{one['name']}: {one['path']}" for one in agent["mounts"]]
+    show(agent, as_json=False)
 
 
 def _amount(name: str, value: int) -> str:

@@ -1,8 +1,11 @@
-"""Which chat is meant: one's own chats with an agent go by their short names."""
+"""Which chat is meant, and what it is called: people have short names for chats of the API.
+
+Its id there is `<agent id>/<principal>/<name>`: `api_chat` makes one, `Places` reads it again.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
@@ -10,6 +13,10 @@ from ironclaw.cli.nouns.daemon import daemon
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.principals import API_CHANNEL
+from ironclaw.domain.relaying import AGENT_CHANNEL, pair_of
+
+if TYPE_CHECKING:
+    from ironclaw.cli.client import Client
 
 MAIN: Final = "main"
 """One's first chat with an agent, as `ironclaw chat` names it."""
@@ -50,4 +57,76 @@ def place(agent: str, channel: str, chat: str | None) -> dict[str, str]:
     with daemon() as client:
         principal = client.get("v1", "me")["principal"]
         found = client.get("v1", "agents", agent)
-    return {"channel": channel, "platform_id": f"{found['id']}/{principal}/{name}"}
+    return {"channel": channel, "platform_id": api_chat(found["id"], principal, name)}
+
+
+def api_chat(agent: str, principal: str, name: str) -> str:
+    """The id of somebody's chat with an agent on the API's channel."""
+    return f"{agent}/{principal}/{name}"
+
+
+class Places(NamedTuple):
+    """What chats are called, by whoever looks at them."""
+
+    me: str
+    """Their principal."""
+    agents: dict[str, str]
+    """Names of agents by their ids."""
+
+    def name(self, channel: str, platform_id: str) -> str:
+        """A chat among those of its channel: `helper / main`; an app's by its id there.
+
+        Somebody else's chat with an agent has their principal behind it; a chat of two agents has
+        both, the one that is written to first.
+        """
+        if channel == AGENT_CHANNEL:
+            pair = pair_of(platform_id)
+            both = (platform_id,) if pair is None else (pair.to, pair.by)
+            return " / ".join(self._agent(one) for one in both)
+        # An id has no slash; a principal may have, so the chat's name is cut off from behind.
+        agent, _, rest = platform_id.partition("/")
+        principal, slash, name = rest.rpartition("/")
+        if channel != API_CHANNEL or not slash:
+            return platform_id
+        whose = "" if principal == self.me else f" of {principal}"
+        return f"{self._agent(agent)} / {name}{whose}"
+
+    def told(self, channel: str, platform_id: str) -> str:
+        """The same where no column says of which channel it is."""
+        name = self.name(channel, platform_id)
+        return name if channel == API_CHANNEL else f"{channel} {name}"
+
+    def _agent(self, agent: str) -> str:
+        return self.agents.get(agent, agent)
+
+
+def places(client: Client) -> Places:
+    """Ask the daemon for what chats are called."""
+    agents = client.get("v1", "agents", query="state=all")["agents"]
+    return Places(
+        me=client.get("v1", "me")["principal"],
+        agents={one["id"]: one["name"] for one in agents},
+    )
+
+
+class Chats:
+    """What the chats of sessions are called: a session only has a chat's id."""
+
+    def __init__(self, client: Client) -> None:
+        self._places = places(client)
+        wirings = client.get("v1", "wirings")["wirings"]
+        self._chats = {one["chat"]["id"]: one["chat"] for one in wirings}
+
+    def name(self, chat: str | None) -> str:
+        """A chat by its id; the id itself where it reaches no agent any more."""
+        if chat is None:
+            return "-"
+        found = self._chats.get(chat)
+        if found is None:
+            return chat
+        return self._places.told(found["channel"], found["platform_id"])
+
+    def with_id(self, chat: str | None) -> str:
+        """The same, with its id behind it."""
+        name = self.name(chat)
+        return name if chat in {None, name} else f"{name} ({chat})"

@@ -13,7 +13,9 @@ from ironclaw.cli import render
 from ironclaw.cli.nouns import transcript
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, done, readable, when
-from ironclaw.cli.options import Despite, Json, Reason, SessionArgument, Yes, settings
+from ironclaw.cli.nouns.meant import MeantArgument, session_meant
+from ironclaw.cli.nouns.places import Chats
+from ironclaw.cli.options import Despite, Json, Reason, Yes, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.model import SessionState
@@ -37,15 +39,17 @@ def session_list(
     with daemon() as client:
         query = f"agent={quote(agent, safe='')}" if agent else ""
         found = client.get("v1", "sessions", query=query)
-    if as_json:
-        render.data(found)
-        return
+        if as_json:
+            render.data(found)
+            return
+        chats = Chats(client)
     render.table(
-        ("SESSION", "AGENT", "STATE", "BOX", "PENDING", "ACTIVE"),
+        ("SESSION", "AGENT", "CHAT", "STATE", "BOX", "PENDING", "ACTIVE"),
         [
             (
                 one["session"]["id"],
                 one["agent_name"],
+                chats.name(one["session"]["chat"]),
                 one["session"]["state"],
                 one["box"],
                 one["pending"],
@@ -57,33 +61,35 @@ def session_list(
 
 
 @session_app.command("show")
-def sessionshow(session: SessionArgument, *, as_json: Json = False) -> None:
+def sessionshow(session: MeantArgument, *, as_json: Json = False) -> None:
     """Show a session and its box."""
     with daemon() as client:
-        view = client.get("v1", "sessions", session)
-    if as_json:
-        render.data(view)
-        return
+        view = client.get("v1", "sessions", session_meant(client, session))
+        if as_json:
+            render.data(view)
+            return
+        chat = Chats(client).with_id(view["session"]["chat"])
     apart = {"session", "last_error", "taint"}
     rest = {name: value for name, value in view.items() if name not in apart}
     error = view["last_error"]
     words = f"{when(error['at_ms'])} {error['code']}: {error['text']}" if error else "none"
     foreign = in_words(map(Taint, view["taint"])) or "none"
-    shown = readable(view["session"] | rest)
+    shown = readable(view["session"] | {"chat": chat} | rest)
     render.fields(shown | {"foreign content": foreign, "last error": words})
 
 
 @session_app.command("stop")
-def session_stop(session: SessionArgument, *, as_json: Json = False) -> None:
+def session_stop(session: MeantArgument, *, as_json: Json = False) -> None:
     """Kill the session's box now; the next message starts a fresh one."""
     with daemon() as client:
+        session = session_meant(client, session)
         client.call("POST", "v1", "sessions", session, "stop")
     done("stopped", session, as_json=as_json)
 
 
 @session_app.command("forget")
 def session_forget(
-    session: SessionArgument,
+    session: MeantArgument,
     *,
     keep_notes: Annotated[
         bool, typer.Option("--keep-notes", help="Leave what the agent noted in it in its memory.")
@@ -95,6 +101,7 @@ def session_forget(
 ) -> None:
     """Ask that a conversation is forgotten for good: its key, its files and what was noted."""
     with daemon() as client:
+        session = session_meant(client, session)
         agent = client.get("v1", "sessions", session)["session"]["agent"]
     spec = {"kind": "session.forget", "agent": agent, "session": session}
     spec |= {"keep_notes": True} if keep_notes else {}
@@ -103,7 +110,7 @@ def session_forget(
 
 @session_app.command("receipt")
 def session_receipt(
-    session: SessionArgument,
+    session: MeantArgument,
     *,
     save: Annotated[
         Path | None, typer.Option("--save", help="Write the signed receipt to this file too.")
@@ -115,7 +122,7 @@ def session_receipt(
 
     try:
         with daemon() as client:
-            told = client.get("v1", "sessions", session, "receipt")
+            told = client.get("v1", "sessions", session_meant(client, session), "receipt")
     except UserError as error:
         if error.code is not Code.NOT_RUNNING:
             raise
@@ -132,13 +139,14 @@ def session_receipt(
 
 @session_app.command("transcript")
 def session_transcript(
-    session: SessionArgument,
+    session: MeantArgument,
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest events shown.")] = 100,
     as_json: Json = False,
 ) -> None:
     """Show what was said, with the files, what was asked, and what went to other places."""
     with daemon() as client:
+        session = session_meant(client, session)
         said = client.get("v1", "sessions", session, "transcript", query=f"limit={limit}")
         state = client.get("v1", "sessions", session)["session"]["state"]
     if as_json:
@@ -152,7 +160,7 @@ def session_transcript(
 
 @session_app.command("search")
 def session_search(
-    session: SessionArgument,
+    session: MeantArgument,
     words: Annotated[list[str], typer.Argument(metavar="WORD...", help="What to look for.")],
     *,
     limit: Annotated[int, typer.Option(min=1, max=50, help="How much is shown.")] = 10,
@@ -169,6 +177,7 @@ def session_search(
     if before is not None:
         asked["before_ms"] = int(before.replace(tzinfo=UTC).timestamp() * 1000)
     with daemon() as client:
+        session = session_meant(client, session)
         found = client.get("v1", "sessions", session, "search", query=urlencode(asked))
     if as_json:
         render.data(found)

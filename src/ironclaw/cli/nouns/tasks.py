@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import typer
@@ -10,8 +10,11 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, when
-from ironclaw.cli.nouns.places import ChannelOption, ChatOption, place
+from ironclaw.cli.nouns.places import ChannelOption, ChatOption, place, places
 from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
+from ironclaw.core.clock import SystemClock
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.domain.model import Misfire
 from ironclaw.domain.principals import API_CHANNEL
 from ironclaw.domain.schedules import moment_ms
@@ -31,6 +34,9 @@ LateOption = Annotated[
     int | None,
     typer.Option(metavar="SECONDS", help="How late a missed time may be told; a day at first."),
 ]
+_FOR_EXAMPLE: Final = (
+    "For example --cron '30 7 * * mon-fri', --every 3600 or --at 2027-01-31T08:30."
+)
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
 
 
@@ -44,9 +50,10 @@ def task_list(
     with daemon() as client:
         query = "" if agent is None else urlencode({"agent": agent})
         found = client.get("v1", "tasks", query=query)
-    if as_json:
-        render.data(found)
-        return
+        if as_json:
+            render.data(found)
+            return
+        known = places(client)
     render.table(
         ("TASK", "AGENT", "CHANNEL", "CHAT", "WHEN", "NEXT", "LAST"),
         [
@@ -54,7 +61,7 @@ def task_list(
                 one["task"]["name"],
                 one["agent_name"],
                 one["task"]["channel"],
-                one["task"]["platform_id"],
+                known.name(one["task"]["channel"], one["task"]["platform_id"]),
                 _when(one["task"]),
                 "paused" if one["task"]["paused"] else when(one["next_ms"]),
                 one["last"],
@@ -90,6 +97,12 @@ def task_add(
     as_json: Json = False,
 ) -> None:
     """Have an agent do something at a time; its answer goes to your chat with it, or another."""
+    if _times(cron, at, every) == 0:
+        raise UserError(
+            Code.INVALID,
+            "Nothing says when: name one of `--cron`, `--every` and `--at`.",
+            hint=_FOR_EXAMPLE,
+        )
     spec = {
         "kind": "task.add",
         "agent": agent,
@@ -98,7 +111,7 @@ def task_add(
         "cron": cron,
         "zone": zone,
         "every_s": every,
-        "at_ms": None if at is None else moment_ms(at, zone),
+        "at_ms": None if at is None else _moment(at, zone),
         "misfire": misfire,
         "quiet": quiet,
     } | place(agent, channel, chat)
@@ -114,7 +127,9 @@ def task_update(
     *,
     prompt: Annotated[str | None, typer.Option(help="What the agent is told.")] = None,
     channel: Annotated[str | None, typer.Option(help="Channel of another chat.")] = None,
-    chat: Annotated[str | None, typer.Option(help="That chat's id there.")] = None,
+    chat: Annotated[
+        str | None, typer.Option(help="That chat, named as `task add` takes it.")
+    ] = None,
     cron: CronOption = None,
     at: AtOption = None,
     every: EveryOption = None,
@@ -136,13 +151,19 @@ def task_update(
     as_json: Json = False,
 ) -> None:
     """Change a task: what is named, and nothing else."""
-    named = {
+    _times(cron, at, every)
+    if chat is not None and channel is None:
+        raise UserError(
+            Code.INVALID,
+            "`--chat` is a chat of some channel, and `--channel` is missing.",
+            hint=f"Name both; your own chats are of `--channel {API_CHANNEL}`.",
+        )
+    where = {} if channel is None else place(agent, channel, chat)
+    named = where | {
         "prompt": prompt,
-        "channel": channel,
-        "platform_id": chat,
         "cron": cron,
         "every_s": every,
-        "at_ms": None if at is None else moment_ms(at, zone or "UTC"),
+        "at_ms": None if at is None else _moment(at, zone or "UTC"),
         "zone": zone,
         "misfire": misfire,
         "late_s": late,
@@ -209,6 +230,31 @@ def task_remove(
     """Take a task from an agent."""
     spec = {"kind": "task.remove", "agent": agent, "name": name}
     ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
+
+
+def _times(cron: str | None, at: str | None, every: int | None) -> int:
+    """How many options say when: none or one. Raises UserError (`INVALID`)."""
+    told = [cron, at, every]
+    number = len(told) - told.count(None)
+    if number > 1:
+        raise UserError(
+            Code.INVALID,
+            "Only one of `--cron`, `--every` and `--at` can say when.",
+            hint=_FOR_EXAMPLE,
+        )
+    return number
+
+
+def _moment(at: str, zone: str) -> int:
+    """A time to come, in milliseconds since the epoch. Raises UserError (`INVALID`)."""
+    at_ms = moment_ms(at, zone)
+    if at_ms <= SystemClock().now_ms():
+        raise UserError(
+            Code.INVALID,
+            f"The time of `--at` is over: {at[:40]}.",
+            hint="Name a time to come; --zone says where it is that time, UTC if not told.",
+        )
+    return at_ms
 
 
 def _when(task: dict[str, Any]) -> str:

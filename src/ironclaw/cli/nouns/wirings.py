@@ -9,7 +9,7 @@ import typer
 from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon
-from ironclaw.cli.nouns.places import place
+from ironclaw.cli.nouns.places import place, places
 from ironclaw.cli.options import AgentArgument, Despite, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -28,16 +28,17 @@ def wiring_list(*, as_json: Json = False) -> None:
     """List wirings."""
     with daemon() as client:
         found = client.get("v1", "wirings")
-    if as_json:
-        render.data(found)
-        return
+        if as_json:
+            render.data(found)
+            return
+        known = places(client)
     render.table(
         ("WIRING", "CHANNEL", "PLACE", "AGENT", "ENGAGE", "SENDERS", "PARTITION", "PRIORITY"),
         [
             (
                 one["wiring"]["id"],
                 one["chat"]["channel"],
-                one["chat"]["platform_id"],
+                known.name(one["chat"]["channel"], one["chat"]["platform_id"]),
                 one["agent"],
                 one["wiring"]["engage"],
                 one["wiring"]["sender_scope"],
