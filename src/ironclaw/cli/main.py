@@ -16,6 +16,7 @@ from typer.main import get_command
 
 import ironclaw
 from ironclaw.cli import render
+from ironclaw.cli.as_typed import as_typed
 from ironclaw.cli.options import choose
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, IronClawError
@@ -168,7 +169,7 @@ def run(argv: list[str]) -> int:
     try:
         result = get_command(app)(argv, prog_name="ironclaw", standalone_mode=False)
     except IronClawError as error:
-        return render.error(error, as_json=as_json)
+        return render.error(as_typed(error, *_typed(argv)), as_json=as_json)
     except (KeyboardInterrupt, typer.Abort):
         render.note("interrupted")
         return INTERRUPTED
@@ -183,6 +184,34 @@ def run(argv: list[str]) -> int:
         render.note("")
         render.note("interrupted")
     return result if isinstance(result, int) else 0
+
+
+class _Typed(NamedTuple):
+    """A command that was typed."""
+
+    command: Any
+    """None when there was none."""
+    path: str
+    """Its whole name, `ironclaw task add`."""
+
+
+def _typed(argv: list[str]) -> _Typed:
+    """The command of a command line, without the words before and behind it."""
+    words = iter(argv)
+    before = ""
+    for name in words:
+        if name in COMMANDS and before not in {"--config", "--token-file"}:
+            break
+        before = name
+    else:
+        return _Typed(None, "")
+    command, path = load(name), f"ironclaw {name}"
+    for word in words:
+        inner = getattr(command, "commands", {}).get(word)
+        if inner is None:
+            break
+        command, path = inner, f"{path} {word}"
+    return _Typed(command, path)
 
 
 def _unexpected(error: Exception, *, as_json: bool) -> int:

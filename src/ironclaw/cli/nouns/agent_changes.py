@@ -121,8 +121,8 @@ def agent_model(
     if fallback:
         spec["fallbacks"] = [] if fallback == ["none"] else fallback
     named = {
-        "temperature_hundredths": _number(temperature, "temperature", times=100),
-        "max_output_tokens": _number(max_output, "max-output", times=1),
+        "temperature_hundredths": _number(temperature, "temperature", times=100, most=2),
+        "max_output_tokens": _number(max_output, "max-output", times=1, most=None),
     }
     spec |= {name: value for name, value in named.items() if isinstance(value, int)}
     if thinking not in {None, "default"}:
@@ -132,16 +132,24 @@ def agent_model(
     ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
-def _number(text: str | None, option: str, *, times: int) -> int | str | None:
+def _number(text: str | None, option: str, *, times: int, most: int | None) -> int | str | None:
     """An option that is a number or `default`. Raises UserError (`INVALID`)."""
     if text is None or text == "default":
         return text
     try:
-        return round(float(text) * times)
+        number = round(float(text) * times)
     except (ValueError, OverflowError) as error:
         raise UserError(
             Code.INVALID, f"{text[:80]!r} is no number.", hint=f"Write --{option} 1, or default."
         ) from error
+    # Its field has another unit, in which nobody types it.
+    if most is not None and not 0 <= number <= most * times:
+        raise UserError(
+            Code.INVALID,
+            f"--{option} must be 0 to {most}, not {text[:80]}.",
+            hint=f"Write --{option} 1, or default.",
+        )
+    return number
 
 
 def agent_tools(
@@ -179,6 +187,10 @@ def agent_limits(
 ) -> None:
     """Ask for other limits."""
     named = [_limit(text) for text in limits]
+    if len(dict(named)) != len(named):
+        raise UserError(
+            Code.INVALID, "A limit is named twice.", hint="Name each one once, NAME=VALUE."
+        )
     spec = {
         "kind": "limits",
         "agent": agent,

@@ -236,8 +236,8 @@ def check_time(task: Task, now_ms: int) -> None:
     elif task.at_ms is not None and not now_ms < task.at_ms <= now_ms + _AHEAD_MS:
         raise UserError(
             Code.INVALID,
-            "The time of the task is over, or more than ten years ahead.",
-            hint="`at_ms` is in milliseconds since 1970, UTC.",
+            f"The time of the task, {_moment(task.at_ms)}, is over or more than ten years ahead.",
+            hint="Name a time to come. The API has it in milliseconds since 1970, UTC.",
         )
 
 
