@@ -385,7 +385,8 @@ async def _resume(core: Core, *, pool_size: int) -> None:
             await core.isolator.discard(slot)
     await core.ledger.files.sweep()
     await core.isolator.clear_workspaces(keep=await core.registry.workspaces())
-    if not await core.registry.agents():
+    # One that was archived was not wanted: it does not come back.
+    if not await core.registry.agents(archived=True):
         await core.registry.create_agent(
             name=DEMO_AGENT,
             persona="You are the agent that a new house begins with. People try things out with "

@@ -9,7 +9,7 @@ import pytest
 from tests.support.house import wait_for, wait_for_end
 
 if TYPE_CHECKING:
-    from tests.support.house import House
+    from tests.support.house import House, Houses
 
 pytestmark = [pytest.mark.sealed, pytest.mark.timeout(120)]
 
@@ -76,3 +76,13 @@ def _told(events: Any, sent: Any) -> list[tuple[str, str, str]]:
         for one in events
         if one["message"] == sent["message"] and one["kind"] != "message"
     ]
+
+
+def test_the_first_agent_stays_away_once_it_was_archived(houses_of: Houses) -> None:
+    with houses_of.open(SANDBOX_POOL_SIZE="0") as house:
+        with house.api() as api:
+            api.be_solo()
+            api.change(kind="agent.archive", agent="demo")
+        house.down()
+        house.up()
+        assert house.cli("agent", "list", "--json").told["agents"] == []
