@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ironclaw.cli.nouns import transcript
+from ironclaw.cli.nouns.places import Places
 from ironclaw.core.ids import ChatId, MessageId, SessionId
 from ironclaw.services.house import SentTo, TranscriptEvent
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pytest
 
     from ironclaw.testing.fake_house import FakeHouse
+
+KNOWN = Places(me="api:cli", agents={"agt_a": "helper"})
 
 
 def test_files_and_questions_are_shown(cli: Any, house: FakeHouse, tmp_path: Path) -> None:
@@ -35,19 +38,23 @@ def test_files_and_questions_are_shown(cli: Any, house: FakeHouse, tmp_path: Pat
 
 
 def test_what_was_sent_elsewhere_says_where(capsys: pytest.CaptureFixture[str]) -> None:
-    transcript.show([event("disk is full", SentTo(name="ops", channel="irc", platform_id="#o\n"))])
+    elsewhere = SentTo(name="ops", channel="irc", platform_id="#o\n")
+    transcript.show([event("disk is full", elsewhere)], KNOWN)
     assert capsys.readouterr().out == (
         "1970-01-01 00:00:01Z reply helper\n[sent to] ops (irc #o\\x0a)\n  disk is full\n"
     )
-    transcript.show([event("", SentTo(name="", channel="agent", platform_id="agt_b"))])
+    transcript.show([event("", SentTo(name="", channel="agent", platform_id="agt_b"))], KNOWN)
     assert "\n[sent to] agent agt_b\n" in capsys.readouterr().out
+    own = SentTo(name="desk", channel="api", platform_id="agt_a/api:cli/desk")
+    transcript.show([event("", own)], KNOWN)
+    assert "\n[sent to] desk (helper / desk)\n" in capsys.readouterr().out
 
 
 def test_nothing_that_is_said_looks_like_what_the_host_says(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = "x\n[sent to] ops\r[file] a\u2028[file] b\n\n2026-01-01 00:00:00Z reply ironclaw\x1b[2J"
-    transcript.show([event(said, None)])
+    transcript.show([event(said, None)], KNOWN)
     _, *lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
     assert all(line.startswith("  ") for line in lines if line)

@@ -14,7 +14,7 @@ from ironclaw.cli.nouns import transcript
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, done, readable, when
 from ironclaw.cli.nouns.meant import MeantArgument, session_meant
-from ironclaw.cli.nouns.places import Chats
+from ironclaw.cli.nouns.places import Chats, places
 from ironclaw.cli.options import Despite, Json, Reason, Yes, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -149,13 +149,14 @@ def session_transcript(
         session = session_meant(client, session)
         said = client.get("v1", "sessions", session, "transcript", query=f"limit={limit}")
         state = client.get("v1", "sessions", session)["session"]["state"]
-    if as_json:
-        render.data(said)
-        return
+        if as_json:
+            render.data(said)
+            return
+        known = places(client)
     if state == SessionState.FORGOTTEN:
         render.line("This conversation was forgotten: its key is destroyed, nothing can be read.")
         return
-    transcript.show(said["events"])
+    transcript.show(said["events"], known)
 
 
 @session_app.command("search")

@@ -16,15 +16,17 @@ from ironclaw.domain.questions import as_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ironclaw.cli.nouns.places import Places
+
 _INDENT: Final = "  "
 
 
-def show(events: Iterable[dict[str, Any]]) -> None:
+def show(events: Iterable[dict[str, Any]], known: Places) -> None:
     """Show events of a transcript: who, what, and the host's lines about it."""
     for event in events:
         render.line(f"{when(event['at_ms'])} {event['kind']} {event['sender']}", tone="dim")
         if sent_to := event.get("sent_to"):
-            render.line(f"[sent to] {_place(sent_to)}")
+            render.line(f"[sent to] {_place(sent_to, known)}")
         text = as_text(event["text"], event["options"], free_text=event["free_text"])
         if text:
             render.block("\n".join(f"{_INDENT}{line}".rstrip() for line in text.split("\n")))
@@ -34,7 +36,7 @@ def show(events: Iterable[dict[str, Any]]) -> None:
             render.line(line)
 
 
-def _place(sent_to: dict[str, str]) -> str:
+def _place(sent_to: dict[str, str], known: Places) -> str:
     """A destination by its name and its place; by the place alone when the agent has it no more."""
-    place = f"{sent_to['channel']} {sent_to['platform_id']}"
+    place = known.told(sent_to["channel"], sent_to["platform_id"])
     return f"{sent_to['name']} ({place})" if sent_to["name"] else place
