@@ -1,7 +1,7 @@
 """What holds for every test: order of stages, no blocked loop, an ordinary user, nothing left.
 
-The stages go from quick to slow. With `--stop-between-stages` (which `./run test` gives) a stage
-with a failure is the last one that runs.
+The stages go from quick to slow. In a run in several processes (`-n`, which `./run test` gives) a
+file goes to one of them as a whole, because its tests share houses; but each proof by itself.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ import pytest
 from blockbuster import BlockBuster
 from tests.support.leftovers import Leftovers, mark_run, survey, wait_until_clean
 from tests.support.people import Person, an_ordinary_person
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
 
+    from xdist.remote import Producer
     from xdist.workermanage import WorkerController
 
 STAGES = ("repo", "unit", "hostile", "crash", "sealed", "wire")
+STARTED_APART = ("test_prove", "test_prove_red")
+"""Files whose tests share nothing but take long: each goes to whichever process is free."""
+DRIVEN = ("test_box_isolator", "test_box_keeper", "test_box_walls", "test_disk_floods")
+"""Files that all look at what one long run has left."""
 _HERE = Path(__file__).parent
 
 _run = pytest.StashKey[str]()
@@ -40,11 +46,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         default=None,
         help="repeat the hostile input of a run; without it every run throws other input",
-    )
-    parser.addoption(
-        "--stop-between-stages",
-        action="store_true",
-        help="run no further stage (repo, unit, hostile, crash, sealed, wire) after a failed one",
     )
 
 
@@ -65,6 +66,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: WorkerController) -> None:
     """Give each process of a run in several (`-n`) the run's own seed."""
     node.workerinput["seed"] = node.config.stash[_seed]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    """Take over what a process of a run in several has to say at the end."""
+    found: dict[str, list[str]] = getattr(node, "workeroutput", {})
+    node.config.stash[_told] += found.get("told", [])
+    left_out = node.config.stash[_left_out]
+    # Each process has collected everything.
+    left_out += [nodeid for nodeid in found.get("left_out", []) if nodeid not in left_out]
 
 
 def _of_worker(config: pytest.Config) -> dict[str, Any] | None:
@@ -98,6 +109,21 @@ def _stage(item: pytest.Item) -> int:
     return STAGES.index(name)
 
 
+class Together(LoadScopeScheduling):
+    """Shares tests out: what uses the same houses goes to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        if path.stem in STARTED_APART:
+            return nodeid
+        return "driven" if path.stem in DRIVEN else str(path)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+    """Share out by files, in our way."""
+    return Together(config, log) if config.getoption("dist") == "loadfile" else None
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Sort by stage, keeping the random order within each; leave out what needs root."""
@@ -108,23 +134,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.stash[_left_out] = [item.nodeid for item in left_out]
             config.hook.pytest_deselected(items=left_out)
     items.sort(key=_stage)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(
-    item: pytest.Item, nextitem: pytest.Item | None
-) -> Generator[None, object, object]:
-    """Stop at the end of a stage that had a failure."""
-    done = yield
-    session = item.session
-    if (
-        nextitem is not None
-        and _stage(nextitem) != _stage(item)
-        and session.testsfailed
-        and session.config.getoption("--stop-between-stages")
-    ):
-        session.shouldstop = f"stage {STAGES[_stage(item)]} failed: the later ones were not run"
-    return done
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -139,6 +148,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """Fail the run when it left anything behind."""
     config = session.config
     if _of_worker(config) is not None:
+        config.workeroutput.update(  # type: ignore[attr-defined] # xdist's
+            told=config.stash[_told], left_out=config.stash[_left_out]
+        )
         return
     left = wait_until_clean(config.stash[_run], _own_directories(), config.stash[_before])
     reporter = config.pluginmanager.get_plugin("terminalreporter")

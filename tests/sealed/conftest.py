@@ -8,6 +8,8 @@ import secrets
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,12 +20,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from probe_rootfs import make_probe_rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.support.house import House, Houses
     from tests.support.people import Person
 
 _HERE = Path(__file__).parent
+Keep = Callable[[str, Callable[[], AbstractContextManager[Any]]], Any]
 
 
 class Driven(NamedTuple):
@@ -71,12 +74,42 @@ def probe_rootfs() -> Iterator[Path]:
         yield make_probe_rootfs(Path(place) / "rootfs")
 
 
-@pytest.fixture(scope="session", params=USERS)
-def nested(request: pytest.FixtureRequest) -> Iterator[Nested]:
+@pytest.fixture(scope="session")
+def keep_open(ordinary_person: Person) -> Iterator[Keep]:
+    """Opens something at its first use by name and keeps it to the end of the run.
+
+    A parameter of a whole run would have pytest close it whenever a test with another comes. What
+    belongs to the ordinary person is closed before they go.
+    """
+    with ExitStack() as stack:
+        opened: dict[str, Any] = {}
+
+        def keep(name: str, open_it: Callable[[], AbstractContextManager[Any]]) -> Any:
+            if name not in opened:
+                opened[name] = stack.enter_context(open_it())
+            return opened[name]
+
+        yield keep
+
+
+@pytest.fixture(params=USERS, scope="session")
+def user(request: pytest.FixtureRequest) -> str:
+    """Each kind of user."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def nested(user: str, keep_open: Keep, request: pytest.FixtureRequest) -> Nested:
     """A way to run things in a nest."""
     person: Person | None = None
-    if request.param == "ordinary":
+    if user == "ordinary":
         person = request.getfixturevalue("ordinary_person")
+    found: Nested = keep_open(f"nested {user}", lambda: _nest(person))
+    return found
+
+
+@contextmanager
+def _nest(person: Person | None) -> Iterator[Nested]:
     with tempfile.TemporaryDirectory(
         prefix="ironclaw-nested-", ignore_cleanup_errors=True
     ) as place:
@@ -87,8 +120,13 @@ def nested(request: pytest.FixtureRequest) -> Iterator[Nested]:
 
 
 @pytest.fixture(scope="session")
-def driven(nested: Nested, probe_rootfs: Path) -> Driven:
+def driven(user: str, keep_open: Keep, nested: Nested, probe_rootfs: Path) -> Driven:
     """The results of the whole driver."""
+    found: Driven = keep_open(f"driven {user}", lambda: nullcontext(_drive(nested, probe_rootfs)))
+    return found
+
+
+def _drive(nested: Nested, probe_rootfs: Path) -> Driven:
     core = (nested.python, "-s", "-P", str(_HERE / "box_driver.py"))
     argv, state, runtime = nested.command(*core, *_arguments(nested, probe_rootfs))
     done = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=False, cwd="/")
@@ -113,27 +151,29 @@ def keeper_command(nested: Nested) -> Callable[..., tuple[list[str], Path, Path]
 
 
 @pytest.fixture(scope="session")
-def own_houses() -> Iterator[Houses]:
+def own_houses(keep_open: Keep) -> Houses:
     """Houses of whoever runs the tests; builds the image."""
-    with houses(None, None) as found:
-        yield found
-
-
-@pytest.fixture(scope="session", params=USERS)
-def houses_of(request: pytest.FixtureRequest, own_houses: Houses) -> Iterator[Houses]:
-    """Houses of each kind of user."""
-    if os.geteuid() != 0 or request.param == "root":
-        yield own_houses
-        return
-    with houses(request.getfixturevalue("ordinary_person"), own_houses.image) as found:
-        yield found
+    found: Houses = keep_open("houses", lambda: houses(None, None))
+    return found
 
 
 @pytest.fixture(scope="session")
-def house(houses_of: Houses) -> Iterator[House]:
+def houses_of(
+    user: str, keep_open: Keep, own_houses: Houses, request: pytest.FixtureRequest
+) -> Houses:
+    """Houses of each kind of user."""
+    if os.geteuid() != 0 or user == "root":
+        return own_houses
+    person = request.getfixturevalue("ordinary_person")
+    found: Houses = keep_open(f"houses {user}", lambda: houses(person, own_houses.image))
+    return found
+
+
+@pytest.fixture(scope="session")
+def house(user: str, keep_open: Keep, houses_of: Houses) -> House:
     """A house that runs through all tests of one kind of user: use agents of your own in it."""
-    with houses_of.open() as found:
-        yield found
+    found: House = keep_open(f"house {user}", houses_of.open)
+    return found
 
 
 @pytest.fixture

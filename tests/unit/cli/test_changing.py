@@ -8,9 +8,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 
 from ironclaw.cli import render
+from ironclaw.cli.nouns import changing
 from ironclaw.config.load import load_settings
+from ironclaw.core.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,6 +192,25 @@ def test_a_change_that_is_over_is_not_asked_about(
 
     assert (status, out) == (5, "")
     assert "waits for no decision: it is done" in err
+
+
+def test_what_could_not_be_applied_ends_with_its_code_in_json_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    row = {
+        "change": {"id": "chg_1", "created_ms": 0},
+        "status": "failed",
+        "code": "CONFLICT",
+        "problem": "the name is taken",
+    }
+    view = {"row": row, "is_twin": False}
+    with pytest.raises(UserError) as caught:
+        changing.tell(view, as_json=False)
+    with pytest.raises(typer.Exit) as ended:
+        changing.tell(view, as_json=True)
+
+    assert ended.value.exit_code == caught.value.row.exit_code != 0
+    assert json.loads(capsys.readouterr().out)["row"]["problem"] == "the name is taken"
 
 
 def test_another_person_approves_with_a_token_of_their_own(cli: Any, ann: str) -> None:

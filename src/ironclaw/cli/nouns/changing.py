@@ -10,7 +10,7 @@ import typer
 from ironclaw.cli import cards, render
 from ironclaw.cli.nouns.daemon import daemon, when
 from ironclaw.cli.options import seconds
-from ironclaw.core.codes import Code
+from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, UserError
 from ironclaw.domain.cards import Card
 
@@ -129,12 +129,15 @@ def tell(view: dict[str, Any], *, as_json: bool) -> None:
 
     Raises:
         UserError: It could not be applied.
+        typer.Exit: As that, after its JSON was printed.
     """
-    if as_json:
-        render.data(view)
-        return
     row = view["row"]
     name, status = row["change"]["id"], row["status"]
+    if as_json:
+        render.data(view)
+        if status == "failed":
+            raise typer.Exit(CODES[_code(row["code"])].exit_code)
+        return
     if status == "failed":
         raise UserError(
             _code(row["code"]),
