@@ -58,8 +58,9 @@ _FOR_SCRIPTS: Final = """\
     A command that asks for a change ends with 0 as soon as the request is recorded, also when it
     waits for a decision then. What is refused ends with another code ([errors.md](errors.md)). With
     `--json` the change is printed as it is at the end of the command, and `row.status` is one of
-    the states above: `done` is in force, `pending` waits. So a script that needs to know asks for
-    that, and not for the exit code:
+    the states above: `done` is in force, `pending` waits; one that was approved and could not be
+    applied is `failed`, and the exit code is that of the reason. So a script that needs to know
+    asks for that, and not for the exit code:
 
     ```console
     $ ironclaw agent create helper --json | jq -r .row.status
