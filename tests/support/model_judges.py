@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,11 +25,21 @@ def judge(kind: Kind, asked: Asked) -> None:
         body = asked.json
         if kind.name in {"google", "vertex"}:
             body = {"contents": body["contents"]}
+        if kind.name == "mistral":
+            check_calls(body["messages"])
         force(adapter.validate_python(body))
 
 
+def check_calls(messages: list[dict[str, Any]]) -> None:
+    """Refuse what Mistral's own service refuses, and its SDK does not know of."""
+    for message in messages:
+        calls = [call["id"] for call in message.get("tool_calls") or ()]
+        for call in (*calls, *filter(None, [message.get("tool_call_id")])):
+            assert re.fullmatch(r"[A-Za-z0-9]{9}", call), call
+
+
 @functools.cache
-def _judge(name: str) -> TypeAdapter[Any] | None:
+def _judge(name: str) -> TypeAdapter[Any] | None:  # noqa: PLR0911 - a row each
     match name:
         case "anthropic":
             from anthropic.types.beta import message_create_params as messages
@@ -42,6 +53,18 @@ def _judge(name: str) -> TypeAdapter[Any] | None:
             from openai.types.chat import completion_create_params as completions
 
             return TypeAdapter(completions.CompletionCreateParamsStreaming)
+        case "openrouter" | "openai-compatible":
+            from openai.types.chat import completion_create_params as completions
+
+            return TypeAdapter(completions.CompletionCreateParamsStreaming)
+        case "groq":
+            from groq.types.chat import completion_create_params as groqs
+
+            return TypeAdapter(groqs.CompletionCreateParams)
+        case "mistral":
+            from mistralai.client.models import ChatCompletionStreamRequest
+
+            return TypeAdapter(ChatCompletionStreamRequest)
         case "bedrock":
             return None  # botocore checks each request against its model before it is sent
         case "google" | "vertex":

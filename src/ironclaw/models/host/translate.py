@@ -26,6 +26,7 @@ from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 
 from ironclaw.models.host import kept
+from ironclaw.models.host.call_ids import with_id_for
 from ironclaw_contract.clean_tools import CLEAN
 from ironclaw_contract.entries import Answered, Called, Returned, Said, Thought
 from ironclaw_contract.limits import MAX_TOOLS
@@ -69,12 +70,12 @@ def messages(
 
     Args:
         request: The call. Its thoughts are those of the model that is asked.
-        system: The library's word for whose thoughts they are.
+        system: The library's word for who is asked.
         shown: Pictures, by the ids of their files. Those that are not there are named in words.
     """
     talk = _Talk(system, shown or {})
     for entry in request.entries:
-        talk.add(entry)
+        talk.add(with_id_for(system, entry))
     return talk.ended()
 
 
