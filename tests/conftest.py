@@ -119,6 +119,7 @@ class Together(LoadScopeScheduling):
         return "driven" if path.stem in DRIVEN else str(path)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
     """Share out by files, in our way."""
     return Together(config, log) if config.getoption("dist") == "loadfile" else None

@@ -20,6 +20,8 @@ _MAX_RUNTIME_CHARS = 64
 """`sun_path` holds 107 bytes; the longest name below is `slots/<slot id>/run/model.sock`."""
 _HEADER = re.compile(r"\s*\[+\s*[\"']?([\w-]+)")
 _DOTTED = re.compile(r"\s*[\"']?([\w-]+)[\"']?\s*[.=]")
+_NAMED = re.compile(r"([\w-]+)[\"']?\s*=\s*([\"']{1,3}[/~.])?")
+"""A name and whether it has a path as its value."""
 
 
 def complete(paths: PathSettings, env: Mapping[str, str], uid: int) -> PathSettings:
@@ -64,7 +66,8 @@ def salvage(text: str, path: Path | None) -> dict[str, Any]:
         [paths], and sections whose names are so near that they may have been meant for it.
 
     Raises:
-        UserError: `CONFIG_INVALID`: these lines are not TOML either.
+        UserError: `CONFIG_INVALID`: these lines are not TOML either, or there may be directories
+            elsewhere in it: under a section that is none, or is missing.
     """
     try:
         raw = tomllib.loads(text)
@@ -77,12 +80,35 @@ def salvage(text: str, path: Path | None) -> dict[str, Any]:
                 hint="Mend it, or name them with IRONCLAW_PATHS_STATE_DIR and "
                 "IRONCLAW_PATHS_RUNTIME_DIR.",
             ) from error
-    return {section: values for section, values in raw.items() if may_be_paths(section)}
+    found = {section: values for section, values in raw.items() if may_be_paths(section)}
+    _check_elsewhere(text, path, found)
+    return found
 
 
 def may_be_paths(section: str) -> bool:
     """Whether a section is [paths], or was probably meant to be."""
-    return nearest(section, SECTIONS) == "paths"
+    return nearest(section.lower(), SECTIONS) == "paths"
+
+
+def may_be_a_path(value: str) -> bool:
+    """Whether a value looks like one."""
+    return value.lstrip("\"' ").startswith(("/", "~", "."))
+
+
+def _check_elsewhere(text: str, path: Path | None, found: Mapping[str, Any]) -> None:
+    """Raises UserError (`CONFIG_INVALID`) for what may name directories and was not found."""
+    known = {name for struct in SECTIONS.values() for name in struct.__struct_fields__}
+    left = {name for section in found.values() if isinstance(section, dict) for name in section}
+    for line in text.splitlines():
+        for name, has_path in [] if line.lstrip().startswith("#") else _NAMED.findall(line):
+            if name in left:
+                # Once: there may be another one under another section.
+                left.discard(name)
+            elif name in PathSettings.__struct_fields__ or (has_path and name not in known):
+                raise invalid(
+                    f"{path}: {name[:64]} is none of [paths], and may have been meant to be.",
+                    hint="Put directories under [paths]; what is no setting must not have a path.",
+                )
 
 
 def _lines_of_paths(text: str) -> str:

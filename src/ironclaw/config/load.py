@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import msgspec
 
-from ironclaw.config.directories import complete, expand, salvage
+from ironclaw.config.directories import complete, expand, may_be_a_path, salvage
 from ironclaw.config.environment import (
+    NOT_SETTINGS,
     Tree,
     given,
     nearest,
@@ -84,9 +85,12 @@ def load_directories(
     user = os.geteuid() if uid is None else uid
     names = variable_names()
     wanted = {word for word, (section, _name) in names.items() if section == "paths"}
-    for word, _value in given(env):
-        if word not in names and nearest(word, names) in wanted:
-            raise unknown(f"The environment has {word}, which is no setting.", word, names)
+    others = names.keys() | NOT_SETTINGS
+    for word, value in given(env):
+        # With a path as its value it may name a house, or its configuration file.
+        is_meant = may_be_a_path(value) or nearest(word, others) in wanted | {"IRONCLAW_CONFIG"}
+        if word not in names and is_meant:
+            raise unknown(f"The environment has {word}, which is no setting.", word, others)
     mine = {word: env[word] for word in wanted & env.keys()}
     path, text = None, ""
     if not {variable("paths", "state_dir"), variable("paths", "runtime_dir")} <= mine.keys():

@@ -305,6 +305,16 @@ def test_directories_of_the_environment_need_no_file(tmp_path: Path) -> None:
         "[paths]\nruntime_dir = 'relative'\n",
         "[paths]\nruntime_dir = '/r\n",
         "paths = 3\n",
+        "[PATHS]\nruntime_dir = '/r'\n",
+        "runtime_dir = '/r'\n",
+        "house = { runtime_dir = '/r' }\n",
+        "house.runtime_dir = '/r'\n",
+        "[directories]\nruntime_dir = '/r'\n",
+        "[directories]\nrun = '/r'\n",
+        "[sandbox]\nruntime_dir = '/r'\n",
+        "paths]\nruntime_dir = '/r'\n",
+        "[paths]\nruntime_dir = '/run/a'\n[log]\nruntime_dir = '/r'\n",
+        "[paths]\nstate_dir = '/s'\n[log]\nruntime_dir = '/r'\n[api\n",
     ],
 )
 def test_what_may_be_about_the_directories_is_never_passed_over(tmp_path: Path, text: str) -> None:
@@ -317,6 +327,20 @@ def test_what_may_be_about_the_directories_is_never_passed_over(tmp_path: Path, 
     assert caught.value.code is Code.CONFIG_INVALID
 
 
-def test_a_variable_that_may_be_about_the_directories_is_never_passed_over() -> None:
-    with pytest.raises(UserError, match="IRONCLAW_PATH_RUNTIME"):
-        load_directories(environ={"IRONCLAW_PATH_RUNTIME": "/r"}, uid=0)
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("IRONCLAW_PATH_RUNTIME", "/r"),
+        ("IRONCLAW_RUNTIME_DIR", "r"),
+        ("IRONCLAW_CONF", "house.toml"),
+        ("IRONCLAW_CONFIG_FILE", "house.toml"),
+        ("IRONCLAW_HOME", "/srv/house"),
+        ("IRONCLAW_HOUSE", "~/house"),
+        ("IRONCLAW_ROOT", "./house"),
+    ],
+)
+def test_a_variable_that_may_be_about_the_directories_is_never_passed_over(
+    word: str, value: str
+) -> None:
+    with pytest.raises(UserError, match=word):
+        load_directories(environ={word: value}, uid=0)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from ironclaw.core.errors import IronClawError
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import HostError, IronClawError
 from ironclaw.prove import controls as c
 from ironclaw.prove.house import twins
 from ironclaw.prove.house.private import GREEDY, open_house
@@ -45,6 +46,7 @@ _TALK: Final = (
 )
 _ALONE: Final = ["bell.sock", "model.sock"]
 _EXEC_S: Final = 20.0
+_EXECS: Final = 6
 
 
 def _check(
@@ -251,13 +253,26 @@ def _play_beside(name: str) -> Callable[[House, Twin | None], Awaitable[str]]:
         is_root = twin is not None and twin.name == twins.BESIDE
         slot = house.launched(REAL).dir.slot
         argv = house.isolator.exec_argv(slot, _BESIDE, as_root=is_root)
-        done = await run(argv, timeout_s=_EXEC_S)
-        if not done.stdout.strip():
-            # runsc was too late to pass on what was said; seen on a busy machine.
-            done = await run(argv, timeout_s=_EXEC_S)
-        return msgspec.json.decode(done.stdout, type=dict[str, str])[name]
+        return msgspec.json.decode(await _said_by(argv), type=dict[str, str])[name]
 
     return play
+
+
+async def _said_by(argv: Sequence[str]) -> str:
+    """What a program in a box says; raises HostError when nothing comes of it."""
+    status, detail = 0, ""
+    for _ in range(_EXECS):
+        done = await run(argv, timeout_s=_EXEC_S)
+        if done.stdout.strip():
+            return done.stdout
+        status, detail = done.status, done.stderr
+        # runsc was too late to pass on what was said; seen on a busy machine, several times over.
+    raise HostError(
+        Code.BOX_BROKEN,
+        f"A program in the box said nothing, {_EXECS} times (exit status {status}).",
+        hint="Run it again while the machine is less busy.",
+        detail=detail,
+    )
 
 
 def _parts(house: House) -> list[list[str]]:
