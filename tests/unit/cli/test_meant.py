@@ -130,6 +130,26 @@ def test_what_could_be_several_names_them(
     assert house.stopped == []
 
 
+@pytest.mark.parametrize("argv", [("stop",), ("forget", "--yes")])
+def test_what_cannot_be_undone_takes_nobody_elses_session(
+    cli: Any, house: FakeHouse, sessions: Sessions, argv: tuple[str, ...]
+) -> None:
+    status, _out, err = cli("session", *argv, "helper")
+
+    assert status == 3
+    assert "'helper' could be 5 sessions." in err
+    assert house.stopped == []
+
+
+def test_an_agent_alone_is_enough_where_it_has_one_session(cli: Any, house: FakeHouse) -> None:
+    session = json.loads(cli("chat", "demo", "hello", "--json")[1])["session"]
+
+    status, _out, err = cli("session", "stop", "demo")
+
+    assert status == 0, err
+    assert house.stopped == [session]
+
+
 def test_a_chat_of_two_apps_is_ambiguous(cli: Any, sessions: Sessions) -> None:
     sessions.add("ses_other", "mail", "-100", active_ms=7)
 

@@ -29,13 +29,21 @@ MeantArgument = Annotated[
         "with it: the newest session there.",
     ),
 ]
+OnlyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SESSION",
+        help="Id of a session or its beginning; or AGENT/CHAT for the newest session in one of "
+        "your chats with it; or AGENT, where it has one session only.",
+    ),
+]
 ID_BEGINS: Final = "ses_"
 """No name of an agent does."""
 _WHOLE: Final = re.compile(r"ses_[a-z2-7]{16}")
 _SHOWN: Final = 5
 
 
-def session_meant(client: Client, ref: str) -> str:
+def session_meant(client: Client, ref: str, *, only: bool = False) -> str:
     """The id of the session that somebody means.
 
     Args:
@@ -43,6 +51,8 @@ def session_meant(client: Client, ref: str) -> str:
         ref: An id or its beginning; an agent, by name or id, for its newest session; behind it
             `/` and a chat, by the name of one's own or by its id, for the newest one there. What
             was forgotten is only meant by an id.
+        only: What becomes of it cannot be undone, and the newest one may be somebody else's: an
+            agent alone names its session only where it has no other.
 
     Raises:
         UserError: `NOT_FOUND`; `INVALID`: it could be several, and the hint names them.
@@ -51,7 +61,7 @@ def session_meant(client: Client, ref: str) -> str:
         return ref
     if ref.startswith(ID_BEGINS):
         return _of_beginning(client, ref)
-    return _newest(client, ref)
+    return _newest(client, ref, only=only)
 
 
 def one_of(ref: str, ids: Iterable[str]) -> str:
@@ -69,7 +79,7 @@ def _of_beginning(client: Client, ref: str) -> str:
     return one_of(ref, [one["session"]["id"] for one in found])
 
 
-def _newest(client: Client, ref: str) -> str:
+def _newest(client: Client, ref: str, *, only: bool) -> str:
     agent, slash, chat = ref.partition("/")
     try:
         found = client.get("v1", "sessions", query=urlencode({"agent": agent}))["sessions"]
@@ -83,6 +93,8 @@ def _newest(client: Client, ref: str) -> str:
         kept = [one for one in kept if one["session"]["chat"] in chats]
         if len({one["session"]["chat"] for one in kept}) > 1:
             raise _several(ref, [one["session"]["id"] for one in kept])
+    if only and not slash and len(kept) > 1:
+        raise _several(ref, [one["session"]["id"] for one in kept])
     if not kept:
         where = f" in a chat {chat[:80]!r}" if slash else ""
         raise _nothing(f"The agent {agent[:80]} has no session{where}.")

@@ -13,7 +13,7 @@ from ironclaw.cli import render
 from ironclaw.cli.nouns import transcript
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, done, readable, when
-from ironclaw.cli.nouns.meant import MeantArgument, session_meant
+from ironclaw.cli.nouns.meant import MeantArgument, OnlyArgument, session_meant
 from ironclaw.cli.nouns.places import Chats, places
 from ironclaw.cli.options import Despite, Json, Reason, Yes, settings
 from ironclaw.core.codes import Code
@@ -79,17 +79,17 @@ def sessionshow(session: MeantArgument, *, as_json: Json = False) -> None:
 
 
 @session_app.command("stop")
-def session_stop(session: MeantArgument, *, as_json: Json = False) -> None:
+def session_stop(session: OnlyArgument, *, as_json: Json = False) -> None:
     """Kill the session's box now; the next message starts a fresh one."""
     with daemon() as client:
-        session = session_meant(client, session)
+        session = session_meant(client, session, only=True)
         client.call("POST", "v1", "sessions", session, "stop")
     done("stopped", session, as_json=as_json)
 
 
 @session_app.command("forget")
 def session_forget(
-    session: MeantArgument,
+    session: OnlyArgument,
     *,
     keep_notes: Annotated[
         bool, typer.Option("--keep-notes", help="Leave what the agent noted in it in its memory.")
@@ -101,7 +101,7 @@ def session_forget(
 ) -> None:
     """Ask that a conversation is forgotten for good: its key, its files and what was noted."""
     with daemon() as client:
-        session = session_meant(client, session)
+        session = session_meant(client, session, only=True)
         agent = client.get("v1", "sessions", session)["session"]["agent"]
     spec = {"kind": "session.forget", "agent": agent, "session": session}
     spec |= {"keep_notes": True} if keep_notes else {}
