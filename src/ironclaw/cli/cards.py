@@ -22,8 +22,6 @@ _GUTTER: Final = "    \u2502 "
 """Before every row of foreign words."""
 _ON: Final = "    \u2506 "
 """Before what is still the same row."""
-_LEAST: Final = 40
-"""Columns of the narrowest terminal that is cared for."""
 
 
 def show(card: Card) -> None:
@@ -40,7 +38,7 @@ def lines(card: Card, *, width: int) -> Iterator[tuple[Tone, str]]:
         width: Columns of the terminal.
     """
     for tone, head, text in _parts(card):
-        for line in _broken(head, text, max(width, _LEAST)):
+        for line in _broken(head, text, max(width, render.LEAST)):
             yield tone, line
 
 
@@ -89,22 +87,8 @@ def _broken(head: str, text: str, width: int) -> Iterator[str]:
     begin, on = head, sign + _ON[-2:]
     start = 0
     while True:
-        end = _fitting(text, start, width - len(begin))
+        end = render.fitting(text, start, width - len(begin))
         yield begin + text[start:end]
         if end == len(text):
             return
         begin, start = on, end
-
-
-def _fitting(text: str, start: int, room: int) -> int:
-    """Where a line ends that begins at `start`: after a space, if there is one."""
-    columns = 0
-    after_space = 0
-    for at in range(start, len(text)):
-        # What is not ASCII may be two columns wide; too short a line harms nobody.
-        columns += 1 if text[at].isascii() else 2
-        if columns > room:
-            return after_space or at
-        if text[at] == " ":
-            after_space = at + 1
-    return len(text)

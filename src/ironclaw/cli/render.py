@@ -33,6 +33,12 @@ _ANSI: Final[dict[Tone, str]] = {
     "strong": "1",
 }
 
+INSET: Final = "  "
+"""Before each line of foreign text that is set in."""
+TAB: Final = "    "
+LEAST: Final = 40
+"""Columns of the narrowest terminal that is cared for."""
+
 
 def line(text: str = "", *, tone: Tone = "plain") -> None:
     """One line of a result."""
@@ -44,9 +50,34 @@ def block(text: str) -> None:
     _write(sys.stdout, sanitize(text, lines=True) + "\n")
 
 
+def inset(text: str) -> None:
+    """Several lines of foreign text, as a result, all set in: the edge is the host's own."""
+    for one in sanitize(text, lines=True).split("\n"):
+        _set_in(INSET, one)
+
+
+def edge(text: str, *, tone: Tone = "plain") -> None:
+    """One line of a result with foreign words in it: what does not fit goes on set in."""
+    _set_in("", sanitize(text), tone=tone)
+
+
 def piece(text: str) -> None:
     """A piece of text that goes on later: words as an agent makes them."""
     _write(sys.stdout, sanitize(text, lines=True))
+
+
+def fitting(text: str, start: int, room: int) -> int:
+    """Where a line of so many columns ends that begins at `start`: after a space, if it can."""
+    columns = 0
+    after_space = 0
+    for at in range(start, len(text)):
+        # What is not ASCII may be two columns wide; too short a line harms nobody.
+        columns += 1 if text[at].isascii() else 2
+        if columns > room:
+            return after_space or at
+        if text[at] == " ":
+            after_space = at + 1
+    return len(text)
 
 
 def note(text: str, *, tone: Tone = "dim") -> None:
@@ -147,6 +178,17 @@ def _says_the_same(meaning: str, message: str) -> bool:
     """Whether a code's meaning would only repeat the message before it."""
     said = message.rstrip(".").casefold()
     return bool(said) and meaning.casefold().startswith(said)
+
+
+def _set_in(begin: str, text: str, *, tone: Tone = "plain") -> None:
+    """A line, broken here and not by the terminal, which would let it go on at the edge."""
+    if sys.stdout.isatty():
+        text = text.replace("\t", TAB)
+        width = max(shutil.get_terminal_size().columns, LEAST)
+        while (end := fitting(text, 0, width - len(begin))) < len(text):
+            _write(sys.stdout, _toned(sys.stdout, begin + text[:end], tone) + "\n")
+            begin, text = INSET, text[end:]
+    _write(sys.stdout, _toned(sys.stdout, (begin + text).rstrip(), tone) + "\n")
 
 
 def _cut(text: str, width: int) -> str:

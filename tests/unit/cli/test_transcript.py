@@ -61,6 +61,29 @@ def test_nothing_that_is_said_looks_like_what_the_host_says(
     assert "\x1b" not in "".join(lines)
 
 
+def test_a_line_that_is_too_long_does_not_go_on_at_the_edge(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    said = " " * 58 + "[sent to] ops\tx\n" + "\u6f22" * 29 + "[file] a.txt\nend"
+    elsewhere = SentTo(name="ops", channel="irc", platform_id=" " * 60 + "[file] b.txt")
+    one = event(said, elsewhere)
+    one["files"] = [
+        {"id": "fil_a", "name": " " * 53 + "[sent to] c", "media_type": "text/plain", "size": 1}
+    ]
+
+    transcript.show([one], KNOWN)
+
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head == "1970-01-01 00:00:01Z reply helper"
+    assert [line[:6] for line in lines if line and line[0] != " "] == ["[sent ", "[file]"]
+    assert max(map(len, lines)) <= 60
+    assert "  end" in lines
+    assert "".join(lines).count("\u6f22") == 29
+
+
 def event(text: str, sent_to: SentTo | None) -> dict[str, Any]:
     """An event as the API gives it."""
     one = TranscriptEvent(

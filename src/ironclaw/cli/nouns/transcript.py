@@ -6,7 +6,7 @@ them can look like it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import when
@@ -18,22 +18,20 @@ if TYPE_CHECKING:
 
     from ironclaw.cli.nouns.places import Places
 
-_INDENT: Final = "  "
-
 
 def show(events: Iterable[dict[str, Any]], known: Places) -> None:
     """Show events of a transcript: who, what, and the host's lines about it."""
     for event in events:
-        render.line(f"{when(event['at_ms'])} {event['kind']} {event['sender']}", tone="dim")
+        render.edge(f"{when(event['at_ms'])} {event['kind']} {event['sender']}", tone="dim")
         if sent_to := event.get("sent_to"):
-            render.line(f"[sent to] {_place(sent_to, known)}")
+            render.edge(f"[sent to] {_place(sent_to, known)}")
         text = as_text(event["text"], event["options"], free_text=event["free_text"])
         if text:
-            render.block("\n".join(f"{_INDENT}{line}".rstrip() for line in text.split("\n")))
+            render.inset(text)
         if event["question"]:
             render.line(f"[question] {event['question']}")
         for line in told(event["files"]):
-            render.line(line)
+            render.edge(line)
 
 
 def _place(sent_to: dict[str, str], known: Places) -> str:
