@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,7 +124,7 @@ def converse(
             sent = talk.send(client, agent, name, text, thread=thread)
             if render.is_seen():
                 following.begin(sent)
-            last = Player(is_shown=True).play(following.beside(talk.hear(client, sent)))
+            last = Player(is_shown=True).play(following.beside(partial(talk.hear, client, sent)))
             if last.kind == "error":
                 render.note(last.text, tone="bad")
     finally:

@@ -109,10 +109,12 @@ class Client:
     def interrupt(self) -> None:
         """End a `stream` that another thread is in."""
         connection = self._connection
-        if connection is not None and connection.sock is not None:
+        # Once: the other thread may just be closing it.
+        sock = None if connection is None else connection.sock
+        if sock is not None:
             # Closing it would leave the other thread where it is.
             with contextlib.suppress(OSError):
-                connection.sock.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
 
     def get(self, *path: str, query: str = "") -> Any:
         """GET a JSON document."""

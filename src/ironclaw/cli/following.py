@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from ironclaw.cli.client import Client
     from ironclaw.cli.talk import Spoken
@@ -30,6 +31,9 @@ _FIRST_S: Final = 1.0
 _MOST_S: Final = 60.0
 """Pauses before a stream that ended is opened again: each time twice as long, up to this."""
 _END_S: Final = 1.0
+_ROOM_S: Final = 3.0
+"""How long the house may take to see that a stream was ended."""
+_AGAIN_S: Final = 0.1
 _WIDTH: Final = 200
 _PASSING: Final = frozenset({Code.UNAVAILABLE, Code.NOT_RUNNING, Code.RATE_LIMITED})
 """Why a stream may end, to be opened again."""
@@ -97,15 +101,50 @@ class Following:
             with self._lock:
                 self._is_asking = False
 
-    def beside(self, heard: Iterator[Spoken]) -> Iterator[Spoken]:
-        """What is played of a message: not to be shown twice, here or there."""
-        for one in heard:
+    def beside(self, hear: Callable[[], Iterator[Spoken]]) -> Iterator[Spoken]:
+        """What is played of a message: not to be shown twice, here or there.
+
+        Args:
+            hear: Opens the stream of the message. Where the house has no room for two, ours is
+                ended: what comes of what somebody said counts more.
+
+        Raises:
+            IronClawError: From `hear`.
+        """
+        for one in self._heard(hear):
             with self._lock:
                 if one.kind == "notice" and one.event in self._errors:
                     continue
                 if one.event:
                     self._played.add(one.event)
             yield one
+
+    def _heard(self, hear: Callable[[], Iterator[Spoken]]) -> Iterator[Spoken]:
+        has_begun = False
+        until = 0.0
+        while True:
+            try:
+                for one in hear():
+                    has_begun = True
+                    yield one
+            except IronClawError as error:
+                if has_begun or error.code is not Code.RATE_LIMITED:
+                    raise
+                if self._give_way():
+                    until = time.monotonic() + _ROOM_S
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_AGAIN_S)
+            else:
+                return
+
+    def _give_way(self) -> bool:
+        """End it for another stream; False when it was over already."""
+        if self._worker is None or self._ended.is_set():
+            return False
+        self.close()
+        self._lose("the house has no room for another event stream (api.max_streams).")
+        return True
 
     def _follow(self, chat: str, after: int) -> None:
         pause = _FIRST_S

@@ -133,7 +133,10 @@ def test_what_was_played_is_not_shown_again_and_what_came_meanwhile_is(desk: Des
     for one in (event(5, "me", "message"), event(6, "Mine."), event(7, "A report.")):
         desk.client.events.put(one)
 
-    assert len(list(desk.following.beside(iter([spoken("progress", 0), spoken("reply", 6)])))) == 2
+    assert (
+        len(list(desk.following.beside(lambda: iter([spoken("progress", 0), spoken("reply", 6)]))))
+        == 2
+    )
     wait_for(lambda: len(desk.following._waiting) == 3)
     assert desk.shown == []
     desk.types("", until="you> ")
@@ -161,7 +164,7 @@ def test_an_error_that_was_shown_is_no_notice_of_the_next_message(desk: Desk) ->
 
     heard = [spoken("notice", 7), spoken("notice", 8), spoken("reply", 9)]
 
-    assert [one.event for one in desk.following.beside(iter(heard))] == [8, 9]
+    assert [one.event for one in desk.following.beside(lambda: iter(heard))] == [8, 9]
 
 
 def test_a_stream_that_ends_is_opened_again_where_it_was(desk: Desk) -> None:
@@ -183,6 +186,27 @@ def test_who_may_not_follow_any_more_is_told_so(desk: Desk) -> None:
     desk.types("", PolicyError(Code.FORBIDDEN, "The right is gone.", hint=""), until=lost)  # type: ignore[arg-type] - an end
 
     assert desk.shown == ["you> ", "", lost, "you> "]
+
+
+def test_only_a_stream_that_found_no_room_is_opened_again(desk: Desk) -> None:
+    full = PolicyError(Code.RATE_LIMITED, "1 event streams are open already.", hint="")
+    opened: list[Spoken] = []
+
+    def hear() -> Iterator[Spoken]:
+        opened.append(spoken("progress", 0))
+        yield from opened[:1]
+        raise full
+
+    def refuse() -> Iterator[Spoken]:
+        raise full
+        yield
+
+    with pytest.raises(PolicyError):
+        list(desk.following.beside(refuse))
+    desk.following.begin(SENT)
+    with pytest.raises(PolicyError):
+        list(desk.following.beside(hear))
+    assert len(opened) == 1
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
@@ -210,6 +234,37 @@ def test_a_terminal_shows_what_another_one_caused(cli: Any, house: FakeHouse) ->
             said = read_until(ours, "you> ")
             assert said.count("echo: second") == 1
             assert "elsewhere" not in said
+            os.write(ours, b"/quit\n")
+            assert person.wait(10) == 0
+        finally:
+            person.kill()
+            os.close(ours)
+
+
+@pytest.fixture
+def one_stream(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The house, made after this, has room for one stream only."""
+    monkeypatch.setenv("IRONCLAW_API_MAX_STREAMS", "1")
+
+
+def test_a_conversation_goes_on_where_there_is_no_room_for_two_streams(
+    cli: Any, one_stream: None, house: FakeHouse
+) -> None:
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.main", "chat", "demo"]
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as person:
+        os.close(theirs)
+        try:
+            read_until(ours, "you> ")
+            told = 0
+            for word in ("first", "second", "third"):
+                # Long enough for the other stream to be opened, and to be in the way.
+                time.sleep(1.5)
+                os.write(ours, word.encode() + b"\n")
+                shown = read_until(ours, "you> ")
+                assert f"echo: {word}" in shown
+                told += shown.count("What comes later is not shown")
+            assert told == 1
             os.write(ours, b"/quit\n")
             assert person.wait(10) == 0
         finally:
