@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from typing import TYPE_CHECKING, Final, Literal
@@ -33,6 +34,7 @@ _ANSI: Final[dict[Tone, str]] = {
     "strong": "1",
 }
 
+_SPACES: Final = re.compile(r"\s+")
 INSET: Final = "  "
 """Before each line of foreign text that is set in."""
 TAB: Final = "    "
@@ -86,9 +88,12 @@ def note(text: str, *, tone: Tone = "dim") -> None:
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[object]], *, fit: bool = False) -> None:
-    """Aligned columns; `fit` cuts lines at the edge of a terminal (never what a pipe gets)."""
+    """Aligned columns; `fit` cuts lines at the edge of a terminal (never what a pipe gets).
+
+    Spaces within a cell are shown as one: more would look like the end of its column.
+    """
     width = shutil.get_terminal_size().columns if fit and sys.stdout.isatty() else 0
-    cells = [[sanitize(str(cell)) for cell in row] for row in rows]
+    cells = [[_SPACES.sub(" ", sanitize(str(cell))) for cell in row] for row in rows]
     widths = [
         max(len(heading), *(len(row[column]) for row in cells), 0)
         for column, heading in enumerate(headings)

@@ -141,3 +141,13 @@ def test_lines_of_a_value_cannot_pass_for_a_field(capsys: pytest.CaptureFixture[
         "         owner  api:eve\\x1b[2J",
         "id       agt_1",
     ]
+
+
+def test_no_cell_looks_like_several(capsys: pytest.CaptureFixture[str]) -> None:
+    render.table(("NAME", "FROM"), [("a.txt   eve\u2003\u2003x\u3000y", "ann"), ("b", "bob")])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "NAME           FROM",
+        "a.txt eve x y  ann",
+        "b              bob",
+    ]
