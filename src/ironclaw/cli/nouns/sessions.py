@@ -185,8 +185,8 @@ def session_search(
         return
     for one in found["found"]:
         former = "" if one["session"] == session else f" (in {one['session']})"
-        render.line(f"{when(one['at_ms'])} {one['sender']}{former}", tone="dim")
-        render.block(one["excerpt"])
+        render.edge(f"{when(one['at_ms'])} {one['sender']}{former}", tone="dim")
+        render.inset(one["excerpt"])
     if not found["found"]:
         render.line("Nothing was found.")
     if not found["whole"]:
