@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
@@ -149,6 +150,7 @@ class Following:
     def _follow(self, chat: str, after: int) -> None:
         pause = _FIRST_S
         while not self._ended.is_set():
+            began = time.monotonic()
             try:
                 for event in self._client.stream(
                     *("v1", "chats", chat, "events"), after=after, timeout_s=talk.SILENCE_S
@@ -163,6 +165,9 @@ class Following:
             except (OSError, ValueError, http.client.HTTPException):
                 # It broke off in the middle, or `close` cut it.
                 pass
+            if time.monotonic() - began > _MOST_S:
+                # It was well for long: silence is no failure.
+                pause = _FIRST_S
             self._ended.wait(pause)
             pause = min(2 * pause, _MOST_S)
 

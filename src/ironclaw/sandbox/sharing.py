@@ -30,6 +30,7 @@ _OPEN: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BINDING: Final = threading.Lock()
 """A directory is bound in steps: nobody may take it for bound in between."""
 _POINT_MODE: Final = 0o555
+_OPEN_MODE: Final = 0o755
 """Of a mount point: nobody puts anything there, and so it is told from what people share."""
 
 
@@ -124,6 +125,25 @@ def set_points(shared: Path, names: Collection[str]) -> None:
             hint="`ironclaw doctor` says more.",
             detail=str(error),
         ) from error
+
+
+def set_points_in_point(point: Path, names: Collection[str]) -> None:
+    """Make mount points in a mount point. Blocks.
+
+    It is writable to nobody: without the capabilities of root, or of a nest, that has to change for
+    the moment.
+
+    Raises:
+        HostError: `HOST_UNSUITED`: as `set_points`.
+    """
+    is_closed = _is_point(point.stat()) and not os.access(point, os.W_OK)
+    try:
+        if is_closed:
+            point.chmod(_OPEN_MODE)
+        set_points(point, names)
+    finally:
+        if is_closed:
+            point.chmod(_POINT_MODE)
 
 
 def _is_point(found: os.stat_result) -> bool:

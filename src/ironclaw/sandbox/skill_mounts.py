@@ -12,7 +12,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.domain.model import SharedMount
 from ironclaw.sandbox import nest
-from ironclaw.sandbox.sharing import set_points
+from ironclaw.sandbox.sharing import set_points, set_points_in_point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,9 +63,10 @@ def set_all_points(shared: Path, mounts: Sequence[SharedMount], skills: Sequence
     Raises:
         HostError: `HOST_UNSUITED`: something else has one of these names.
     """
+    names = [skill.name for skill in skills]
     if (shared / POINT).is_dir():
         # What is in it has to go before it can.
-        set_points(shared / POINT, [skill.name for skill in skills])
+        set_points_in_point(shared / POINT, names)
     set_points(shared, [*(mount.name for mount in mounts), *([POINT] if skills else [])])
     if skills:
-        set_points(shared / POINT, [skill.name for skill in skills])
+        set_points_in_point(shared / POINT, names)

@@ -104,7 +104,7 @@ class Hold:
         return self._orders.pop(0)
 
     def _reconnect(self) -> socket.socket:
-        early, self.early = self.early, b""
+        early = self.early
         if early:
             # A former airlock that is just ending would take it to its grave.
             time.sleep(_ENDING_S)
@@ -113,6 +113,7 @@ class Hold:
             model = dial("model.sock")
             model.sendall(early)
             self.kept.append(model)
+            self.early = b""
         return self.bell
 
     def _hear(self, bell: socket.socket) -> None:
