@@ -10,7 +10,6 @@ from __future__ import annotations
 import http.client
 import threading
 import time
-import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
