@@ -82,9 +82,12 @@ def live(house: House, agent: str) -> list[int]:
     for kind in ("workspace", "memory"):
         tempt(house, house.state / kind)
     out = house.view / "slots" / house.box_of(session).slot / "out"
-    # In the nest of an ordinary user the file system knows that user's ids only.
+    # In the nest of an ordinary user the file system knows that user's ids only; such a user's own
+    # way into it takes them along.
     own_ids = ("nsenter", f"--target={house.core()}", "--user", "--setuid=0", "--setgid=0")
-    house.in_nest(*(() if house.is_root else own_ids), "ln", "-s", "/etc/passwd", str(out / "link"))
+    house.in_nest(
+        *(own_ids if house.person is not None else ()), "ln", "-s", "/etc/passwd", str(out / "link")
+    )
     house.ask(agent, "again")
     first = house.core()
     assert first is not None

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.sealed, pytest.mark.hostile, pytest.mark.timeout(400)]
 
-of_each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: str(stage.name))
+of_each_stage = pytest.mark.parametrize(
+    "stage",
+    [
+        # Greed is measured by what it costs others: with other tests beside it, it is theirs.
+        pytest.param(stage, marks=[pytest.mark.alone] if stage.name == "greed" else [])
+        for stage in STAGES
+    ],
+    ids=lambda stage: str(stage.name),
+)
 MADE_OTHERWISE = [
     stage for stage in STAGES if stage.name in {"posture", "ground", "refusals", "wall", "airlock"}
 ]

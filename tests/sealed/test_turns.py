@@ -36,7 +36,7 @@ def test_a_message_joins_the_turn_that_runs_and_is_answered_with_it(steering: Ho
         hello = api.say("guide", "hello", chat="join")
         box = house.box_of(hello["session"])
         with api.follow(hello["chat"], after=hello["event"] + 1) as events:
-            one = other.say("guide", "!slow 400\n!tool clock\nfirst", chat="join", wait=0)
+            one = other.say("guide", "!slow 1500\n!tool clock\nfirst", chat="join", wait=0)
             # It is answered while its sender waits, with the reply to the other one.
             two = other.say("guide", "!slow 100\n!tool list_files\n!say both", chat="join")
             seen = _until(events, "reply")
@@ -58,7 +58,7 @@ def test_a_killed_box_resumes_a_turn_with_all_that_joined_it(steering: House) ->
     with house.api() as api:
         hello = api.say("guide", "hello", chat="kill")
         with api.follow(hello["chat"], after=hello["event"] + 1) as events, house.api() as other:
-            one = other.say("guide", "!slow 300\n!tool clock\none", chat="kill", wait=0)
+            one = other.say("guide", "!slow 1500\n!tool clock\none", chat="kill", wait=0)
             two = "!slow 500\n!tool clock\n!tool list_files\n!say all of it"
             two = other.say("guide", two, chat="kill", wait=0)
             # Once before a record tells of the second message, and once after.

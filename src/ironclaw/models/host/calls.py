@@ -18,6 +18,7 @@ from pydantic_ai.messages import (
     ToolCallPartDelta,
 )
 
+from ironclaw.models.host.clients import none_left_open
 from ironclaw.models.host.faults import failure, filtered
 from ironclaw.models.host.messages import CREDIT, Ask, Failure, Piece, Show, Whole
 from ironclaw.models.host.redact import Pieces, Redactor
@@ -100,7 +101,7 @@ class Call:
         request = self._ask.request
         talk = messages(request, model.system, self._shown)
         stream = model.request_stream(talk, settings(self._ask, model), parameters(request))
-        async with stream as events:
+        async with none_left_open(), stream as events:
             async for event in events:
                 self._chars += _EVENT_CHARS + _unshown(event)
                 await self._take(event)

@@ -6,6 +6,8 @@ this process, and the machine, with it: what is compressed all the same is not r
 
 from __future__ import annotations
 
+import contextlib
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -21,6 +23,26 @@ MOST_BYTES: Final = 128 * 1024 * 1024
 MOST_ERROR_BYTES: Final = 1024 * 1024
 _IDENTITY: Final = {"Accept-Encoding": "identity"}
 _ERRORS: Final = 400
+_opened: ContextVar[list[_Bounded] | None] = ContextVar("opened", default=None)
+"""Bodies of the call that is going on."""
+
+
+@contextlib.asynccontextmanager
+async def none_left_open() -> AsyncIterator[None]:
+    """Close every answer that is begun within, whatever the libraries make of a cancelled call.
+
+    One of them closes what it reads from at the same moment, which fails, and with it the provider
+    would go on with an answer that nobody waits for and somebody pays.
+    """
+    bodies: list[_Bounded] = []
+    token = _opened.set(bodies)
+    try:
+        yield
+    finally:
+        _opened.reset(token)
+        for body in bodies:
+            with contextlib.suppress(Exception):
+                await body.aclose()
 
 
 def http_client(settings: ProviderSettings) -> httpx2.AsyncClient:
@@ -50,7 +72,9 @@ async def _bound(response: Any) -> None:
         raise error.RemoteProtocolError("the answer is compressed", request=response.request)
     most = MOST_ERROR_BYTES if response.status_code >= _ERRORS else MOST_BYTES
     too_long = error.RemoteProtocolError("the answer does not end", request=response.request)
-    response.stream = _Bounded(response.stream, most, too_long)
+    response.stream = body = _Bounded(response.stream, most, too_long)
+    if (bodies := _opened.get()) is not None:
+        bodies.append(body)
 
 
 class _Bounded(httpx2.AsyncByteStream, httpx.AsyncByteStream):
