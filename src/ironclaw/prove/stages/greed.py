@@ -212,6 +212,8 @@ _SCENES: Final = (
             "lost, and the person who started it gets a clear word.",
             *("all of it at once, again and again", twins.GUARD, "house-uncapped"),
             "the sibling goes on",
+            # Threads of a box and of its sibling share the processors as control groups say.
+            needs=Need.CGROUPS,
         ),
         scenes.everything,
         scenes.SMALL,
