@@ -4,8 +4,9 @@
 
 `Compactor` makes summaries, `Summing` has them made of what a box was told. Pure, like the loop
 that drives them. A summary is made between turns, and whoever speaks meanwhile does not wait for
-it: `drop` gives it up, the next pause tries again. As long as it does not succeed, the oldest turns
-are left out of model calls; the host's ledger keeps all of it, whatever comes of it.
+it: `drop` gives it up, the next pause tries again, and after each time that this happens in a row
+twice as many turns later, for what was asked is paid. As long as it does not succeed, the oldest
+turns are left out of model calls; the host's ledger keeps all of it, whatever comes of it.
 
 Trust:
     A summary is a model's text over a conversation that may hold anything. It is shown to the model
@@ -28,7 +29,7 @@ from ironclaw_contract.rpc import Cancel, Delta, Failed, Generate, ModelTell, Pu
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ironclaw_agent.context import Past
+    from ironclaw_agent.context import Past, Piece
     from ironclaw_agent.intake import Intake
     from ironclaw_agent.turn import Command
 
@@ -91,6 +92,7 @@ def choose(past: Past, room: int, *, limit: int) -> Chosen | None:
     left, count = past.bytes, past.count
     texts: list[str] = []
     found: Chosen | None = None
+    oldest = _oldest_behind(pieces)
     for number, piece in enumerate(pieces[:-1], start=1):
         raw = rendered(piece.entries).encode()
         if texts and len(raw) > limit:
@@ -101,14 +103,20 @@ def choose(past: Past, room: int, *, limit: int) -> Chosen | None:
         left -= piece.cost
         count -= len(piece.entries)
         last = piece.last_said
-        if last is not None and not any(
-            later.last_said is not None and later.last_said.at_ms < last.at_ms
-            for later in pieces[number:]
-        ):
+        if last is not None and last.at_ms <= oldest[number]:
             found = Chosen(number, last.message, "\n".join(texts))
         if found is not None and left <= room * KEPT and count <= MAX_ENTRIES * KEPT:
             break
     return found
+
+
+def _oldest_behind(pieces: Sequence[Piece]) -> list[float]:
+    """For each place, when the oldest of the last messages from there on was said."""
+    oldest = [float("inf")]
+    for piece in reversed(pieces):
+        last = piece.last_said
+        oldest.append(oldest[-1] if last is None else min(oldest[-1], last.at_ms))
+    return oldest[::-1]
 
 
 def rendered(entries: Sequence[Entry]) -> str:
@@ -145,6 +153,8 @@ class Compactor:
         """Number of the call that is waited for; 0 for none."""
         self._chosen: Chosen | None = None
         self._failures = 0
+        self._drops = 0
+        """How often in a row somebody spoke before one was made."""
         self._rests_until = 0
         self._shrunk = 0
         """How often the material was halved, as a model could not read it."""
@@ -187,7 +197,7 @@ class Compactor:
         if chosen is None or not words:
             self._failed(WireCode.MALFORMED, turns)
             return None
-        self._failures = 0
+        self._failures = self._drops = 0
         return chosen, words[: summary_chars(room)]
 
     def give_up(self) -> Chosen | None:
@@ -195,6 +205,13 @@ class Compactor:
         self.call = 0
         chosen, self._chosen = self._chosen, None
         return chosen
+
+    def drop(self, *, turns: int) -> None:
+        """Somebody spoke before it was made."""
+        if self.call:
+            self.give_up()
+            self._rests_until = turns + min(2**self._drops, _MOST_REST)
+            self._drops += 1
 
     def lose(self, *, turns: int) -> None:
         """The connection that the call was made on broke: not before the next turn has ended."""
@@ -256,10 +273,10 @@ class Summing:
         self._intake.sum_up(chosen.pieces, text)
         return [Publish(Summary(turn=chosen.through, text=text))]
 
-    def drop(self) -> list[Command]:
+    def drop(self, *, turns: int) -> list[Command]:
         """Somebody speaks: what is under way is not waited for."""
         call = self._compactor.call
-        self._compactor.give_up()
+        self._compactor.drop(turns=turns)
         return [Cancel(call=call)] if call else []
 
     def lose(self, *, turns: int) -> None:

@@ -98,7 +98,7 @@ class Loop:
             return self._go_on(self._turn)
         if (beginning := self._intake.begin()) is None:
             return []
-        gone = [] if self._summing is None else self._summing.drop()
+        gone = [] if self._summing is None else self._summing.drop(turns=self._ended)
         memory = recalled(self._recall()) if has_memory(self._intake.setup) else ""
         turn = self._turn = Turn(beginning, room=self._intake.room, memory=memory)
         waiting = unreturned(turn.entries)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.ironclaw_agent.agent_host import Host, message, setup
 from tests.unit.ironclaw_agent.test_loop import called, returned, said, words
 
 from ironclaw_agent.compaction import KEPT, Compactor, choose, rendered, summary_chars
-from ironclaw_agent.context import Past, is_full, summed_up, total
+from ironclaw_agent.context import Past, Piece, is_full, summed_up, total
 from ironclaw_agent.loop import Loop
 from ironclaw_agent.turn import Command, Publish
 from ironclaw_contract.codes import WireCode
@@ -106,6 +107,19 @@ def test_a_summary_that_fails_is_tried_again_less_and_less_often():
     assert tried == [40, 41, 43, 47, 55, 71]
 
 
+def test_a_summary_that_somebody_interrupts_is_tried_again_less_and_less_often():
+    """Each of them is paid for, and who talks without a pause would have one begun every turn."""
+    agent, tried = full(), []
+    for number in range(40, 80):
+        if agent.sum_up():
+            tried.append(number)
+        agent.take(message(number))
+        turn_ask = agent.settle()[-1]
+        assert isinstance(turn_ask, Generate)
+        agent.told(words(turn_ask, "hi"))
+    assert tried == [40, 41, 43, 47, 55, 71]
+
+
 def test_a_model_that_cannot_read_so_much_is_given_less():
     agent = full(12)
     first = asked(agent.sum_up())
@@ -175,6 +189,51 @@ def test_a_boundary_leaves_no_older_message_behind_it():
     chosen = choose(past, 12_000, limit=10**6)
     assert chosen is not None
     assert chosen.through != "msg_1"
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 20)), max_size=30))
+def test_nothing_that_stays_was_said_before_what_goes(ages: list[int | None]):
+    past = Past()
+    for number, at_ms in enumerate(ages):
+        one = Answered(text=LONG)
+        if at_ms is None:
+            past.add((one,), keep_bytes=10**9)
+        else:
+            past.add(
+                (Said(message=f"msg_{number}", sender="Ann", text="", at_ms=at_ms), one),
+                keep_bytes=10**9,
+            )
+    chosen = choose(past, 2000, limit=10**6)
+    possible = [
+        number
+        for number, at_ms in enumerate(ages[:-1])
+        if at_ms is not None
+        and all(later is None or later >= at_ms for later in ages[number + 1 :])
+    ]
+    assert (chosen is None) == (not possible)
+    if chosen is not None:
+        assert chosen.pieces - 1 in possible
+        assert chosen.through == f"msg_{chosen.pieces - 1}"
+
+
+def test_choosing_looks_at_each_turn_a_few_times_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    seen = 0
+    real = Piece.last_said.fget
+    assert real is not None
+
+    def counted(piece: Piece) -> Said | None:
+        nonlocal seen
+        seen += 1
+        return real(piece)
+
+    past = Past()
+    for number in range(1000):
+        past.add(turn(number, "x"), keep_bytes=10**9)
+    monkeypatch.setattr(Piece, "last_said", property(counted))
+    assert choose(past, 10_000, limit=10**6) is not None
+    assert seen <= 2 * 1000
 
 
 @given(
