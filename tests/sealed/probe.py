@@ -177,10 +177,11 @@ def endless(path, size):
 def nameless():
     """Fill files that have no name any more."""
     kept = []
+    # First all of the names go, then it takes room: it is ended at some moment of the latter.
     for number in range(200):
-        file = open(f"/workspace/{number}", "wb")
-        kept.append(file)
+        kept.append(open(f"/workspace/{number}", "wb"))
         os.unlink(f"/workspace/{number}")
+    for file in kept:
         for _ in range(8):
             file.write(b"x" * 1024 * 1024)
             file.flush()

@@ -30,8 +30,9 @@ _OPEN: Final = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _BINDING: Final = threading.Lock()
 """A directory is bound in steps: nobody may take it for bound in between."""
 _POINT_MODE: Final = 0o555
-_OPEN_MODE: Final = 0o755
 """Of a mount point: nobody puts anything there, and so it is told from what people share."""
+_OPEN_MODE: Final = 0o755
+"""Of one while points are made in it."""
 
 
 def show(view: Path, mount: SharedMount, *, own: Sequence[Path]) -> Path:

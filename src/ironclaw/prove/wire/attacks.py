@@ -13,7 +13,7 @@ from ironclaw.airlock.starter import AirlockStarter
 from ironclaw.core.errors import IronClawError
 from ironclaw.prove.model import ERROR, could_not
 from ironclaw.prove.wire import careless
-from ironclaw.prove.wire.cells import BoxEndedError, open_cell
+from ironclaw.prove.wire.cells import open_cell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -94,21 +94,19 @@ async def _tried(row: Row, lab: Lab, cell: Cell, twin: Twin | None) -> str:
     """The outcome of one attack; one that cannot be carried out says nothing of the others.
 
     It is tried twice: on a machine that is busy with other things a box may be late once.
+
+    Raises:
+        PeerError: The box has ended: of the rest nothing can be said.
     """
     said = ""
     for _ in range(_TRIES):
+        cell.must_live()
         try:
             said = await row.outcome(lab, cell, twin)
             if not said.startswith(ERROR):
                 return said
-        except BoxEndedError:
-            raise
         except (IronClawError, OSError, TimeoutError) as error:
             said = could_not(error)
-            try:
+            with contextlib.suppress(IronClawError, OSError, TimeoutError):
                 await cell.renew()
-            except BoxEndedError:
-                raise
-            except (IronClawError, OSError, TimeoutError):
-                continue
     return said

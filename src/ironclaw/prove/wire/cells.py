@@ -67,10 +67,6 @@ _AGENT_SHARE: Final = 0.6
 _EPOCH: Final = 1
 
 
-class BoxEndedError(PeerError):
-    """The box is gone, and with it every attack that was still to come."""
-
-
 class Position(NamedTuple):
     """How far the core has committed what the box said."""
 
@@ -176,21 +172,23 @@ class Cell:
             self._position = before
             self._is_claimed = False
 
-    async def renew(self) -> None:
-        """Replace the airlock, as production does with one that is gone.
-
-        Raises:
-            BoxEndedError: There is no box any more that could greet it.
-            HostError: It could not be had.
-            TimeoutError: The box does not say hello to it.
-        """
+    def must_live(self) -> None:
+        """Raise PeerError when the box has ended: nobody is left to greet another airlock."""
         if self.end is not None and self.end.done():
-            raise BoxEndedError(
+            raise PeerError(
                 Code.BOX_BROKEN,
                 "The box of the attacks has ended, so the rest of them say nothing.",
                 hint="Run it again; if it happens again, report it.",
                 detail=f"why: {self.end.result()}",
             )
+
+    async def renew(self) -> None:
+        """Replace the airlock, as production does with one that is gone.
+
+        Raises:
+            HostError: It could not be had.
+            TimeoutError: The box does not say hello to it.
+        """
         await self.replace()
         await self._arrival(_AGAIN_S)
         # Only now has the attack come to its end: the agent has gone back to its orders.
