@@ -194,7 +194,12 @@ async def everything(house: House, chat: str) -> str:
     return said
 
 
-async def _everything_once(house: House, chat: str) -> str:
+async def everything_kept(house: House, chat: str) -> str:
+    """The same once, where nothing shares out the processors: whatever pace is left is no harm."""
+    return await _everything_once(house, chat, is_paced=False)
+
+
+async def _everything_once(house: House, chat: str, *, is_paced: bool = True) -> str:
     usual = Pulse(house, pause_s=_QUICK_S)
     await usual.run(least=BEATS)
     during, over = Pulse(house, pause_s=_QUICK_S), asyncio.Event()
@@ -224,7 +229,8 @@ async def _everything_once(house: House, chat: str) -> str:
     elif unclear:
         said = unclear[0]
     else:
-        said = _WAITED if meanwhile > 2 * before + FLOOR_MS else "the sibling goes on"
+        waited = is_paced and meanwhile > 2 * before + FLOOR_MS
+        said = _WAITED if waited else "the sibling goes on"
     return Measured(
         said,
         usual_p99_ms=before,

@@ -219,6 +219,18 @@ _SCENES: Final = (
         scenes.SMALL,
         feels=True,
     ),
+    _Scene(
+        _check(
+            "everything_kept",
+            "While a box takes all of that at once, nothing of a sibling's is lost, and the person "
+            "who started it gets a clear word; on a host without control groups as well.",
+            *("all of it at once, again and again", twins.GUARD, "house-uncapped"),
+            "the sibling goes on",
+        ),
+        scenes.everything_kept,
+        scenes.SMALL,
+        feels=True,
+    ),
 )
 
 
