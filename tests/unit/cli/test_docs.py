@@ -4,7 +4,7 @@ import pytest
 
 from ironclaw.config.settings import SECTIONS
 from ironclaw.core.codes import CODES
-from ironclaw.testing import docs
+from ironclaw.testing import docs, docs_settings
 
 
 @pytest.mark.parametrize("name", docs.PAGES)
@@ -17,7 +17,7 @@ def test_a_generated_page_says_what_the_code_says(name: str) -> None:
 def test_every_setting_is_explained(section: str) -> None:
     struct = SECTIONS[section]
 
-    assert set(docs.field_docs(struct)) == set(struct.__struct_fields__)
+    assert set(docs_settings.field_docs(struct)) == set(struct.__struct_fields__)
 
 
 def test_exit_codes_are_unique_and_in_their_ranges() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import stat
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,12 +12,14 @@ from ironclaw.core.errors import HostError
 from ironclaw.core.ids import AgentId, SlotId, new_id
 from ironclaw.domain.model import BoxLimits, SharedMount, Skill
 from ironclaw.domain.wall import Durable, LaunchSpec, Rootfs
+from ironclaw.sandbox import sharing
 from ironclaw.sandbox.skill_mounts import NoShelf, set_all_points
 from ironclaw.skills.packing import Packed
 from ironclaw.skills.shelf import Shelf
 from ironclaw.testing.fakes_sandbox import FakeIsolator
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 DOCS = SharedMount(name="docs", path="/srv/docs", device=1, inode=2)
@@ -37,6 +40,26 @@ def test_places_come_and_go_with_skills(tmp_path: Path) -> None:
     assert places(tmp_path) == ["docs", "skills", "skills/fish"]
     set_all_points(tmp_path, [], [])
     assert places(tmp_path) == []
+
+
+def test_without_the_powers_of_root_places_are_opened_for_the_moment_and_closed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = []
+
+    def set_points(point: Path, names: Collection[str]) -> None:
+        modes.append(stat.S_IMODE(point.stat().st_mode))
+        sharing_set_points(point, names)
+
+    sharing_set_points = sharing.set_points
+    set_all_points(tmp_path, [], skills("birds"))
+    monkeypatch.setattr(sharing, "set_points", set_points)
+    # Root may write anywhere: what the kernel would tell somebody else.
+    monkeypatch.setattr(sharing.os, "access", lambda *_: False)
+    set_all_points(tmp_path, [], skills("birds", "fish"))
+    assert places(tmp_path) == ["skills", "skills/birds", "skills/fish"]
+    assert modes == [0o755, 0o755]
+    assert stat.S_IMODE((tmp_path / "skills").stat().st_mode) == 0o555
 
 
 def test_what_people_have_put_there_stays(tmp_path: Path) -> None:
