@@ -7,6 +7,7 @@ ledger, which never leaves the core. They are made, sealed and destroyed togethe
 from __future__ import annotations
 
 import asyncio
+import functools
 import secrets
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _NONCE: Final = 12
 _KEY: Final = 32
+_OPEN: Final = 512
+"""Sessions whose keys are open at once: one at rest costs its sealed row only."""
 
 Row = tuple[int, bytes]
 """Version of the sealing key, and the sealed bytes."""
@@ -55,7 +58,9 @@ class Custodian:
         self._ring = ring
         self._rows = rows
         self._sealed = sealed
-        self._open: dict[SessionId, bytes] = {}
+        # The store's threads ask too, and this one needs no lock of ours. A key that changes has
+        # another row, so what is remembered is never an older one.
+        self._opened = functools.lru_cache(maxsize=_OPEN)(self._unseal)
         # A key made while a rotation reads the rows would be left under a destroyed sealing key.
         self._changing = asyncio.Lock()
 
@@ -79,7 +84,6 @@ class Custodian:
             row = self._seal(session, pair)
             await self._rows.add(session, row)
             self._sealed[session] = row
-            self._open[session] = pair
 
     def key(self, session: SessionId) -> bytes:
         """The session's 32-byte queue key. Raises HostError (`KEY_UNUSABLE`)."""
@@ -94,7 +98,7 @@ class Custodian:
         async with self._changing:
             await self._rows.remove(session)
             self._sealed.pop(session, None)
-            self._open.pop(session, None)
+            self._opened.cache_clear()
 
     async def rotate(self, master: bytes | None = None) -> None:
         """Seal every session key anew, under a fresh sealing key, and the ring under `master`.
@@ -121,16 +125,13 @@ class Custodian:
         await asyncio.to_thread(self._ring.drop_old_sealing_keys)
 
     def _pair(self, session: SessionId) -> bytes:
-        pair = self._open.get(session)
-        if pair is None:
-            row = self._sealed.get(session)
-            if row is None:
-                raise unusable(
-                    f"Session {session} has no key.",
-                    "It was forgotten on purpose, or the store is older than the session.",
-                )
-            pair = self._open[session] = self._unseal(session, row)
-        return pair
+        row = self._sealed.get(session)
+        if row is None:
+            raise unusable(
+                f"Session {session} has no key.",
+                "It was forgotten on purpose, or the store is older than the session.",
+            )
+        return self._opened(session, row)
 
     def _seal(self, session: SessionId, pair: bytes) -> Row:
         version = self._ring.current

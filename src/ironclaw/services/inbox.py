@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from ironclaw.domain.model import Message
     from ironclaw.domain.ports import Ledger
     from ironclaw_contract.records import Answer
+
+REMEMBERED: Final = 1024
+"""Answered messages: far more than come while the ledger is read once."""
 
 
 def waiting_turns(messages: Iterable[Message]) -> frozenset[MessageId]:
@@ -36,8 +39,8 @@ class Inbox:
         self._ledger = ledger
         self._session = session
         self._sent: dict[MessageId, Message] = {}
-        self._answered: set[MessageId] = set()
-        """Of this life: what is read of the ledger may be older than an answer."""
+        self._answered: dict[MessageId, None] = {}
+        """The last of this life: what is read of the ledger may be older than an answer."""
         self._joined: dict[MessageId, tuple[MessageId, ...]] = {}
         """By turn: what joined it."""
         self._begun: MessageId | None = None
@@ -141,12 +144,14 @@ class Inbox:
     def settle(self, answered: Iterable[MessageId]) -> Iterator[Message]:
         """These are answered; yields those that were with the box."""
         for name in answered:
-            self._answered.add(name)
+            self._answered[name] = None
             self._joined.pop(name, None)
             self._waits -= {name}
             if (message := self._sent.pop(name, None)) is not None:
                 self._last = message
                 yield message
+        while len(self._answered) > REMEMBERED:
+            del self._answered[next(iter(self._answered))]
 
     def lose(self) -> None:
         """Nobody can say what is with the box."""

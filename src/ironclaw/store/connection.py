@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY_BYTES: Final = 32
-_CACHE_KIB: Final = 8 * 1024
+_CACHE_KIB: Final = 4 * 1024
+"""Of the writer: with 10,000 sessions a turn misses one page in it every fifth time."""
+_READER_CACHE_KIB: Final = 2 * 1024
+"""Smaller: a reader's pages are thrown away as soon as anything was written."""
 _WAL_PAGES: Final = 2000
 _WAL_BYTES: Final = 32 * 1024 * 1024
 _STATEMENTS: Final = 200
@@ -46,6 +49,7 @@ def open_checked(path: Path, key: bytes) -> apsw.Connection:
             raise corrupt(path, str(verdict))
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
         _harden(db)
+        db.pragma("cache_size", -_CACHE_KIB)
         db.pragma("journal_mode", "wal")
         # FULL: a commit is on the disk when it returns.
         db.pragma("synchronous", 2)
@@ -67,6 +71,7 @@ def open_reader(path: Path, key: bytes) -> apsw.Connection:
     try:
         db = _keyed(path, key)
         _harden(db)
+        db.pragma("cache_size", -_READER_CACHE_KIB)
         db.pragma("query_only", 1)
     except apsw.Error as error:
         raise fault(error, path) from error
@@ -91,7 +96,6 @@ def _harden(db: apsw.Connection) -> None:
     db.pragma("cell_size_check", 1)
     db.pragma("foreign_keys", 1)
     db.pragma("mmap_size", 0)
-    db.pragma("cache_size", -_CACHE_KIB)
     # Temporary files would not be encrypted.
     db.pragma("temp_store", 2)
 

@@ -1,0 +1,53 @@
+"""What a box is given, and how long it is remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from ironclaw.core.ids import MessageId
+from ironclaw.domain.model import Message
+from ironclaw.services.inbox import REMEMBERED, Inbox
+from ironclaw.testing.fakes_store import Conversation, CoreStore
+
+
+@pytest.fixture
+async def talk(store: CoreStore) -> Conversation:
+    return await store.begin()
+
+
+@pytest.fixture
+def inbox(store: CoreStore, talk: Conversation) -> Inbox:
+    return Inbox(store.ledger, talk.session)
+
+
+async def given(inbox: Inbox) -> list[Message]:
+    messages = await inbox.take()
+    inbox.mark(messages)
+    return messages
+
+
+async def test_an_answered_message_is_not_given_again_by_a_read_of_before(
+    inbox: Inbox, talk: Conversation
+) -> None:
+    await talk.hear("hi")
+    inbox.wake(None)
+    (message,) = await given(inbox)
+
+    assert list(inbox.settle([message.id])) == [message]
+    inbox.wake(None)  # the ledger of this test never hears of the answer
+
+    assert await inbox.take() == []
+
+
+async def test_what_is_remembered_of_answered_messages_does_not_grow(
+    inbox: Inbox, talk: Conversation
+) -> None:
+    await talk.hear("hi")
+    inbox.wake(None)
+    (message,) = await given(inbox)
+    list(inbox.settle([message.id]))
+
+    list(inbox.settle(MessageId(f"msg_{number}") for number in range(REMEMBERED)))
+    inbox.wake(None)
+
+    assert [found.id for found in await inbox.take()] == [message.id]
