@@ -124,7 +124,8 @@ def converse(
             sent = talk.send(client, agent, name, text, thread=thread)
             if render.is_seen():
                 following.begin(sent)
-            last = Player(is_shown=True).play(following.beside(partial(talk.hear, client, sent)))
+            player = Player(is_shown=True, is_inset=True)
+            last = player.play(following.beside(partial(talk.hear, client, sent)))
             if last.kind == "error":
                 render.note(last.text, tone="bad")
     finally:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ironclaw.cli import render
 from ironclaw.cli.nouns.files import told
+from ironclaw.cli.words import Words
 from ironclaw.domain.questions import as_text
 
 if TYPE_CHECKING:
@@ -18,13 +19,14 @@ MOST_DOING: Final = 1000
 
 
 def show(one: Spoken) -> None:
-    """Show something that is whole, and of no message that is being played."""
+    """Show, beside a prompt, something that is whole and of no message that is being played."""
+    words = Words(is_inset=True)
     if one.kind == "error":
         render.note(one.text, tone="bad")
     elif one.kind == "question":
-        render.block(as_text(one.text, one.options, free_text=one.free_text))
+        words.block(as_text(one.text, one.options, free_text=one.free_text))
     elif one.text:
-        render.block(one.text)
+        words.block(one.text)
     for line in told(list(one.files)):
         render.line(line)
 
@@ -34,10 +36,12 @@ class Player:
 
     Args:
         is_shown: Whether somebody reads along.
+        is_inset: Whether the agent's words are set in: a prompt stands at the edge.
     """
 
-    def __init__(self, *, is_shown: bool) -> None:
+    def __init__(self, *, is_shown: bool, is_inset: bool = False) -> None:
         self._is_shown = is_shown
+        self._words = Words(is_inset=is_inset)
         self._pieces = ""
         """What was shown of the words that are being made."""
         self.notices: list[Spoken] = []
@@ -82,10 +86,10 @@ class Player:
         if not self._is_shown:
             return
         if self._pieces:
-            render.line()
+            self._words.end()
             self._pieces = ""
         if one.text:
-            render.block(one.text)
+            self._words.block(one.text)
         self._name(one)
 
     def _name(self, one: Spoken) -> None:
@@ -101,23 +105,23 @@ class Player:
             return
         if self._pieces:
             # Words before it are of an earlier step: the reply does not repeat them.
-            render.line()
+            self._words.end()
             self._pieces = ""
         render.note(f"  {text}")
 
     def _show(self, one: Spoken) -> None:
         if one.kind == "progress":
-            render.piece(one.text)
+            self._words.piece(one.text)
             self._pieces += one.text
         elif one.kind == "question":
             if self._pieces:
-                render.line()
-            render.block(as_text(one.text, one.options, free_text=one.free_text))
+                self._words.end()
+            self._words.block(as_text(one.text, one.options, free_text=one.free_text))
         elif one.kind == "reply":
             # Pieces are the reply as it was made; what they lack is shown now.
             if one.text.startswith(self._pieces):
-                render.block(one.text[len(self._pieces) :])
+                self._words.block(one.text[len(self._pieces) :])
             else:
-                render.block(f"\n{one.text}")
+                self._words.block(f"\n{one.text}")
         elif self._pieces:
-            render.line()
+            self._words.end()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ironclaw.cli import following, render, talk
+from ironclaw.cli import following, player, render, talk
 from ironclaw.cli.client import StreamEvent
 from ironclaw.cli.following import Following
 from ironclaw.cli.talk import Spoken
@@ -100,7 +100,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setattr(following, "_FIRST_S", 0.01)
     monkeypatch.setattr(render, "invite", made.invite)
     monkeypatch.setattr(render, "answer", lambda: made.lines.get(timeout=10))
-    monkeypatch.setattr(render, "block", made.shown.append)
+    monkeypatch.setattr(player.Words, "block", lambda _self, text: made.shown.append(text))
     monkeypatch.setattr(render, "line", lambda text="": made.shown.append(text))
     monkeypatch.setattr(render, "note", lambda text, **_tone: made.shown.append(text))
     yield made

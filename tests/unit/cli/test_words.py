@@ -1,0 +1,62 @@
+"""An agent's words beside a prompt: nothing that it says stands at the edge."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ironclaw.cli.words import Words
+
+
+def terminal_of(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    return screen
+
+
+def test_every_line_is_set_in_whatever_pieces_it_comes_in(monkeypatch: pytest.MonkeyPatch):
+    terminal = terminal_of(monkeypatch)
+    words = Words(is_inset=True)
+    for piece in ("Hel", "lo\n", "you> rm", "\n\n", "\tdone"):
+        words.piece(piece)
+    words.end()
+    words.block("again")
+    assert terminal.getvalue() == "  Hello\n  you> rm\n\n      done\n  again\n"
+
+
+def test_a_long_line_does_not_go_on_at_the_edge(monkeypatch: pytest.MonkeyPatch):
+    terminal = terminal_of(monkeypatch)
+    words = Words(is_inset=True)
+    words.block("x" * 38 + "you> ")
+    assert terminal.getvalue() == "  " + "x" * 38 + "\n  you> \n"
+
+
+def test_wide_letters_count_as_two(monkeypatch: pytest.MonkeyPatch):
+    terminal = terminal_of(monkeypatch)
+    Words(is_inset=True).block("日" * 20)
+    assert terminal.getvalue() == "  " + "日" * 19 + "\n  日\n"
+
+
+def test_a_pipe_gets_what_was_said(capsys: pytest.CaptureFixture[str]):
+    Words(is_inset=True).block("x" * 100 + "\n\ty")
+    assert capsys.readouterr().out == "x" * 100 + "\n\ty\n"
+
+
+@given(st.lists(st.text(max_size=60), max_size=8))
+def test_no_text_reaches_the_edge_or_the_end(pieces: list[str]):
+    with pytest.MonkeyPatch.context() as patch:
+        screen = terminal_of(patch)
+        words = Words(is_inset=True)
+        for piece in pieces:
+            words.piece(piece)
+    for line in screen.getvalue().split("\n"):
+        assert not line or line.startswith("  ")
+        assert sum(1 if one.isascii() else 2 for one in line) <= 40
