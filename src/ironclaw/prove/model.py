@@ -206,7 +206,8 @@ def _effect(check: Check, said: str) -> Effect:
 def could_not(error: Exception) -> str:
     """The outcome of an attack that could not be carried out, in words that are no class's name."""
     if isinstance(error, IronClawError):
-        return f"{ERROR}{error.code}: {error.message}"
+        more = f" ({error.detail.strip().splitlines()[-1]})" if error.detail.strip() else ""
+        return f"{ERROR}{error.code}: {error.message}{more}"
     if isinstance(error, OSError):
         return f"{ERROR}{error_name(error).removeprefix(ERROR)}: {error}"
     return f"{ERROR}it ended with {error}"

@@ -155,6 +155,8 @@ def test_an_attack_that_could_not_be_carried_out_says_why_in_words() -> None:
     broken = HostError(Code.UNAVAILABLE, "runsc failed.", hint="Look.")
 
     assert could_not(broken) == "error: unavailable: runsc failed."
+    told = HostError(broken.code, broken.message, detail="exec: 1\nno such container\n")
+    assert could_not(told) == "error: unavailable: runsc failed. (no such container)"
     assert could_not(ValueError("it is odd")) == "error: it ended with it is odd"
 
 

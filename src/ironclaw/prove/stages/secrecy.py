@@ -251,22 +251,27 @@ def _play_beside(name: str) -> Callable[[House, Twin | None], Awaitable[str]]:
             await house.agent(REAL, program=("/sandbox",))
             await house.answer(await house.send(REAL, "hello"))
         is_root = twin is not None and twin.name == twins.BESIDE
-        slot = house.launched(REAL).dir.slot
-        argv = house.isolator.exec_argv(slot, _BESIDE, as_root=is_root)
-        return msgspec.json.decode(await _said_by(argv), type=dict[str, str])[name]
+        return msgspec.json.decode(await _said_beside(house, as_root=is_root), type=dict[str, str])[
+            name
+        ]
 
     return play
 
 
-async def _said_by(argv: Sequence[str]) -> str:
-    """What a program in a box says; raises HostError when nothing comes of it."""
+async def _said_beside(house: House, *, as_root: bool) -> str:
+    """What a program says that runs beside an agent; raises HostError when nothing comes of it."""
     status, detail = 0, ""
-    for _ in range(_EXECS):
+    for tries in range(_EXECS):
+        if tries:
+            # Its box may have ended: its session goes on in another one.
+            await house.answer(await house.send(REAL, "hello"))
+        slot = house.launched(REAL).dir.slot
+        argv = house.isolator.exec_argv(slot, _BESIDE, as_root=as_root)
         done = await run(argv, timeout_s=_EXEC_S)
         if done.stdout.strip():
             return done.stdout
         status, detail = done.status, done.stderr
-        # runsc was too late to pass on what was said; seen on a busy machine, several times over.
+        # Or runsc was too late to pass on what was said; seen several times over.
     raise HostError(
         Code.BOX_BROKEN,
         f"A program in the box said nothing, {_EXECS} times (exit status {status}).",
