@@ -34,7 +34,11 @@ texts: Final = st.text(
 
 def _string(kind: inspect.StrType) -> st.SearchStrategy[object]:
     if kind.pattern:
-        return st.from_regex(kind.pattern)
+        # A pattern can hold more than may be written: both bounds count.
+        least, most = kind.min_length or 0, kind.max_length
+        return st.from_regex(kind.pattern).filter(
+            lambda text: len(text) >= least and (most is None or len(text) <= most)
+        )
     return texts.filter(lambda text: len(text) >= (kind.min_length or 0))
 
 

@@ -159,6 +159,11 @@ def is_seen() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def columns() -> int:
+    """How many columns a terminal shows that results go to; 0 when they go elsewhere."""
+    return max(shutil.get_terminal_size().columns, LEAST) if sys.stdout.isatty() else 0
+
+
 def ask(prompt: str) -> str | None:
     """Read one line from a person, or from a pipe without a prompt; None at the end of input."""
     invite(prompt)
@@ -187,9 +192,8 @@ def _says_the_same(meaning: str, message: str) -> bool:
 
 def _set_in(begin: str, text: str, *, tone: Tone = "plain") -> None:
     """A line, broken here and not by the terminal, which would let it go on at the edge."""
-    if sys.stdout.isatty():
+    if width := columns():
         text = text.replace("\t", TAB)
-        width = max(shutil.get_terminal_size().columns, LEAST)
         while (end := fitting(text, 0, width - len(begin))) < len(text):
             _write(sys.stdout, _toned(sys.stdout, begin + text[:end], tone) + "\n")
             begin, text = INSET, text[end:]

@@ -7,9 +7,6 @@ would let a long one go on at the edge.
 
 from __future__ import annotations
 
-import shutil
-import sys
-
 from ironclaw.cli import render
 from ironclaw.core.sanitize import sanitize
 
@@ -22,7 +19,7 @@ class Words:
     """
 
     def __init__(self, *, is_inset: bool) -> None:
-        self._is_inset = is_inset and sys.stdout.isatty()
+        self._is_inset = is_inset and render.columns() > 0
         self._column = 0
 
     def block(self, text: str) -> None:
@@ -40,7 +37,7 @@ class Words:
         self._column = 0
 
     def _set_in(self, text: str) -> str:
-        width = max(shutil.get_terminal_size().columns, render.LEAST)
+        width = render.columns()
         made = []
         for one in sanitize(text, lines=True).replace("\t", render.TAB):
             if one == "\n":
