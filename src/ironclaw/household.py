@@ -302,7 +302,7 @@ class Household:
         found = None if agent is None else (await self._registry.agent(agent)).id
         names = {one.id: one.name for one in await self._registry.agents(archived=True)}
         return [
-            self._view(row.session, names[row.session.agent], row.pending, row.questions)
+            self._view(row.session, names[row.session.agent], row.place, row.pending, row.questions)
             for row in await self._registry.sessions(agent=found)
         ]
 
@@ -311,7 +311,9 @@ class Household:
         row = await self._registry.session(session)
         agent = await self._registry.agent(row.agent)
         backlog = await self._ledger.backlog(session)
-        view = self._view(row, agent.name, sum(message.engage for message in backlog))
+        chat = None if row.chat is None else await self._registry.chat(row.chat)
+        place = None if chat is None else (chat.channel, chat.platform_id)
+        view = self._view(row, agent.name, place, sum(message.engage for message in backlog))
         error = await self._log_of_chats.last_error(session)
         last_error = None if error is None else shown(error)
         asks = await self._ledger.asks(session)
@@ -402,10 +404,20 @@ class Household:
             degraded=tuple(degraded),
         )
 
-    def _view(self, session: Session, name: str, pending: int, questions: int = 0) -> SessionView:
+    def _view(
+        self,
+        session: Session,
+        name: str,
+        place: tuple[str, str] | None,
+        pending: int,
+        questions: int = 0,
+    ) -> SessionView:
+        channel, platform_id = place or (None, None)
         return SessionView(
             session=session,
             agent_name=name,
+            channel=channel,
+            platform_id=platform_id,
             box=self._sessions.box_state(session.id),
             pending=pending,
             questions=questions,

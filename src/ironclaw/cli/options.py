@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 AgentArgument = Annotated[str, typer.Argument(metavar="AGENT", help="Name or id of an agent.")]
-SessionArgument = Annotated[str, typer.Argument(metavar="SESSION", help="Id of a session.")]
 ChangeArgument = Annotated[str, typer.Argument(metavar="CHANGE", help="Id of a change.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever decides.")]
 For = Annotated[

@@ -132,11 +132,6 @@ def hash_of(record: AuditRecord) -> str:
     return _digest(_encoder.encode(msgspec.structs.replace(record, hash="")))
 
 
-def record_line(record: AuditRecord) -> bytes:
-    """The one form of a record, its hash included; without the line feed."""
-    return _encoder.encode(record)
-
-
 def _digest(bare: bytes) -> str:
     return hashlib.sha256(_DOMAIN + bare).hexdigest()
 

@@ -225,13 +225,17 @@ def parse_change(raw: bytes) -> Change:
     if len(raw) > MAX_CHANGE_BYTES:
         raise UserError(
             Code.TOO_LARGE,
-            f"The change has {len(raw)} bytes, and at most {MAX_CHANGE_BYTES} are read.",
-            hint="Split it into several changes.",
+            f"A change has at most {MAX_CHANGE_BYTES} bytes.",
+            hint="Ask for less at once.",
         )
     try:
         change = msgspec.json.decode(raw, type=Change)
     except (ValueError, RecursionError) as error:
-        raise UserError(Code.INVALID, f"The change cannot be read: {error}") from None
+        raise UserError(
+            Code.INVALID,
+            f"The change is not well formed: {error}",
+            hint="`ironclaw change submit --help` shows the kinds and their fields.",
+        ) from error
     if canonical(change) != raw:
         raise UserError(Code.INVALID, "The change is not in its canonical form.")
     return change

@@ -166,6 +166,10 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
 
     session: Session
     agent_name: str
+    channel: str | None = None
+    """Of its chat; None for a session that several chats have in common."""
+    platform_id: str | None = None
+    """The chat's id there."""
     box: Literal["none", "starting", "ready", "busy", "stopping"]
     pending: int
     """Messages not answered yet."""

@@ -11,7 +11,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, new_id
 from ironclaw.domain.acting import acting
-from ironclaw.domain.changes.base import NewAgent, SetArchived
+from ironclaw.domain.changes.base import NewAgent
 from ironclaw.domain.model import Agent, BoxLimits
 from ironclaw.store.change_ops import Cause, execute
 from ironclaw.store.rows import Memory, Rows
@@ -115,18 +115,6 @@ class AgentRows(Rows):
             )
         self._agents.put(ref, agent, generation=generation)
         return agent
-
-    async def archive_agent(self, ref: str) -> Agent:
-        """End an agent: its wirings no longer lead anywhere, its sessions stay readable.
-
-        Raises:
-            UserError: `NOT_FOUND`.
-            HostError: From the store.
-        """
-        agent = await self.agent(ref)
-        cause = Cause(self._clock.now_ms(), acting())
-        await self._change(lambda db: execute(db, SetArchived(agent.id, archived=True), cause))
-        return msgspec.structs.replace(agent, archived=True)
 
 
 def as_agent(lane: int, archived: int, body: bytes) -> Agent:

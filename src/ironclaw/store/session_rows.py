@@ -30,6 +30,8 @@ class Pending(NamedTuple):
     pending: int
     questions: int
     """Those that its turn waits for people to answer."""
+    place: tuple[str, str] | None
+    """Channel of its chat, and the chat's id there; None where several chats have it in common."""
 
 
 class SessionRows(Rows):
@@ -124,9 +126,16 @@ class SessionRows(Rows):
                     )
                 )
             )
+            sessions = [as_session(*row) for row in rows]
+            places: dict[str | None, tuple[str, str]] = {
+                id_: (channel, platform_id)
+                for id_, channel, platform_id in db.execute(
+                    "SELECT id, channel, platform_id FROM chat"
+                )
+            }
             return [
-                Pending(as_session(*row), counts.get(row[0], 0), asks.get(row[0], 0))
-                for row in list(rows)
+                Pending(one, counts.get(one.id, 0), asks.get(one.id, 0), places.get(one.chat))
+                for one in sessions
             ]
 
         return await self._store.read(work)

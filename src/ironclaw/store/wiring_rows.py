@@ -8,7 +8,6 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import AgentId, ChatId, WiringId, new_id
 from ironclaw.domain.acting import acting
-from ironclaw.domain.changes.base import DropWiring
 from ironclaw.domain.model import (
     Agent,
     Chat,
@@ -21,7 +20,7 @@ from ironclaw.domain.model import (
 )
 from ironclaw.domain.routing import Place, compile_pattern
 from ironclaw.store.agent_rows import AGENT, as_agent
-from ironclaw.store.change_ops import Cause, execute, put_wiring, set_strangers
+from ironclaw.store.change_ops import Cause, put_wiring
 from ironclaw.store.rows import Memory, Rows
 
 if TYPE_CHECKING:
@@ -87,11 +86,6 @@ class WiringRows(Rows):
             return as_chat(*found[0])
 
         return await self._change(work)
-
-    async def set_unknown_sender(self, chat: ChatId, policy: UnknownSender) -> None:
-        """Change what happens to unknown senders of a chat. Raises HostError."""
-        cause = Cause(self._clock.now_ms(), acting())
-        await self._change(lambda db: set_strangers(db, chat, policy, cause))
 
     async def place(self, channel: str, platform_id: str) -> Place | None:
         """The chat of a place with its wirings; None when it is not known. Raises HostError."""
@@ -167,20 +161,6 @@ class WiringRows(Rows):
             return [(wiring, chats[wiring.chat], agents[wiring.agent]) for wiring in found]
 
         return await self._store.read(work)
-
-    async def delete_wiring(self, wiring: WiringId) -> None:
-        """Remove a wiring. Raises UserError (`NOT_FOUND`), HostError."""
-        cause = Cause(self._clock.now_ms(), acting())
-
-        def work(db: apsw.Connection) -> None:
-            if not execute(db, DropWiring(wiring), cause):
-                raise UserError(
-                    Code.NOT_FOUND,
-                    f"There is no wiring {wiring[:80]!r}.",
-                    hint="`ironclaw wiring list` shows those there are.",
-                )
-
-        await self._change(work)
 
 
 def as_chat(id_: str, channel: str, platform_id: str, title: str, unknown_sender: str) -> Chat:

@@ -349,7 +349,15 @@ class FakeHouse:
 
     def _view(self, session: Session) -> SessionView:
         name = self.setting.agents[session.agent].name
-        return SessionView(session=session, agent_name=name, box="ready", pending=0)
+        chats = [one for one in self.setting.chats.values() if one.id == session.chat]
+        return SessionView(
+            session=session,
+            agent_name=name,
+            channel=chats[0].channel if chats else None,
+            platform_id=chats[0].platform_id if chats else None,
+            box="ready",
+            pending=0,
+        )
 
     async def receipt(self, session: SessionId) -> SignedReceipt:
         """A receipt as a full host would give it."""

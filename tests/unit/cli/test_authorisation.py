@@ -124,7 +124,9 @@ VERBS: Final = {
     "memory forget": _verb(
         "memory forget {agent} {new}", "DELETE /v1/agents/{agent}/memory/{topic}"
     ),
-    "memory purge": _verb("memory purge {agent} ses_gone", "POST /v1/agents/{agent}/memory/purge"),
+    "memory purge": _verb(
+        "memory purge {agent} ses_goneaaaaaaaaaaaa", "POST /v1/agents/{agent}/memory/purge"
+    ),
     "audit tail": _verb("audit tail", "GET /v1/audit"),
     "audit show": _verb("audit show 1", "GET /v1/audit/{number}"),
     "why": _verb("why {agent}", "GET /v1/why"),

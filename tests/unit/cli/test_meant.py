@@ -118,6 +118,19 @@ def test_a_whole_id_asks_for_no_list(cli: Any, house: FakeHouse) -> None:
     assert (status, err) == (0, "")
 
 
+@pytest.mark.parametrize(
+    "argv", [("usage", "--session"), ("file", "list", "--session"), ("memory", "purge", "helper")]
+)
+def test_others_that_take_a_session_find_it_too(
+    cli: Any, sessions: Sessions, argv: tuple[str, ...]
+) -> None:
+    assert cli(*argv, "ses_d")[0] == 0
+
+    status, _out, err = cli(*argv, "ses_ab")
+    assert status == 3
+    assert "'ses_ab' could be 2 sessions." in err
+
+
 @pytest.mark.parametrize("verb", ["show", "stop", "transcript", "receipt", "forget"])
 def test_what_could_be_several_names_them(
     cli: Any, house: FakeHouse, sessions: Sessions, verb: str

@@ -24,8 +24,11 @@ def test_a_memory_from_list_to_purge(cli: Any, house: FakeHouse, tmp_path: Path)
     status, _, err = cli(*edit)
     assert status == 5
     assert "changed since" in err
-    assert cli("memory", "edit", "mind", "ann", "session=ses_a")[0] == 0
-    assert cli("memory", "purge", "mind", "ses_a")[:2] == (0, "purged 1 notes of ses_a\n")
+    assert cli("memory", "edit", "mind", "ann", "session=ses_aaaaaaaaaaaaaaaa")[0] == 0
+    assert cli("memory", "purge", "mind", "ses_aaaaaaaaaaaaaaaa")[:2] == (
+        0,
+        "purged 1 notes of ses_aaaaaaaaaaaaaaaa\n",
+    )
     assert cli("memory", "forget", "mind", "birds")[:2] == (0, "forgot birds\n")
     assert house.shelf.topics == {}
 
@@ -48,7 +51,11 @@ def test_tainted_notes_are_called_the_same_in_the_list_and_in_a_topic(
 def test_what_was_not_looked_through_is_said(cli: Any, house: FakeHouse) -> None:
     house.add_agent("mind")
     house.shelf.is_whole = False
-    for words in (("list", "mind"), ("show", "mind", "birds"), ("purge", "mind", "ses_a")):
+    for words in (
+        ("list", "mind"),
+        ("show", "mind", "birds"),
+        ("purge", "mind", "ses_aaaaaaaaaaaaaaaa"),
+    ):
         assert "not all" in cli("memory", *words)[2]
 
 

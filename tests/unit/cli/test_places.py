@@ -18,6 +18,7 @@ from ironclaw.domain.model import (
     Task,
     Wiring,
 )
+from ironclaw.domain.relaying import AGENT_CHANNEL
 
 if TYPE_CHECKING:
     from ironclaw.testing.fake_house import FakeHouse
@@ -103,10 +104,27 @@ def test_a_session_is_shown_with_its_chat(
     assert "helper / main (cht_0)" in cli("session", "show", "ses_0")[1]
     assert "test -100 (cht_1)" in cli("session", "show", "ses_1")[1]
 
-    house.setting.wirings.clear()
+    house.setting.wirings.clear()  # it reaches no agent any more, and is still what it was
 
-    assert "cht_0\n" in cli("session", "show", "ses_0")[1]
+    assert "helper / main (cht_0)" in cli("session", "show", "ses_0")[1]
     assert json.loads(cli("session", "show", "ses_0", "--json")[1])["session"]["chat"] == "cht_0"
+
+
+def test_a_session_of_two_agents_names_both(cli: Any, house: FakeHouse) -> None:
+    both = [house.add_agent(name).id for name in ("helper", "friend")]
+    place = (AGENT_CHANNEL, "/".join(both))
+    house.setting.chats[place] = Chat(id=ChatId("cht_two"), channel=place[0], platform_id=place[1])
+    house.setting.sessions[SessionId("ses_two")] = Session(
+        id=SessionId("ses_two"),
+        agent=both[0],
+        chat=ChatId("cht_two"),
+        thread=None,
+        partition=Partition.SHARED,
+    )
+
+    assert "agent helper / friend" in cli("session", "list")[1]
+    found = json.loads(cli("session", "list", "--json")[1])["sessions"]
+    assert (found[0]["channel"], found[0]["platform_id"]) == place
 
 
 def test_a_session_of_no_chat_has_none(cli: Any, house: FakeHouse) -> None:

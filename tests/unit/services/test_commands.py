@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.cores import Core, until
+from tests.support.past_gateway import set_unknown_sender
 from tests.support.usage import usage_desk
 
 from ironclaw.core.clock import SystemClock
@@ -241,7 +242,7 @@ async def test_strangers_give_no_commands(desk: Desk):
 
 async def test_strangers_of_a_public_chat_may_talk_and_so_give_commands(desk: Desk):
     registry = desk.core.store.registry
-    await registry.set_unknown_sender(desk.chat.id, UnknownSender.PUBLIC)
+    await set_unknown_sender(registry, desk.chat.id, UnknownSender.PUBLIC)
     await registry.create_wiring(
         chat=desk.chat.id,
         agent=(await registry.create_agent(name="other")).id,
@@ -456,7 +457,7 @@ async def test_strangers_are_not_told_what_an_agent_costs_or_does_elsewhere(desk
             return [KeptTask(task, next_ms=None, ran_ms=None)]
 
     registry = desk.core.store.registry
-    await registry.set_unknown_sender(desk.chat.id, UnknownSender.PUBLIC)
+    await set_unknown_sender(registry, desk.chat.id, UnknownSender.PUBLIC)
     other = await registry.create_agent(name="other")
     await registry.create_wiring(chat=desk.chat.id, agent=other.id, sender_scope=SenderScope.ALL)
     await registry.give(ANN, Role.MEMBER, other.id)

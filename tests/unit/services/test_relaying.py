@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import pytest
+from tests.support.past_gateway import archive_agent
 
 from ironclaw.channels.agent_channel import AgentChannel
 from ironclaw.core.clock import ManualClock
@@ -286,7 +287,7 @@ async def test_an_agent_that_fails_is_an_answer_too(two: Two):
 
 async def test_one_that_has_ended_is_not_written_to(two: Two):
     delivery = await two.asks("hello")
-    await two.core.registry.archive_agent("bob")
+    await archive_agent(two.core.registry, "bob")
     with pytest.raises(UserError):
         await two.relay.carry(delivery)
     told = await two.back()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import pytest
+from tests.support.past_gateway import set_unknown_sender
 
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
@@ -138,10 +139,10 @@ async def test_strangers_are_refused_by_the_chats_rule(desk: Desk):
     chat = await desk.core.registry.ensure_chat(channel="api", platform_id="room")
     (routed,) = await desk.router.hear(event(handle="eve"))
     assert (routed.session, routed.reason) == (None, "unknown_sender")
-    await desk.core.registry.set_unknown_sender(chat.id, UnknownSender.ASK)
+    await set_unknown_sender(desk.core.registry, chat.id, UnknownSender.ASK)
     (routed,) = await desk.router.hear(event(handle="eve"))
     assert routed.reason == "pairing_needed"
-    await desk.core.registry.set_unknown_sender(chat.id, UnknownSender.PUBLIC)
+    await set_unknown_sender(desk.core.registry, chat.id, UnknownSender.PUBLIC)
     (routed,) = await desk.router.hear(event(handle="eve"))
     assert routed.engaged
     assert sorted(await desk.reasons()) == ["pairing_needed", "unknown_sender"]

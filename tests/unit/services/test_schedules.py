@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 import pytest
+from tests.support.past_gateway import archive_agent, delete_wiring
 
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
@@ -283,7 +284,7 @@ async def test_nobody_outside_can_say_first_what_the_host_is_about_to_say(desk: 
 async def test_tasks_of_an_archived_agent_are_not_told_and_not_made_up_for(desk: Desk):
     task = await desk.keep(cron="0 * * * *")
     await desk.schedules()._look()
-    await desk.core.registry.archive_agent("helper")
+    await archive_agent(desk.core.registry, "helper")
     desk.clock.advance(3600)
     await desk.schedules()._look()
     assert await desk.told() == []
@@ -295,7 +296,7 @@ async def test_a_task_for_a_chat_that_leads_elsewhere_is_refused_and_that_is_rec
     task = await desk.keep(cron="0 * * * *")
     await desk.schedules()._look()
     for wiring, _, _ in await desk.core.registry.wirings():
-        await desk.core.registry.delete_wiring(wiring.id)
+        await delete_wiring(desk.core.registry, wiring.id)
     desk.clock.advance(3600)
     await desk.schedules()._look()
     assert await desk.told() == []

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.cores import Core, OpenCore, until
+from tests.support.past_gateway import archive_agent
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
@@ -200,7 +201,7 @@ async def test_archiving_an_agent_stops_its_boxes_and_answers_what_comes_later(
     talk = await store.begin()
     await core.hear(talk, "!hang")
     await until(lambda: core.sessions.box_state(talk.session) == "busy")
-    agent = await store.registry.archive_agent(talk.agent.id)
+    agent = await archive_agent(store.registry, talk.agent.id)
 
     await core.sessions.refresh(agent)
     await core.hear(talk, "two")

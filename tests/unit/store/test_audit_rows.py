@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.support.past_gateway import archive_agent, delete_wiring, set_unknown_sender
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
@@ -65,13 +66,13 @@ async def test_what_people_set_up_is_recorded_with_who_did_it(core: CoreStore):
         agent = await core.registry.create_agent(name="helper")
         chat = await core.registry.ensure_chat(channel="api", platform_id="desk")
         wiring = await core.registry.create_wiring(chat=chat.id, agent=agent.id)
-        await core.registry.set_unknown_sender(chat.id, UnknownSender.PUBLIC)
+        await set_unknown_sender(core.registry, chat.id, UnknownSender.PUBLIC)
         await core.registry.give(PrincipalId("api:bob"), Role.ADMIN, agent.id)
         await core.registry.give(PrincipalId("api:bob"), Role.ADMIN, agent.id)
         await core.registry.take(PrincipalId("api:bob"), Role.ADMIN, agent.id)
-        await core.registry.delete_wiring(wiring.id)
-        await core.registry.archive_agent("helper")
-        await core.registry.archive_agent(agent.id)
+        await delete_wiring(core.registry, wiring.id)
+        await archive_agent(core.registry, "helper")
+        await archive_agent(core.registry, agent.id)
 
     records = await core.audit.tail(limit=100)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.changing import ANN, BOB, NOW_MS, migrated
+from tests.support.past_gateway import archive_agent
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, UserError
@@ -108,7 +109,7 @@ async def test_a_name_that_is_taken_is_a_conflict(core: CoreStore):
 
 async def test_an_agent_changes_and_keeps_its_lane_and_its_end(core: CoreStore):
     agent = await core.registry.create_agent(name="helper")
-    await core.registry.archive_agent(agent.id)
+    await archive_agent(core.registry, agent.id)
     wanted = msgspec.structs.replace(agent, tools=("write_file",), lane=99, archived=False)
 
     record = await twice(core, PutAgent(wanted))
@@ -139,7 +140,7 @@ async def test_an_agent_ends_and_comes_back(core: CoreStore):
 
 async def test_an_agent_whose_name_is_another_ones_does_not_come_back(core: CoreStore):
     agent = await core.registry.create_agent(name="helper")
-    await core.registry.archive_agent(agent.id)
+    await archive_agent(core.registry, agent.id)
     await core.registry.create_agent(name="helper")
 
     with pytest.raises(UserError) as caught:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.changing import ANN, BOB, HOUSE, NOW_MS
+from tests.support.past_gateway import archive_agent
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
@@ -56,7 +57,7 @@ async def test_an_agent_by_id_and_by_name(core: CoreStore):
 
 async def test_an_ended_agent_is_there_by_id_and_its_name_is_who_has_it_now(core: CoreStore):
     agent = await core.registry.create_agent(name="helper")
-    await core.registry.archive_agent(agent.id)
+    await archive_agent(core.registry, agent.id)
     assert (await load(core, agent_name="helper")).named is None
     heir = await core.registry.create_agent(name="helper")
 

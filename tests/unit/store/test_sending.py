@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tests.support.past_gateway import archive_agent
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
@@ -127,7 +128,7 @@ async def test_what_it_may_not_do_now_leaves_nothing(
 
 async def test_an_archived_agent_sends_nothing(core: CoreStore, talk: Conversation):
     await grant(talk, OPS)
-    await core.registry.archive_agent("helper")
+    await archive_agent(core.registry, "helper")
     with pytest.raises(PolicyError):
         await core.ledger.send(await letter(talk))
 

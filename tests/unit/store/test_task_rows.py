@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+from tests.support.past_gateway import archive_agent
 
 from ironclaw.core.ids import AgentId, MessageId, TaskId
 from ironclaw.domain.model import Task
@@ -70,7 +71,7 @@ async def test_those_that_are_due_come_longest_ago_first(core: CoreStore, talk: 
         await put(core, a_task(talk.agent.id, name), next_ms)
     assert [one.task.name for one in await book.due(now_ms=300)] == ["a", "b"]
     assert not any(one.is_archived for one in await book.due(now_ms=300))
-    await core.registry.archive_agent("helper")
+    await archive_agent(core.registry, "helper")
     assert all(one.is_archived for one in await book.due(now_ms=300))
 
 

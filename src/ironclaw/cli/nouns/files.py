@@ -13,6 +13,7 @@ import typer
 
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon, when
+from ironclaw.cli.nouns.meant import MeantOption, session_meant
 from ironclaw.cli.options import Json
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -33,15 +34,15 @@ _ENCODED: Final = "filename*=UTF-8''"
 def file_list(
     *,
     agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
-    session: Annotated[str | None, typer.Option(help="Only this session's.")] = None,
+    session: MeantOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Newest files shown.")] = 100,
     as_json: Json = False,
 ) -> None:
     """List files that came with messages (in) or that agents sent (out), newest first."""
     asked: dict[str, str | int] = {"limit": limit}
     asked |= {"agent": agent} if agent else {}
-    asked |= {"session": session} if session else {}
     with daemon() as client:
+        asked |= {"session": session_meant(client, session)} if session else {}
         found = client.get("v1", "files", query=urlencode(asked))
     if as_json:
         render.data(found)

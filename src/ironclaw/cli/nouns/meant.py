@@ -29,6 +29,14 @@ MeantArgument = Annotated[
         "with it: the newest session there.",
     ),
 ]
+MeantOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SESSION",
+        help="Only this one's: its id or the beginning; or AGENT, or AGENT/CHAT for one of your "
+        "chats with it: the newest session there.",
+    ),
+]
 OnlyArgument = Annotated[
     str,
     typer.Argument(

@@ -11,7 +11,8 @@ import typer
 
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon, done, when
-from ironclaw.cli.options import AgentArgument, Json, SessionArgument
+from ironclaw.cli.nouns.meant import OnlyArgument, session_meant
+from ironclaw.cli.options import AgentArgument, Json
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 
@@ -112,16 +113,17 @@ def memory_forget(
 
 
 @memory_app.command("purge")
-def memory_purge(agent: AgentArgument, session: SessionArgument, *, as_json: Json = False) -> None:
+def memory_purge(agent: AgentArgument, session: OnlyArgument, *, as_json: Json = False) -> None:
     """Take away every note that came from a session."""
     with daemon() as client:
+        meant = session_meant(client, session, only=True)
         said = client.call(
-            "POST", "v1", "agents", agent, "memory", "purge", body={"session": session}
+            "POST", "v1", "agents", agent, "memory", "purge", body={"session": meant}
         )
     if as_json:
         render.data(said)
         return
-    render.line(f"purged {said['notes']} notes of {session}")
+    render.line(f"purged {said['notes']} notes of {meant}")
     _say_if_cut(said)
 
 

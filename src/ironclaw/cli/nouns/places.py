@@ -5,7 +5,7 @@ Its id there is `<agent id>/<principal>/<name>`: `api_chat` makes one, `Places` 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -96,6 +96,12 @@ class Places(NamedTuple):
         name = self.name(channel, platform_id)
         return name if channel == API_CHANNEL else f"{channel} {name}"
 
+    def of_session(self, view: dict[str, Any]) -> str:
+        """The chat of a session, as the API shows it."""
+        if view["channel"] is None:
+            return "-"
+        return self.told(view["channel"], view["platform_id"])
+
     def _agent(self, agent: str) -> str:
         return self.agents.get(agent, agent)
 
@@ -107,26 +113,3 @@ def places(client: Client) -> Places:
         me=client.get("v1", "me")["principal"],
         agents={one["id"]: one["name"] for one in agents},
     )
-
-
-class Chats:
-    """What the chats of sessions are called: a session only has a chat's id."""
-
-    def __init__(self, client: Client) -> None:
-        self._places = places(client)
-        wirings = client.get("v1", "wirings")["wirings"]
-        self._chats = {one["chat"]["id"]: one["chat"] for one in wirings}
-
-    def name(self, chat: str | None) -> str:
-        """A chat by its id; the id itself where it reaches no agent any more."""
-        if chat is None:
-            return "-"
-        found = self._chats.get(chat)
-        if found is None:
-            return chat
-        return self._places.told(found["channel"], found["platform_id"])
-
-    def with_id(self, chat: str | None) -> str:
-        """The same, with its id behind it."""
-        name = self.name(chat)
-        return name if chat in {None, name} else f"{name} ({chat})"

@@ -14,7 +14,7 @@ from ironclaw.cli.nouns import transcript
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, done, readable, when
 from ironclaw.cli.nouns.meant import MeantArgument, OnlyArgument, session_meant
-from ironclaw.cli.nouns.places import Chats, places
+from ironclaw.cli.nouns.places import places
 from ironclaw.cli.options import Despite, Json, Reason, Yes, settings
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -42,14 +42,14 @@ def session_list(
         if as_json:
             render.data(found)
             return
-        chats = Chats(client)
+        named = places(client)
     render.table(
         ("SESSION", "AGENT", "CHAT", "STATE", "BOX", "PENDING", "ACTIVE"),
         [
             (
                 one["session"]["id"],
                 one["agent_name"],
-                chats.name(one["session"]["chat"]),
+                named.of_session(one),
                 one["session"]["state"],
                 one["box"],
                 one["pending"],
@@ -68,8 +68,10 @@ def sessionshow(session: MeantArgument, *, as_json: Json = False) -> None:
         if as_json:
             render.data(view)
             return
-        chat = Chats(client).with_id(view["session"]["chat"])
-    apart = {"session", "last_error", "taint"}
+        chat = places(client).of_session(view)
+    if view["session"]["chat"] is not None:
+        chat += f" ({view['session']['chat']})"
+    apart = {"session", "channel", "platform_id", "last_error", "taint"}
     rest = {name: value for name, value in view.items() if name not in apart}
     error = view["last_error"]
     words = f"{when(error['at_ms'])} {error['code']}: {error['text']}" if error else "none"

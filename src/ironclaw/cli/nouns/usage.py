@@ -9,6 +9,7 @@ import typer
 
 from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon
+from ironclaw.cli.nouns.meant import MeantOption, session_meant
 from ironclaw.cli.options import Json
 from ironclaw.domain.spending import Of, amount, money
 
@@ -18,7 +19,7 @@ _TITLES: Final = {"agent": "AGENT", "day": "DAY", "model": "MODEL", "session": "
 def usage(
     *,
     agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
-    session: Annotated[str | None, typer.Option(help="Only of this session.")] = None,
+    session: MeantOption = None,
     by: Annotated[
         Literal["agent", "day", "model", "session"], typer.Option(help="What rows are of.")
     ] = "agent",
@@ -32,9 +33,10 @@ def usage(
     as_json: Json = False,
 ) -> None:
     """Show what agents have used of their models, and how their budgets stand."""
-    asked = {"agent": agent, "session": session, "by": by, "from": first, "to": last}
-    query = urlencode({name: value for name, value in asked.items() if value is not None})
     with daemon() as client:
+        meant = session_meant(client, session) if session else None
+        asked = {"agent": agent, "session": meant, "by": by, "from": first, "to": last}
+        query = urlencode({name: value for name, value in asked.items() if value is not None})
         found = client.get("v1", "usage", query=query)
     if as_json:
         render.data(found)

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import msgspec
 
-from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import ChangeId, new_id
 from ironclaw.domain import applying, asking, deciding, revoking
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import CORE, By, Via
-from ironclaw.domain.change import OPEN, Change, canonical
+from ironclaw.domain.change import OPEN, Change, canonical, parse_change
 from ironclaw.domain.gateway import row_of
 from ironclaw.domain.principals import HOUSE_CHANNEL, channel_of
 from ironclaw.domain.rights import Right
@@ -371,7 +370,7 @@ class GatewayService:
         """The change that is asked for, checked as it will be read again.
 
         Raises:
-            UserError: `INVALID`.
+            UserError: `INVALID` or `TOO_LARGE`.
         """
         now_ms = self._clock.now_ms()
         policy = await self._store.policy()
@@ -385,14 +384,7 @@ class GatewayService:
             grant_s=grant_s,
             despite=despite,
         )
-        try:
-            return msgspec.json.decode(canonical(change), type=Change)
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                Code.INVALID,
-                f"The change is not well formed: {error}",
-                hint="`ironclaw change submit --help` shows the kinds and their fields.",
-            ) from error
+        return parse_change(canonical(change))
 
 
 def _by_itself(asker: Asker) -> By:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.past_gateway import archive_agent
 
 from ironclaw.core.clock import ManualClock
 from ironclaw.core.codes import Code
@@ -55,7 +56,7 @@ async def test_an_answer_of_before_is_not_given_to_who_lost_the_tool(desk: Desk,
 
 @pytest.mark.parametrize("tool", sorted(HOST_TOOLS))
 async def test_an_archived_agent_does_nothing(desk: Desk, tool: str):
-    await desk.core.registry.archive_agent("helper")
+    await archive_agent(desk.core.registry, "helper")
     used = await desk.use(tool, ARGUMENTS[tool])
     assert used.is_error
     assert (desk.gateway.asked, desk.hands.deliveries) == ([], [])
