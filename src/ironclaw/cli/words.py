@@ -7,8 +7,13 @@ would let a long one go on at the edge.
 
 from __future__ import annotations
 
+import unicodedata
+from typing import Final
+
 from ironclaw.cli import render
 from ironclaw.core.sanitize import sanitize
+
+_WIDE: Final = frozenset("WF")
 
 
 class Words:
@@ -21,6 +26,8 @@ class Words:
     def __init__(self, *, is_inset: bool) -> None:
         self._is_inset = is_inset and render.columns() > 0
         self._column = 0
+        self._word = ""
+        """Its end has not come, so nobody knows yet on which line it will stand."""
 
     def block(self, text: str) -> None:
         """Several lines, ended."""
@@ -28,11 +35,12 @@ class Words:
         self.end()
 
     def piece(self, text: str) -> None:
-        """Words that go on later."""
+        """Words that go on later; the last one is shown once it is whole."""
         render.piece(self._set_in(text) if self._is_inset else text)
 
     def end(self) -> None:
         """Whatever follows begins a line."""
+        render.piece(self._placed(render.columns()))
         render.line()
         self._column = 0
 
@@ -40,18 +48,43 @@ class Words:
         width = render.columns()
         made = []
         for one in sanitize(text, lines=True).replace("\t", render.TAB):
-            if one == "\n":
-                made.append(one)
-                self._column = 0
+            if one.isspace():
+                made.append(self._placed(width))
+                made.append(self._space(one, width))
                 continue
-            # What is not ASCII may be two columns wide; too short a line harms nobody.
-            columns = 1 if one.isascii() else 2
-            if self._column + columns > width:
-                made.append("\n")
-                self._column = 0
-            if not self._column:
-                made.append(render.INSET)
-                self._column = len(render.INSET)
-            made.append(one)
-            self._column += columns
+            if _columns(self._word + one) > width - len(render.INSET):
+                made.append(self._placed(width))
+            self._word += one
+            # Scripts with no spaces have wide letters: a line may end after each of them.
+            if unicodedata.east_asian_width(one) in _WIDE:
+                made.append(self._placed(width))
         return "".join(made)
+
+    def _placed(self, width: int) -> str:
+        """The word, on a line that has room for it."""
+        word, self._word = self._word, ""
+        if not word:
+            return ""
+        columns = _columns(word)
+        before = ""
+        if self._column and self._column + columns > width:
+            before = "\n"
+            self._column = 0
+        if not self._column:
+            before += render.INSET
+            self._column = len(render.INSET)
+        self._column += columns
+        return before + word
+
+    def _space(self, one: str, width: int) -> str:
+        if one == "\n" or self._column + 1 > width:
+            self._column = 0
+            return "\n"
+        before = "" if self._column else render.INSET
+        self._column += len(before) + 1
+        return before + " "
+
+
+def _columns(text: str) -> int:
+    # What is not ASCII may be two columns wide; too short a line harms nobody.
+    return sum(1 if one.isascii() else 2 for one in text)

@@ -39,6 +39,17 @@ def test_a_long_line_does_not_go_on_at_the_edge(monkeypatch: pytest.MonkeyPatch)
     assert terminal.getvalue() == "  " + "x" * 38 + "\n  you> \n"
 
 
+def test_a_line_ends_between_words_in_whatever_pieces_they_come(monkeypatch: pytest.MonkeyPatch):
+    terminal = terminal_of(monkeypatch)
+    words = Words(is_inset=True)
+    for piece in ("It was the best of times, it was the wo", "rst of ti", "mes,\n", "    größer"):
+        words.piece(piece)
+    words.end()
+    assert terminal.getvalue() == (
+        "  It was the best of times, it was the \n  worst of times,\n      größer\n"
+    )
+
+
 def test_wide_letters_count_as_two(monkeypatch: pytest.MonkeyPatch):
     terminal = terminal_of(monkeypatch)
     Words(is_inset=True).block("日" * 20)
