@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ironclaw.domain.acting import acting
-from ironclaw.domain.changes.base import DropWiring, SetArchived
-from ironclaw.store.change_ops import Cause, execute, set_strangers
+from ironclaw.domain.changes.base import DropWiring, PutChat, SetArchived
+from ironclaw.store.change_ops import Cause, execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,9 @@ async def delete_wiring(registry: Registry, wiring: WiringId) -> bool:
 
 async def set_unknown_sender(registry: Registry, chat: ChatId, policy: UnknownSender) -> None:
     """Change what happens to unknown senders of a chat."""
-    await _done(registry, lambda db, cause: set_strangers(db, chat, policy, cause))
+    found = await registry.chat(chat)
+    op = PutChat(chat, found.channel, found.platform_id, policy)
+    await _done(registry, lambda db, cause: execute(db, op, cause))
 
 
 async def _done(registry: Registry, work: Callable[[apsw.Connection, Cause], bool]) -> bool:

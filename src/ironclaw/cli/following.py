@@ -202,6 +202,7 @@ class Following:
         if event["kind"] == "error":
             self._errors.add(event["id"])
         if event["kind"] == "message":
-            render.note(f"{event['sender']}: {event['text']}"[:_WIDTH])
+            said = " ".join(f"{event['sender']}: {event['text']}"[:_WIDTH].split())
+            render.inset(said, tone="dim")
         else:
             player.show(talk.spoken(event))

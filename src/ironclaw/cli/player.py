@@ -28,7 +28,7 @@ def show(one: Spoken) -> None:
     elif one.text:
         words.block(one.text)
     for line in told(list(one.files)):
-        render.line(line)
+        render.edge(line)
 
 
 class Player:
@@ -95,7 +95,7 @@ class Player:
     def _name(self, one: Spoken) -> None:
         if self._is_shown:
             for line in told(list(one.files)):
-                render.line(line)
+                render.edge(line)
 
     def _do(self, text: str) -> None:
         if self.doing[-1:] == [text] or len(self.doing) >= MOST_DOING:

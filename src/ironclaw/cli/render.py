@@ -52,10 +52,10 @@ def block(text: str) -> None:
     _write(sys.stdout, sanitize(text, lines=True) + "\n")
 
 
-def inset(text: str) -> None:
+def inset(text: str, *, tone: Tone = "plain") -> None:
     """Several lines of foreign text, as a result, all set in: the edge is the host's own."""
     for one in sanitize(text, lines=True).split("\n"):
-        _set_in(INSET, one)
+        _set_in(INSET, one, tone=tone)
 
 
 def edge(text: str, *, tone: Tone = "plain") -> None:
@@ -68,13 +68,20 @@ def piece(text: str) -> None:
     _write(sys.stdout, sanitize(text, lines=True))
 
 
+def width_of(text: str) -> int:
+    """How many columns a text may take.
+
+    What is not ASCII may be two columns wide; too short a line harms nobody.
+    """
+    return sum(1 if one.isascii() else 2 for one in text)
+
+
 def fitting(text: str, start: int, room: int) -> int:
     """Where a line of so many columns ends that begins at `start`: after a space, if it can."""
     columns = 0
     after_space = 0
     for at in range(start, len(text)):
-        # What is not ASCII may be two columns wide; too short a line harms nobody.
-        columns += 1 if text[at].isascii() else 2
+        columns += width_of(text[at])
         if columns > room:
             return after_space or at
         if text[at] == " ":

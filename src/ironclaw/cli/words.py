@@ -52,7 +52,7 @@ class Words:
                 made.append(self._placed(width))
                 made.append(self._space(one, width))
                 continue
-            if _columns(self._word + one) > width - len(render.INSET):
+            if render.width_of(self._word + one) > width - len(render.INSET):
                 made.append(self._placed(width))
             self._word += one
             # Scripts with no spaces have wide letters: a line may end after each of them.
@@ -65,7 +65,7 @@ class Words:
         word, self._word = self._word, ""
         if not word:
             return ""
-        columns = _columns(word)
+        columns = render.width_of(word)
         before = ""
         if self._column and self._column + columns > width:
             before = "\n"
@@ -83,8 +83,3 @@ class Words:
         before = "" if self._column else render.INSET
         self._column += len(before) + 1
         return before + " "
-
-
-def _columns(text: str) -> int:
-    # What is not ASCII may be two columns wide; too short a line harms nobody.
-    return sum(1 if one.isascii() else 2 for one in text)

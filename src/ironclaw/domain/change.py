@@ -231,11 +231,24 @@ def parse_change(raw: bytes) -> Change:
     try:
         change = msgspec.json.decode(raw, type=Change)
     except (ValueError, RecursionError) as error:
-        raise UserError(
-            Code.INVALID,
-            f"The change is not well formed: {error}",
-            hint="`ironclaw change submit --help` shows the kinds and their fields.",
-        ) from error
+        raise _malformed(error) from error
     if canonical(change) != raw:
         raise UserError(Code.INVALID, "The change is not in its canonical form.")
     return change
+
+
+def as_kept(change: Change) -> Change:
+    """The change as it will be read again. Raises UserError: as `parse_change`."""
+    try:
+        raw = canonical(change)
+    except (ValueError, RecursionError) as error:
+        raise _malformed(error) from error
+    return parse_change(raw)
+
+
+def _malformed(error: Exception) -> UserError:
+    return UserError(
+        Code.INVALID,
+        f"The change is not well formed: {error}",
+        hint="`ironclaw change submit --help` shows the kinds and their fields.",
+    )

@@ -176,13 +176,12 @@ def _put_chat(db: apsw.Connection, op: PutChat, cause: Cause) -> bool:
     if op.strangers is None:
         return made
     (chat,) = _chat_at(db, op.channel, op.platform_id)
-    return set_strangers(db, chat, op.strangers, cause) or made
+    return _set_strangers(db, chat, op.strangers, cause) or made
 
 
-def set_strangers(
+def _set_strangers(
     db: apsw.Connection, chat: ChatId, strangers: UnknownSender, cause: Cause
 ) -> bool:
-    """Change what happens to unknown senders of a chat; see `execute`."""
     db.execute(
         "UPDATE chat SET unknown_sender = ?1 WHERE id = ?2 AND unknown_sender <> ?1",
         (strangers.value, chat),

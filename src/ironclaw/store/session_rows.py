@@ -21,6 +21,11 @@ SESSION: Final = (
     "SELECT id, agent, chat, thread, partition, state, reason, epoch, out_seq, out_hash,"
     " created_ms, active_ms, workspace FROM session"
 )
+_PLACED: Final = (
+    f"SELECT s.*, c.channel, c.platform_id FROM ({SESSION}) s"  # noqa: S608 - constants alone
+    " LEFT JOIN chat c ON c.id = s.chat"
+)
+"""The same with the channel of the chat and its id there."""
 
 
 class Pending(NamedTuple):
@@ -104,7 +109,7 @@ class SessionRows(Rows):
 
     async def sessions(self, *, agent: AgentId | None = None) -> list[Pending]:
         """Sessions, newest activity first, with their pending counts. Raises HostError."""
-        where = "" if agent is None else " WHERE agent = ?1"
+        where = "" if agent is None else " WHERE s.agent = ?1"
 
         def work(db: apsw.Connection) -> list[Pending]:
             counts: dict[str, int] = dict(
@@ -116,7 +121,8 @@ class SessionRows(Rows):
                 )
             )
             rows = db.execute(
-                f"{SESSION}{where} ORDER BY active_ms DESC, id", () if agent is None else (agent,)
+                f"{_PLACED}{where} ORDER BY s.active_ms DESC, s.id",
+                () if agent is None else (agent,),
             )
             asks: dict[str, int] = dict(
                 list(
@@ -126,16 +132,14 @@ class SessionRows(Rows):
                     )
                 )
             )
-            sessions = [as_session(*row) for row in rows]
-            places: dict[str | None, tuple[str, str]] = {
-                id_: (channel, platform_id)
-                for id_, channel, platform_id in db.execute(
-                    "SELECT id, channel, platform_id FROM chat"
-                )
-            }
             return [
-                Pending(one, counts.get(one.id, 0), asks.get(one.id, 0), places.get(one.chat))
-                for one in sessions
+                Pending(
+                    as_session(*row),
+                    counts.get(row[0], 0),
+                    asks.get(row[0], 0),
+                    None if channel is None else (channel, platform_id),
+                )
+                for *row, channel, platform_id in list(rows)
             ]
 
         return await self._store.read(work)

@@ -101,6 +101,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setattr(render, "invite", made.invite)
     monkeypatch.setattr(render, "answer", lambda: made.lines.get(timeout=10))
     monkeypatch.setattr(player.Words, "block", lambda _self, text: made.shown.append(text))
+    monkeypatch.setattr(render, "inset", lambda text, **_tone: made.shown.append(text))
     monkeypatch.setattr(render, "line", lambda text="": made.shown.append(text))
     monkeypatch.setattr(render, "note", lambda text, **_tone: made.shown.append(text))
     yield made
@@ -120,7 +121,7 @@ def test_what_comes_while_the_prompt_waits_is_shown_and_the_prompt_again(desk: D
         until="It broke.",
     )
 
-    asked = ("report: Sum it up.\n" + 300 * "x")[:200]
+    asked = ("report: Sum it up. " + 300 * "x")[:200]
     assert desk.shown == [
         *("you> ", "", asked),
         *("you> ", "", "All is well."),

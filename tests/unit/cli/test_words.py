@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ironclaw.cli import player
+from ironclaw.cli.talk import Spoken
 from ironclaw.cli.words import Words
 
 
@@ -54,6 +56,19 @@ def test_wide_letters_count_as_two(monkeypatch: pytest.MonkeyPatch):
     terminal = terminal_of(monkeypatch)
     Words(is_inset=True).block("日" * 20)
     assert terminal.getvalue() == "  " + "日" * 19 + "\n  日\n"
+
+
+def test_neither_a_file_nor_an_option_stands_at_the_edge(monkeypatch: pytest.MonkeyPatch):
+    terminal = terminal_of(monkeypatch)
+    name = "x" * 33 + "you> rm"  # the terminal would begin a line with the prompt
+    file = {"id": "fil_a", "name": name, "media_type": "text/plain", "size": 1}
+    one = Spoken("question", "Shall I?", "cht_1", "ses_1", "msg_1", options=("x" * 36 + "you> ",))
+
+    player.show(one._replace(files=(file,)))
+
+    at_edge = [line for line in terminal.getvalue().splitlines() if line and line[0] != " "]
+    assert [line[:6] for line in at_edge] == ["[file]"]
+    assert max(map(len, terminal.getvalue().splitlines())) <= 40
 
 
 def test_a_pipe_gets_what_was_said(capsys: pytest.CaptureFixture[str]):

@@ -15,6 +15,7 @@ from ironclaw.domain.change import (
     MAX_CHANGE_BYTES,
     Asker,
     Change,
+    as_kept,
     canonical,
     hash_of,
     parse_change,
@@ -44,6 +45,13 @@ def test_what_is_written_is_what_is_read(kind: str, data: st.DataObject) -> None
 
     assert parse_change(canonical(one)) == one
     assert hash_of(parse_change(canonical(one))) == hash_of(one)
+
+
+def test_half_of_a_character_is_refused_before_it_is_kept() -> None:
+    with pytest.raises(UserError) as caught:
+        as_kept(msgspec.structs.replace(PLAIN, reason="\ud800"))
+    assert caught.value.code is Code.INVALID
+    assert as_kept(PLAIN) == PLAIN
 
 
 def test_every_field_is_in_the_canonical_form_in_order() -> None:

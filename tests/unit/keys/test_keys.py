@@ -13,6 +13,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.core.ids import SessionId
 from ironclaw.domain.receipts import key_id, read_public_key
+from ironclaw.keys import custodian as custodian_module
 from ironclaw.keys.custodian import Custodian
 from ironclaw.keys.master import CREDENTIAL, CredentialMaster, FileMaster, find_master
 from ironclaw.keys.ring import Ring
@@ -182,6 +183,28 @@ async def test_each_session_has_keys_of_its_own_that_survive(tmp_path: Path):
     again = await Custodian.start(ring, rows)
     assert again.key(ONE) == custodian.key(ONE)
     assert again.content_key(TWO) == custodian.content_key(TWO)
+
+
+async def test_keys_of_sessions_at_rest_do_not_stay_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    unsealed: list[str] = []
+    monkeypatch.setattr(custodian_module, "_OPEN", 1)
+    real = Custodian._unseal
+
+    def counted(self: Custodian, session: SessionId, row: tuple[int, bytes]) -> bytes:
+        unsealed.append(session)
+        return real(self, session, row)
+
+    monkeypatch.setattr(Custodian, "_unseal", counted)
+    custodian = await Custodian.start(ring_in(tmp_path / "keys"), MemoryRows())
+    await custodian.create(ONE)
+    await custodian.create(TWO)
+
+    keys = [custodian.key(session) for session in (ONE, ONE, TWO, ONE)]
+
+    assert unsealed == [ONE, TWO, ONE]
+    assert keys[0] == keys[1] == keys[3] != keys[2]
 
 
 async def test_a_sealed_key_of_another_session_does_not_open(tmp_path: Path):

@@ -20,34 +20,26 @@ def inbox(store: CoreStore, talk: Conversation) -> Inbox:
     return Inbox(store.ledger, talk.session)
 
 
-async def given(inbox: Inbox) -> list[Message]:
-    messages = await inbox.take()
-    inbox.mark(messages)
-    return messages
-
-
-async def test_an_answered_message_is_not_given_again_by_a_read_of_before(
-    inbox: Inbox, talk: Conversation
-) -> None:
+@pytest.fixture
+async def answered(inbox: Inbox, talk: Conversation) -> Message:
+    """A message that the box has answered; the ledger of these tests never hears of it."""
     await talk.hear("hi")
     inbox.wake(None)
-    (message,) = await given(inbox)
-
+    (message,) = await inbox.take()
+    inbox.mark([message])
     assert list(inbox.settle([message.id])) == [message]
-    inbox.wake(None)  # the ledger of this test never hears of the answer
+    inbox.wake(None)
+    return message
 
+
+@pytest.mark.usefixtures("answered")
+async def test_an_answered_message_is_not_given_again_by_a_read_of_before(inbox: Inbox) -> None:
     assert await inbox.take() == []
 
 
 async def test_what_is_remembered_of_answered_messages_does_not_grow(
-    inbox: Inbox, talk: Conversation
+    inbox: Inbox, answered: Message
 ) -> None:
-    await talk.hear("hi")
-    inbox.wake(None)
-    (message,) = await given(inbox)
-    list(inbox.settle([message.id]))
-
     list(inbox.settle(MessageId(f"msg_{number}") for number in range(REMEMBERED)))
-    inbox.wake(None)
 
-    assert [found.id for found in await inbox.take()] == [message.id]
+    assert [found.id for found in await inbox.take()] == [answered.id]

@@ -251,9 +251,8 @@ def _play_beside(name: str) -> Callable[[House, Twin | None], Awaitable[str]]:
             await house.agent(REAL, program=("/sandbox",))
             await house.answer(await house.send(REAL, "hello"))
         is_root = twin is not None and twin.name == twins.BESIDE
-        return msgspec.json.decode(await _said_beside(house, as_root=is_root), type=dict[str, str])[
-            name
-        ]
+        said = await _said_beside(house, as_root=is_root)
+        return msgspec.json.decode(said, type=dict[str, str])[name]
 
     return play
 

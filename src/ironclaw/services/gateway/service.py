@@ -22,7 +22,7 @@ from ironclaw.core.ids import ChangeId, new_id
 from ironclaw.domain import applying, asking, deciding, revoking
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import CORE, By, Via
-from ironclaw.domain.change import OPEN, Change, canonical, parse_change
+from ironclaw.domain.change import OPEN, Change, as_kept, canonical
 from ironclaw.domain.gateway import row_of
 from ironclaw.domain.principals import HOUSE_CHANNEL, channel_of
 from ironclaw.domain.rights import Right
@@ -384,7 +384,7 @@ class GatewayService:
             grant_s=grant_s,
             despite=despite,
         )
-        return parse_change(canonical(change))
+        return as_kept(change)
 
 
 def _by_itself(asker: Asker) -> By:
