@@ -182,6 +182,7 @@ async def open_core(
             meters=metrics,
             clock=clock,
             tasks=tasks,
+            freeze_after_s=settings.sandbox.freeze_after_s,
         )
         files = Files(ledger.files)
         models = open_models(

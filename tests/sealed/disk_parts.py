@@ -14,6 +14,7 @@ from ironclaw.domain.disk import Caps
 from ironclaw.domain.model import Agent
 from ironclaw.domain.wall import Durable
 from ironclaw.services.disk_guard import DiskGuard
+from ironclaw.services.freezing import Freezer
 from ironclaw.services.slots import Slot
 from ironclaw.testing.isolator_kit import LANE, WAIT_S, launched
 
@@ -67,6 +68,7 @@ async def _flood(
         directory=spec.dir,
         box=box,
         link=cast("AirlockLink", None),  # the guard has no use for it
+        freezer=Freezer(subject.isolator, box, after_s=3600),
         receipt=None,
         workspace=spec.workspace.name,
     )

@@ -126,7 +126,7 @@ def test_a_stream_shows_progress_and_resumes_after_a_killed_core(house: House, a
     assert core is not None
     os.kill(core, signal.SIGKILL)
     wait_for_end(core)
-    wait_for(lambda: house.core() not in {None, core} and _is_ready(house), "a new core")
+    wait_for(lambda: house.core() not in {None, core} and house.is_ready, "a new core")
 
     with house.api() as api:
         again = api.say(agent, "after the restart", wait=0)
@@ -145,14 +145,6 @@ def test_a_stream_shows_progress_and_resumes_after_a_killed_core(house: House, a
 def _view(house: House, session: str) -> Any:
     with house.api() as api:
         return api.get(f"/v1/sessions/{session}").body
-
-
-def _is_ready(house: House) -> bool:
-    try:
-        with house.api() as api:
-            return api.get("/v1/status").status == 200
-    except OSError:
-        return False
 
 
 def _until_reply(events: Any) -> list[dict[str, Any]]:

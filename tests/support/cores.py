@@ -77,6 +77,8 @@ class Announced:
         self.launches.append(outcome)
 
 
+FREEZE_AFTER_S = 0.02
+"""Often: whatever a test does, its boxes stand still in between."""
 ROOM = Room(free_bytes=1 << 40, free_files=1 << 30, all_bytes=1 << 41, all_files=1 << 31)
 
 
@@ -110,6 +112,7 @@ class Core:
             meters=self.announced,
             clock=SystemClock(),
             tasks=self.tasks,
+            freeze_after_s=FREEZE_AFTER_S,
         )
         self.rooms = Rooms(most_bytes=self.limits.context_bytes)
         self.sessions = Sessions(
@@ -148,10 +151,10 @@ class Core:
 
     async def die(self) -> None:
         """End as by kill -9: boxes run on, airlocks end, nothing is said to anybody."""
-        self.isolator.is_frozen = True
+        self.isolator.is_core_dead = True
         self.sessions._closed = True
         await self.tasks.cancel()
-        self.isolator.is_frozen = False
+        self.isolator.is_core_dead = False
         for link in self.airlocks.links:
             link.die()
 

@@ -118,6 +118,15 @@ class House:
         assert said.status == 0, said
 
     @property
+    def is_ready(self) -> bool:
+        """Whether its API answers."""
+        try:
+            with self.api() as api:
+                return bool(api.get("/v1/status").status == 200)
+        except OSError:
+            return False
+
+    @property
     def is_up(self) -> bool:
         """Whether a keeper of it runs."""
         return self._keeper() is not None

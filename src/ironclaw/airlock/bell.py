@@ -84,7 +84,15 @@ class BellSocket:
         self._is_paused = False
         self._is_reading = True
         self._is_listening = False
+        self._is_expected = True
         self._watch()
+
+    def expect(self, expected: bool) -> None:  # noqa: FBT001 - one word, one meaning
+        """Ask the box from time to time whether it is there, or, as it is frozen, do not."""
+        self._is_expected = expected
+        self._is_pinged = False
+        if self._connection is not None:
+            self._after(self._ping_s if self._is_greeted else _HELLO_S)
 
     def ring(self) -> None:
         """Tell the box to look. One unread byte is as good as many."""
@@ -219,4 +227,4 @@ class BellSocket:
         connection.close()
 
     def _after(self, seconds: float) -> None:
-        self.deadline = self._clock.monotonic_s() + seconds
+        self.deadline = self._clock.monotonic_s() + seconds if self._is_expected else None

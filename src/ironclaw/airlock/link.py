@@ -29,6 +29,7 @@ from ironclaw.airlock.messages import (
     Publish,
     Ready,
     Refused,
+    StandsStill,
     Tell,
     ToAirlock,
     UseAsked,
@@ -183,6 +184,11 @@ class Link:
     async def tell_tool(self, used: Used) -> None:
         """Answer an `AskedTool`, if whoever asked is still there to hear it."""
         await self._say(UseTold(used=used))
+
+    def stands_still(self, frozen: bool) -> None:  # noqa: FBT001 - one word, one meaning
+        """Say whether the box is frozen. The airlock need not answer: nothing waits."""
+        if not self._is_over and not self._writer.is_closing():
+            self._writer.write(pack(StandsStill(frozen=frozen)))
 
     async def receive(self) -> LinkEvent | None:
         """Wait for the next event; None when the airlock has ended. May be cancelled safely."""

@@ -77,7 +77,13 @@ class Check(_Told, tag="check", frozen=True):
     """Core: say that you are there."""
 
 
-ToAirlock = Bind | Publish | Ack | Tell | Offer | UseTold | Check
+class StandsStill(_Told, tag="still", frozen=True):
+    """Core: the box is frozen, or is not any more. A frozen one cannot answer its watchdog."""
+
+    frozen: bool
+
+
+ToAirlock = Bind | Publish | Ack | Tell | Offer | UseTold | Check | StandsStill
 
 
 class Ready(_Told, tag="ready", frozen=True):

@@ -29,6 +29,7 @@ from ironclaw.airlock.messages import (
     Publish,
     Ready,
     Refused,
+    StandsStill,
     StartAirlock,
     Tell,
     ToAirlock,
@@ -233,6 +234,9 @@ class _Airlock:
                 self._pass_on(message)
             case Check():
                 self.say(Here())
+            case StandsStill(frozen=frozen):
+                if self._bell is not None:
+                    self._bell.expect(not frozen)
             case _:
                 assert_never(message)
 

@@ -45,16 +45,27 @@ class Listening(NamedTuple):
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to its owner and says when it listens."""
+    """A server that leaves signals to its owner, says when it listens, and waits without a tick."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._is_over = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections."""
         await super().startup(sockets=sockets)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        """Wait for the end; uvicorn's own loop looks for it ten times a second."""
+        self.server_state.default_headers = self.config.encoded_headers
+        await self._is_over.wait()
+
+    def stop(self) -> None:
+        """Accept nothing more and end."""
+        self.should_exit = True
+        self._is_over.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -115,7 +126,7 @@ async def serve(app: ASGIApp, settings: Settings, *, ready: Callable[[Listening]
 async def _end(server: _Server, serving: asyncio.Task[None]) -> None:
     """Let requests finish for a moment, then cut off those that do not, streams mostly."""
     requests = set(server.server_state.tasks)
-    server.should_exit = True
+    server.stop()
     if not serving.done():
         await asyncio.wait({serving}, timeout=2 * DRAIN_S)
     for request in requests:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Spread(NamedTuple):
@@ -46,7 +49,7 @@ def rss_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def cpu_seconds(pids: set[int]) -> float:
+def cpu_seconds(pids: Iterable[int]) -> float:
     """CPU time used so far by the threads that exist, in nanosecond steps.
 
     The ticks of `stat` would round an idle process's few microseconds to nothing, or up to 10 ms.

@@ -160,6 +160,18 @@ class Isolator(Protocol):
         """Processor time that the box has used so far, in clock ticks; 0 when it is gone."""
         ...
 
+    def freeze(self, box: Box) -> None:
+        """Let the box have no processor until it is thawed; nothing when it is gone.
+
+        It goes on being a box: it can be discarded, and what it holds is as it was. A program in it
+        that is computing at this moment may go on until its next system call.
+        """
+        ...
+
+    def thaw(self, box: Box) -> None:
+        """Let a frozen box go on. Nothing when it is gone, or was not frozen."""
+        ...
+
     async def discard(self, slot: SlotId) -> None:
         """Kill whatever runs in the slot and remove everything of it but its durable files.
 
@@ -280,6 +292,10 @@ class AirlockLink(Protocol):
 
     async def tell_tool(self, used: Used) -> None:
         """Answer an `AskedTool`, which frees its place; dropped when whoever asked is gone."""
+        ...
+
+    def stands_still(self, frozen: bool) -> None:  # noqa: FBT001 - one word, one meaning
+        """Say whether the box is frozen: a frozen one is not asked whether it is there."""
         ...
 
     async def receive(self) -> LinkEvent | None:

@@ -168,10 +168,16 @@ async def gone(pid: int, *, started: int | None = None) -> None:
 
 
 def kill(pid: int, *, started: int) -> None:
-    """Kill the process that `pid` and its start time name; do nothing when it is gone.
+    """Kill the process that `pid` and its start time name; do nothing when it is gone."""
+    send(pid, signal.SIGKILL, started=started)
+
+
+def send(pid: int, what: signal.Signals, *, started: int) -> None:
+    """Send a signal to the process that `pid` and its start time name, if it is there.
 
     Args:
         pid: A host pid.
+        what: The signal.
         started: Clock ticks, see `start_ticks`.
     """
     try:
@@ -179,10 +185,10 @@ def kill(pid: int, *, started: int) -> None:
     except ProcessLookupError:
         return
     try:
-        # The descriptor pins the process, so what is compared is what is killed.
+        # The descriptor pins the process, so what is compared is what gets it.
         if start_ticks(pid) == started:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+                signal.pidfd_send_signal(descriptor, what)
     finally:
         os.close(descriptor)
 

@@ -93,6 +93,11 @@ class ModelCalls:
             task.cancel()
             self._refuse(call, WireCode.CANCELLED, "the call was cancelled")
 
+    @property
+    def are_running(self) -> bool:
+        """Whether the box waits for the model."""
+        return bool(self._running)
+
     def turn_ended(self) -> None:
         """People have an answer: the next turn may make as many."""
         self._made = 0

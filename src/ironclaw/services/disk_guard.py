@@ -1,8 +1,8 @@
 """The disk guard: ends a box whose workspace or memory grows over its cap.
 
-Nothing runs while no box does. While boxes run, the free room of the file system is looked at every
-`LOOK_S`; what boxes hold is counted only when that shrank, by confined processes (`Airlocks.count`)
-that together get `DUTY` of the time. The decisions are `domain.disk`.
+Nothing runs while no box does, or all stand still. Otherwise the free room of the file system is
+looked at every `LOOK_S`; what boxes hold is counted only when that shrank, by confined processes
+(`Airlocks.count`) that together get `DUTY` of the time. The decisions are `domain.disk`.
 
     watching -> _run: _look -> _wanted -> _round: _check -> judge -> over(...)
 """
@@ -139,6 +139,8 @@ class DiskGuard:
         self._full: dict[_Places, Holding] = {}
         """What was over its cap when its box went: the next one may not add to it."""
         self._is_running = False
+        self._stirred = asyncio.Event()
+        """Set when a box goes on, comes or goes."""
         self._is_failing = False
         self._thought: tuple[tuple[Room, ...], float] | None = None
         """Room and time when each box was last thought about; None when that is due."""
@@ -180,11 +182,14 @@ class DiskGuard:
         watched.seen(self._look(), self._clock.monotonic_s())
         self._watched.add(watched)
         self._thought = None
+        slot.freezer.watch(self._stirred.set)
+        self._stirred.set()
         self._start()
         try:
             yield
         finally:
             self._watched.discard(watched)
+            self._stirred.set()
             self._remember(watched)
 
     # --- the loop ---------------------------------------------------------------------------------
@@ -197,6 +202,11 @@ class DiskGuard:
     async def _run(self) -> None:
         try:
             while self._watched:
+                if all(each.slot.freezer.is_frozen for each in self._watched):
+                    # Nothing grows: whatever a box writes, its sentry has to do.
+                    self._stirred.clear()
+                    await self._stirred.wait()
+                    continue
                 now = self._look()
                 if not self._is_quiet(now) and (wanted := self._wanted(now)):
                     await self._round(wanted, now)

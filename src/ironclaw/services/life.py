@@ -103,6 +103,11 @@ class Life:
         return not self._fed.is_set() or self._inbox.is_owed
 
     @property
+    def _is_working(self) -> bool:
+        """Whether the box may have something to do, such as to come back or to sum up."""
+        return self.busy or self._gone is not None or self._calls.are_running
+
+    @property
     def agent(self) -> Agent:
         """Whose session it is, as it is now."""
         return self._setups.agent
@@ -211,6 +216,7 @@ class Life:
                 tools=self._parts.tools,
                 tasks=tasks,
             )
+            self._slot.freezer.belong(lambda: self._is_working)
             tasks.start(self._watch(), name="watch")
             # A task of its own: an airlock that hangs must not hold up the end.
             tasks.start(self._begin(adopted=adopted), name="begin")

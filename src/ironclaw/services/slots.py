@@ -21,6 +21,7 @@ from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.disk import check_limits
 from ironclaw.domain.wall import Durable, LaunchSpec
 from ironclaw.services.enclosing import in_words, start_enclosed
+from ironclaw.services.freezing import FREEZE_AFTER_S, Freezer
 from ironclaw.services.hello import first_facts
 
 if TYPE_CHECKING:
@@ -47,13 +48,16 @@ class Slot:
         directory: SlotDir,
         box: Box,
         link: AirlockLink,
+        freezer: Freezer,
         receipt: Receipt | None,
         workspace: str,
         made_of: object = None,
     ) -> None:
         self.directory = directory
         self.box = box
-        self.link = link
+        self.freezer = freezer
+        """Has the box stand still while it has nothing to do."""
+        self.link = freezer.guard(link)
         self.receipt = receipt
         """None for an adopted slot: its receipt is stored already."""
         self.workspace = workspace
@@ -84,8 +88,10 @@ class Slots:
         meters: Meters,
         clock: Clock,
         tasks: Tasks,
+        freeze_after_s: float = FREEZE_AFTER_S,
     ) -> None:
         self._isolator = isolator
+        self._freeze_after_s = freeze_after_s
         self._airlocks = airlocks
         self._rootfs = rootfs
         self._audit = audit
@@ -201,6 +207,7 @@ class Slots:
             directory=directory,
             box=box,
             link=link,
+            freezer=self._freezer(box, is_frozen=True),
             receipt=None,
             workspace=workspace,
             made_of=self._made_of(agent) if is_current else None,
@@ -209,10 +216,11 @@ class Slots:
     async def relink(self, slot: Slot) -> None:
         """Replace a slot's dead airlock on the same directories."""
         await slot.link.close()
-        slot.link = await self._airlock(slot.directory)
+        slot.link = slot.freezer.guard(await self._airlock(slot.directory))
 
     async def release(self, slot: Slot) -> None:
         """End a slot: its box, its airlock, its directories. Durable files stay."""
+        slot.freezer.stop()
         try:
             await self._isolator.discard(slot.id)
         finally:
@@ -263,10 +271,13 @@ class Slots:
                         self._meters.launch(taken_s, outcome=error.code)
                 raise
             self._meters.launch(self._clock.monotonic_s() - began)
+            freezer = self._freezer(box)
+            freezer.stirred()
             return Slot(
                 directory=directory,
                 box=box,
                 link=link,
+                freezer=freezer,
                 receipt=structs.replace(
                     proof,
                     airlock_held=link.controls,
@@ -276,6 +287,9 @@ class Slots:
                 workspace=workspace or name,
                 made_of=(spec.rootfs.digest, spec.limits, spec.mounts, spec.skills),
             )
+
+    def _freezer(self, box: Box, *, is_frozen: bool = False) -> Freezer:
+        return Freezer(self._isolator, box, after_s=self._freeze_after_s, is_frozen=is_frozen)
 
     async def _airlock(self, directory: SlotDir) -> AirlockLink:
         link = await start_enclosed(self._isolator, self._airlocks, directory)

@@ -61,11 +61,15 @@ class FakeIsolator:
         self.discarded: list[SlotId] = []
         self.enclosed: list[tuple[SlotId, int]] = []
         self.can_enclose = True
+        self.standing: set[SlotId] = set()
+        """Slots whose box is frozen."""
+        self._late: dict[SlotId, str] = {}
+        """Why boxes will have ended that are frozen now."""
         self.efforts: dict[SlotId, int] = {}
         """Clock ticks by slot."""
         self.launch_error: HostError | None = None
         """Raised by the next launches, if set."""
-        self.is_frozen = False
+        self.is_core_dead = False
         """When true `discard` does nothing: the core that asks for it is being killed."""
 
     async def prepare(self, slot: SlotId, *, lane: int) -> SlotDir:
@@ -146,9 +150,19 @@ class FakeIsolator:
         """What a test says that the box has done."""
         return self.efforts.get(box.slot, 0)
 
+    def freeze(self, box: Box) -> None:
+        """Note that the box stands still."""
+        self.standing.add(box.slot)
+
+    def thaw(self, box: Box) -> None:
+        """Note that it goes on; one that was about to end does."""
+        self.standing.discard(box.slot)
+        if (why := self._late.pop(box.slot, None)) is not None:
+            self.crash(box.slot, why)
+
     async def discard(self, slot: SlotId) -> None:
         """End the box and remove its directories."""
-        if self.is_frozen:
+        if self.is_core_dead:
             return
         self.discarded.append(slot)
         self.crash(slot, "killed")
@@ -167,6 +181,10 @@ class FakeIsolator:
 
     def crash(self, slot: SlotId, why: str = "exit") -> None:
         """End a box, as if by itself. `why` is what `ended` returns."""
+        if slot in self.standing and why == "exit":
+            self._late[slot] = why
+            return
+        self.standing.discard(slot)
         box = self._boxes.pop(slot, None)
         if box is not None and not self._ends[box.pid].done():
             self._ends[box.pid].set_result(why)

@@ -100,6 +100,8 @@ class FakeLink:
         """Every word on `tools.sock`, in order."""
         self.used: list[Used] = []
         """Answers to uses of host tools."""
+        self.stood_still: list[bool] = []
+        """What was said of its box, in order."""
         self._events: asyncio.Queue[LinkEvent | None] = asyncio.Queue()
         self._asking: dict[int, Message] = {}
         self._dead = False
@@ -163,6 +165,10 @@ class FakeLink:
     async def tell_tool(self, used: Used) -> None:
         """Note the answer."""
         self.used.append(used)
+
+    def stands_still(self, frozen: bool) -> None:  # noqa: FBT001 - as the port has it
+        """Note it."""
+        self.stood_still.append(frozen)
 
     async def receive(self) -> LinkEvent | None:
         """Next event; None once the airlock is dead."""

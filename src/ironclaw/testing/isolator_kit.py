@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 LANE: Final = 3
 _AGENT: Final = AgentId("agt_kit")
 WAIT_S: Final = 20.0
+STILL_S: Final = 1.0
+"""For how long nothing may happen; what is awaited takes milliseconds otherwise."""
 
 
 class Subject(Protocol):
@@ -183,6 +185,28 @@ async def ended_says_exit(subject: Subject) -> None:
         assert await subject.isolator.ended(box) == "exit"
         assert await subject.isolator.ended(box) == "exit"
     await subject.isolator.discard(box.slot)
+
+
+async def a_frozen_box_waits(subject: Subject) -> None:
+    """Whatever happens, a frozen box does nothing until it is thawed; and it can be discarded."""
+    spec, box, _ = await launched(subject)
+    subject.isolator.freeze(box)
+    subject.isolator.freeze(box)
+    await subject.end(spec.dir)
+    async with asyncio.timeout(WAIT_S), asyncio.TaskGroup() as group:
+        ending = group.create_task(subject.isolator.ended(box))
+        await asyncio.wait({ending}, timeout=STILL_S)
+        assert not ending.done()
+        assert box in await subject.isolator.survivors()
+        subject.isolator.thaw(box)
+    assert ending.result() == "exit"
+    subject.isolator.thaw(box)
+    await subject.isolator.discard(box.slot)
+    spec, box, _ = await launched(subject)
+    subject.isolator.freeze(box)
+    async with asyncio.timeout(WAIT_S):
+        await subject.isolator.discard(box.slot)
+    assert box not in await subject.isolator.survivors()
 
 
 async def survivors_are_those_that_run(subject: Subject) -> None:
@@ -340,6 +364,7 @@ CHECKS: Final[dict[str, Callable[[Subject], Awaitable[None]]]] = {
         launch_then_discard,
         discard_is_idempotent,
         ended_says_exit,
+        a_frozen_box_waits,
         survivors_are_those_that_run,
         reopen_gives_the_same_directories,
         weak_limits_are_refused,

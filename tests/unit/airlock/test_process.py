@@ -204,6 +204,30 @@ async def test_a_box_that_does_not_answer_its_watchdog_is_hung() -> None:
         await slot.expect(BoxHung)
 
 
+async def test_a_box_that_stands_still_is_not_asked_and_is_asked_again_when_it_goes_on() -> None:
+    async with slots(ping_s=0.1, pong_s=0.1) as (slot,):
+        await slot.bring_up()
+        slot.link.stands_still(True)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await slot.link.receive()
+        slot.link.stands_still(False)
+        await slot.expect(BoxHung)
+
+
+async def test_a_question_that_a_box_could_not_answer_any_more_is_forgotten() -> None:
+    async with slots(ping_s=0.1, pong_s=0.5) as (slot,):
+        await slot.bring_up()
+        await asyncio.to_thread(slot.box.wait, Bell.PING)
+        slot.link.stands_still(True)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.5):
+                await slot.link.receive()
+        slot.link.stands_still(False)
+        await asyncio.to_thread(slot.box.wait, Bell.PING)
+        await slot.expect(BoxHung)
+
+
 async def test_only_one_bell_is_answered_at_a_time(slot: Slot) -> None:
     await slot.bring_up()
     waiting = await asyncio.to_thread(slot.box.connect, "bell.sock")

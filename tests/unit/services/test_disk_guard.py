@@ -19,6 +19,7 @@ from ironclaw.domain.model import Agent, BoxLimits
 from ironclaw.domain.wall import Box
 from ironclaw.services import disk_guard
 from ironclaw.services.disk_guard import DiskGuard
+from ironclaw.services.freezing import Freezer
 from ironclaw.services.slots import Slot
 from ironclaw.testing.fakes_sandbox import FakeIsolator
 from ironclaw.testing.fakes_wall import FakeAirlocks
@@ -52,6 +53,7 @@ class Guarded:
         self.airlocks = FakeAirlocks()
         self.room = ROOM
         self.looks = 0
+        self.freezers: dict[SlotId, Freezer] = {}
         self.over: list[tuple[SlotId, Over]] = []
         self.clock: ManualClock | SystemClock = SystemClock()
         self.tasks = tasks
@@ -72,10 +74,13 @@ class Guarded:
     async def slot(self, workspace: str) -> Slot:
         directory = await self.isolator.prepare(SlotId(new_id("slt")), lane=1)
         self.isolator.efforts[directory.slot] = 1
+        box = Box(directory.slot, 1, 1, "")
+        self.freezers[box.slot] = Freezer(self.isolator, box, after_s=3600)
         return Slot(
             directory=directory,
-            box=Box(directory.slot, 1, 1, ""),
+            box=box,
             link=await self.airlocks.start(directory),
+            freezer=self.freezers[box.slot],
             receipt=None,
             workspace=workspace,
         )
@@ -122,6 +127,30 @@ async def test_a_box_over_its_cap_is_ended_once(guarded: Guarded) -> None:
         guarded.write(slot, 200 * MIB)
         await guarded.looked()
         assert guarded.over == [(slot, Over("workspace", "bytes", 101 * MIB, 100 * MIB))]
+
+
+async def test_nobody_looks_while_all_boxes_stand_still(guarded: Guarded) -> None:
+    async with guarded.watching() as one, guarded.watching("v") as other:
+        for each in (one, other):
+            await guarded.looked()
+            guarded.freezers[each].freeze()
+        await asyncio.sleep(0.02)
+        looks = guarded.looks
+        await asyncio.sleep(0.02)
+        assert guarded.looks == looks
+        guarded.freezers[other].thaw()
+        guarded.write(other, 101 * MIB)
+        await until(lambda: guarded.over)
+        assert [slot for slot, _ in guarded.over] == [other]
+
+
+async def test_a_box_that_comes_is_watched_while_the_others_stand_still(guarded: Guarded) -> None:
+    async with guarded.watching() as still:
+        guarded.freezers[still].freeze()
+        await asyncio.sleep(0.02)
+        async with guarded.watching("v") as slot:
+            guarded.write(slot, 101 * MIB)
+            await until(lambda: guarded.over)
 
 
 async def test_nothing_runs_when_no_box_does(guarded: Guarded) -> None:

@@ -67,6 +67,9 @@ class HouseIsolator(RunscIsolator):
         self.specs.setdefault(spec.agent, []).append(spec)
         return await super().launch(spec)
 
+    def freeze(self, box: Box) -> None:
+        """Let it be: what attacks from inside may do so at any time."""
+
     def processes(self, slot: SlotId) -> tuple[int, ...]:
         """The host pids of a box: sentry and gofer; empty when runsc knows none."""
         running = self._runsc.state(KIND_PREFIX + slot)

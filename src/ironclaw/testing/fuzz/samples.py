@@ -120,6 +120,7 @@ TO_AIRLOCK: Final[tuple[link.ToAirlock, ...]] = (
     link.Offer(tools=True),
     link.UseTold(used=USEDS[1]),
     link.Check(),
+    link.StandsStill(frozen=True),
 )
 STARTS: Final[tuple[link.Start, ...]] = (
     link.StartAirlock(path="/s", uid=1, gid=2, box_uid=3, ping_s=60.0, pong_s=30.0),

@@ -1,0 +1,162 @@
+"""A box that has nothing to do is frozen, and goes on before anything is said to it.
+
+gVisor's sentry wakes up once a second for its own clocks, whether the program in it does anything
+or not: 3 % of a core for a hundred boxes that wait. A frozen one costs none, and no watchdog asks
+it anything. Everything that is said passes `Freezer.guard`, so nobody can forget to thaw a box.
+
+    said or heard -> stirred -> (after_s) -> busy? -> freeze
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ironclaw.domain.wall import AirlockLink, Box, Claim, Isolator, LinkEvent
+    from ironclaw_contract.records import InboundBody
+    from ironclaw_contract.rpc import ModelTell, Used
+
+FREEZE_AFTER_S: Final = 1.0
+"""Long enough for what a box does by itself after a turn, such as to begin a summary."""
+
+
+class Freezer:
+    """Freezes one box between two things that happen.
+
+    Args:
+        isolator: Whose box it is.
+        box: The box.
+        after_s: For how long nothing was said or heard before it is frozen.
+        is_frozen: Whether it may be frozen now: a former core may have left it so.
+    """
+
+    def __init__(
+        self, isolator: Isolator, box: Box, *, after_s: float, is_frozen: bool = False
+    ) -> None:
+        self._isolator = isolator
+        self._box = box
+        self._after_s = after_s
+        self._link: AirlockLink | None = None
+        self._is_busy: Callable[[], bool] = _at_rest
+        self._timer: asyncio.TimerHandle | None = None
+        self._stirred_s = 0.0
+        self._on_thaw: Callable[[], None] = _nothing
+        self.is_frozen = is_frozen
+        """Whether the box stands still."""
+
+    def guard(self, link: AirlockLink) -> AirlockLink:
+        """Return the link of the box's airlock so that who speaks through it is heard at once."""
+        self._link = link
+        return _Guarded(link, self)
+
+    def belong(self, is_busy: Callable[[], bool]) -> None:
+        """From now on the box has work as long as this says so."""
+        self._is_busy = is_busy
+
+    def watch(self, on_thaw: Callable[[], None]) -> None:
+        """Call this whenever the box goes on; one watcher."""
+        self._on_thaw = on_thaw
+
+    def stirred(self) -> None:
+        """Something happens: let the box go on, for a while at least."""
+        self.thaw()
+        loop = asyncio.get_running_loop()
+        self._stirred_s = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(self._after_s, self._look)
+
+    def freeze(self) -> None:
+        """Have the box stand still."""
+        self.is_frozen = True
+        self._say()
+        self._isolator.freeze(self._box)
+
+    def thaw(self) -> None:
+        """Let the box go on."""
+        if self.is_frozen:
+            self.is_frozen = False
+            self._isolator.thaw(self._box)
+            self._say()
+            self._on_thaw()
+
+    def stop(self) -> None:
+        """The box is being ended: freeze it no more."""
+        self._is_busy = _busy
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        left_s = self._stirred_s + self._after_s - loop.time()
+        # One that is busy says something when it is done; that arms the timer again.
+        self._timer = loop.call_later(left_s, self._look) if left_s > 0 else None
+        if self._timer is None and not self._is_busy():
+            self.freeze()
+
+    def _say(self) -> None:
+        if self._link is not None:
+            self._link.stands_still(self.is_frozen)
+
+
+class _Guarded:
+    """Implements `domain.wall.AirlockLink`: what the box must act on thaws it first."""
+
+    def __init__(self, link: AirlockLink, freezer: Freezer) -> None:
+        self._link = link
+        self._freezer = freezer
+        self.pid = link.pid
+        self.controls = link.controls
+        self.missing = link.missing
+
+    async def claim(self, claim: Claim) -> None:
+        self._freezer.stirred()
+        await self._link.claim(claim)
+
+    async def publish(self, bodies: Sequence[InboundBody]) -> None:
+        self._freezer.stirred()
+        await self._link.publish(bodies)
+
+    async def tell(self, event: ModelTell) -> None:
+        self._freezer.stirred()
+        await self._link.tell(event)
+
+    async def tell_tool(self, used: Used) -> None:
+        self._freezer.stirred()
+        await self._link.tell_tool(used)
+
+    async def ack(self, seq: int) -> None:
+        """The airlock's business alone."""
+        await self._link.ack(seq)
+
+    async def offer_tools(self, offered: bool) -> None:  # noqa: FBT001 - as the port has it
+        """A socket comes or goes; the box learns of it when it is told its setup."""
+        await self._link.offer_tools(offered)
+
+    def stands_still(self, frozen: bool) -> None:  # noqa: FBT001 - as the port has it
+        self._link.stands_still(frozen)
+
+    async def receive(self) -> LinkEvent | None:
+        event = await self._link.receive()
+        if event is not None:
+            # It had something to say: it was not done yet.
+            self._freezer.stirred()
+        return event
+
+    async def close(self) -> None:
+        await self._link.close()
+
+
+def _at_rest() -> bool:
+    return False
+
+
+def _busy() -> bool:
+    return True
+
+
+def _nothing() -> None:
+    pass
