@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw_agent.loop import Loop
 from ironclaw_agent.pipe import Pipe, read_small
-from ironclaw_agent.segments import Segments, rehearse
+from ironclaw_agent.rehearsal import rehearse
+from ironclaw_agent.segments import Segments
 from ironclaw_agent.turn import Publish, Run
 from ironclaw_contract.codes import WireCode
 from ironclaw_contract.frames import FrameReader, decode_claim, decode_tell, pack
@@ -153,6 +154,7 @@ class Link:
         self._bell.send(pack(hello))
         if segments is None:
             # The host is proving the launch now: time to spare.
+            self._model.connect(time.monotonic())
             rehearse()
         # A ring may have been lost with the former connection.
         self._rescan_at = 0.0
@@ -201,8 +203,9 @@ class Link:
         self._toolbox.belong(claim.session)
         self._bell.send(Bell.KEY_READ.value)
         self._rescan_at = time.monotonic() + RESCAN_S
-        # The host is writing the first segment now: time to spare for the other connection.
-        self._model.connect(time.monotonic())
+        if not self._model.is_open:
+            # The host is writing the first segment now: time to spare for the other connection.
+            self._model.connect(time.monotonic())
         self._look()
 
     # --- the queue ------------------------------------------------------------------------------

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from ironclaw_contract.chain import Chain, Refusal, SegmentError
 from ironclaw_contract.keys import Direction, derive
-from ironclaw_contract.limits import KEY_BYTES, MAX_SEGMENT_BYTES
+from ironclaw_contract.limits import MAX_SEGMENT_BYTES
 from ironclaw_contract.queue_dir import list_segments, publish, segment_name
-from ironclaw_contract.records import Message
 from ironclaw_contract.segment import Sealed, read_inbound, seal_segment
 
 if TYPE_CHECKING:
@@ -124,13 +123,3 @@ class Segments:
             return b"".join(parts)
         finally:
             os.close(fd)
-
-
-def rehearse() -> None:
-    """Seal and read a segment that nobody gets, so that the first real one finds all code warm."""
-    keys = derive(bytes(KEY_BYTES), Direction.IN)
-    chains = [
-        Chain(keys.record, session="rehearsal", direction=Direction.IN, epoch=1) for _ in range(2)
-    ]
-    body = Message(message="rehearsal", sender="", text="", at_ms=0)
-    read_inbound(keys, chains[1], seal_segment(keys, chains[0], (body,)).data)

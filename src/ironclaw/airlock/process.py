@@ -43,6 +43,7 @@ from ironclaw.airlock.model import ModelSocket
 from ironclaw.airlock.opened import confined
 from ironclaw.airlock.pace import Pace
 from ironclaw.airlock.queue import InQueue, OutQueue
+from ironclaw.airlock.rehearsal import rehearse
 from ironclaw.airlock.sockets import Connection, remove
 from ironclaw.airlock.tools import ToolSocket
 from ironclaw.core.clock import SystemClock
@@ -80,6 +81,7 @@ def run(request: StartAirlock, link: socket.socket, controls: Controls) -> None:
     airlock.remove_key()  # a former airlock was killed while it was out
     with contextlib.suppress(_End):  # the core may be gone already
         airlock.say(Ready(controls=tuple(controls.held), missing=tuple(controls.missing)))
+        rehearse()
         airlock.serve(opened)
 
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 CHANNEL: Final = "bench"
 _PROFILED: Final = 100
 """Messages of the profile."""
-_SETTLE_S: Final = 2.0
+_SETTLE_S: Final = 5.0
 """Until what the last message set going has ended."""
 OWNER: Final = PrincipalId("bench:owner")
 

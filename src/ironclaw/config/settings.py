@@ -71,7 +71,7 @@ class SandboxSettings(_Section, frozen=True):
     """Blank slots kept ready for each new agent that does not say otherwise."""
     idle_stop_s: Annotated[float, msgspec.Meta(ge=1.0, le=7 * 86_400.0)] = 900.0
     """A box without work for this long is stopped; its session goes on in a fresh one."""
-    freeze_after_s: Annotated[float, msgspec.Meta(ge=0.1, le=7 * 86_400.0)] = 1.0
+    freeze_after_s: Annotated[float, msgspec.Meta(ge=0.1, le=7 * 86_400.0)] = 3.0
     """A box without work for this long is frozen: it takes no processor until it is spoken to."""
     disk_bytes: Annotated[int, msgspec.Meta(ge=4 * 1024**2, le=1024**4)] = 1024**3
     """Bytes that a session's workspace may hold, and again the memory of its agent; a box that goes

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from ironclaw_contract.records import InboundBody
     from ironclaw_contract.rpc import ModelTell, Used
 
-FREEZE_AFTER_S: Final = 1.0
-"""Long enough for what a box does by itself after a turn, such as to begin a summary."""
+FREEZE_AFTER_S: Final = 3.0
+"""Long enough for what a box does by itself after a turn, such as to begin a summary, and for a
+fresh sentry to learn the processor's clock: until then each look at the time is a system call."""
 
 
 class Freezer:

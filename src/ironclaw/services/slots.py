@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import structs
 
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from ironclaw.domain.statement import Receipt
     from ironclaw.domain.wall import AirlockLink, Airlocks, Box, Isolator, Rootfs, SlotDir
     from ironclaw.services.parts import Meters
+
+REFILL_AFTER_S: Final = 0.2
+"""From when a blank slot is taken to the start of the next: starting a box takes all of a small
+machine, and whoever took the slot is being answered meanwhile."""
 
 _log = get_logger("slots")
 
@@ -168,7 +172,7 @@ class Slots:
             PeerError: The box did not say hello or its posture is wrong; the audit has it.
         """
         if not workspace and (slot := self._pop(agent)) is not None:
-            self._refill(agent.id)
+            self._refill(agent.id, after_s=REFILL_AFTER_S)
             return slot
         slot = await self._make(agent, workspace=workspace)
         # It works (again): so would a refill that has failed.
@@ -347,13 +351,14 @@ class Slots:
             skills=agent.skills,
         )
 
-    def _refill(self, agent: AgentId) -> None:
+    def _refill(self, agent: AgentId, *, after_s: float = 0.0) -> None:
         if agent not in self._refilling and not self._closed:
             self._refilling.add(agent)
-            self._tasks.start(self._fill(agent), name=f"refill {agent}")
+            self._tasks.start(self._fill(agent, after_s), name=f"refill {agent}")
 
-    async def _fill(self, agent_id: AgentId) -> None:
+    async def _fill(self, agent_id: AgentId, after_s: float) -> None:
         try:
+            await asyncio.sleep(after_s)
             while self._wanted(agent_id):
                 agent = self._targets[agent_id]
                 if len(self._blank.get(agent_id, ())) >= agent.pool_size:
