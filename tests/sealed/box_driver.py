@@ -83,6 +83,28 @@ class RunscSubject:
         await self.tell(directory, b"x")
 
 
+async def frozen(subject: RunscSubject) -> dict[str, Any]:
+    """What is said of two frozen boxes: one that waits, and one that computes all the time."""
+    found: dict[str, Any] = {}
+    isolator = subject.isolator
+    for way, command in (("waits", b""), ("computes", b"c")):
+        spec, box, _ = await launched(subject, name=f"frozen-{way}")
+        await subject.tell(spec.dir, command)
+        await asyncio.sleep(0.5)
+        awake = isolator.is_still(box)
+        isolator.freeze(box)
+        await asyncio.sleep(0.5)
+        before, still = isolator.effort(box), isolator.is_still(box)
+        await asyncio.sleep(0.5)
+        grew = isolator.effort(box) - before
+        isolator.thaw(box)
+        await asyncio.sleep(0.1)
+        found[way] = {"awake": awake, "still": still, "grew": grew, "after": isolator.is_still(box)}
+        await isolator.discard(box.slot)
+        found[way]["gone"] = isolator.is_still(box) or isolator.effort(box) > 0
+    return found
+
+
 async def report(subject: RunscSubject) -> dict[str, Any]:
     """What a box sees and could do, its receipt, and what a second one sees of it."""
     spec, box, facts = await launched(subject, name="one")
@@ -288,6 +310,7 @@ async def main() -> None:
         "twins": lambda: twins(subject),
         "log": lambda: log(subject),
         "floods": lambda: floods(subject, state),
+        "frozen": lambda: frozen(subject),
         "adopted": lambda: adopted(subject, again),
         **{f"kit.{name}": (lambda check=check: check(subject)) for name, check in CHECKS.items()},
     }

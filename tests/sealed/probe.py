@@ -212,6 +212,16 @@ def mapped():
                     memory[at] = 1
 
 
+def computes():
+    """Make no call any more, and write to memory that is a file all the same."""
+    with open("/workspace/mapped", "w+b") as file:
+        file.truncate(64 * 1024 * 1024)
+        with mmap.mmap(file.fileno(), 64 * 1024 * 1024) as memory:
+            while True:
+                for at in range(0, len(memory), 4096):
+                    memory[at] = 1
+
+
 def hidden():
     """Write where the owner itself may not look."""
     os.mkdir("/workspace/closed")
@@ -237,6 +247,7 @@ FLOODS = {
     b"u": nameless,
     b"p": by_name,
     b"m": mapped,
+    b"c": computes,
     b"d": hidden,
     b"D": deep,
 }

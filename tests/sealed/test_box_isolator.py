@@ -33,6 +33,18 @@ def test_a_box_over_its_memory_is_told_apart_from_one_that_ended(driven: Driven)
         assert "no cgroup limit on memory, cpu, pids" in report["receipt"]["weaker"]
 
 
+def test_a_box_that_waits_stands_still_once_it_is_frozen(driven: Driven) -> None:
+    found = driven.value("frozen")["waits"]
+    assert found == {"awake": False, "still": True, "grew": 0, "after": False, "gone": False}
+
+
+def test_one_that_computes_is_not_taken_for_still_and_its_work_is_counted(driven: Driven) -> None:
+    """It runs on without its sentry, and could go on filling a file that it has mapped."""
+    found = driven.value("frozen")["computes"]
+    assert not found["still"]
+    assert found["grew"] > 0
+
+
 def test_what_runsc_says_of_a_box_has_an_end(driven: Driven) -> None:
     found = driven.value("log")
     assert found["refused"] == "No space left on device"

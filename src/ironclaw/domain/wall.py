@@ -161,11 +161,15 @@ class Isolator(Protocol):
         ...
 
     def freeze(self, box: Box) -> None:
-        """Let the box have no processor until it is thawed; nothing when it is gone.
+        """Let the box do nothing until it is thawed; nothing when it is gone.
 
         It goes on being a box: it can be discarded, and what it holds is as it was. A program in it
-        that is computing at this moment may go on until its next system call.
+        that is computing at this moment may go on until its next system call: see `is_still`.
         """
+        ...
+
+    def is_still(self, box: Box) -> bool:
+        """Whether nothing of a frozen box runs. Ask a moment after `freeze`, which takes one."""
         ...
 
     def thaw(self, box: Box) -> None:

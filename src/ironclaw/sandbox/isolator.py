@@ -25,10 +25,10 @@ from ironclaw.core.errors import HostError, PeerError, PostureError
 from ironclaw.core.ids import SlotId
 from ironclaw.domain.statement import Receipt
 from ironclaw.domain.wall import Box, Durable
-from ironclaw.sandbox import airlock_group, cgroups, nest, outside, posture
+from ironclaw.sandbox import airlock_group, cgroups, nest, outside, posture, stubs
 from ironclaw.sandbox.ending import end_sandbox
 from ironclaw.sandbox.ids import id_range, own_mapped_ids
-from ironclaw.sandbox.process import cpu_ticks, gone, send, start_ticks
+from ironclaw.sandbox.process import gone, send, start_ticks
 from ironclaw.sandbox.record import BoxRecord, SlotRecord, read_record, write_record
 from ironclaw.sandbox.runsc import KIND_PREFIX, PLATFORMS, Runsc
 from ironclaw.sandbox.seccomp import ARCHITECTURES, profile
@@ -257,11 +257,15 @@ class RunscIsolator:
     def effort(self, box: Box) -> int:
         """Processor time that the box has used so far, in clock ticks; 0 when it is gone."""
         # The gofer only does what the sentry asks of it.
-        return cpu_ticks(box.pid)
+        return stubs.ticks(box.pid)
 
     def freeze(self, box: Box) -> None:
         """Stop the sentry: its timers cost an idle box more than anything else (ADR-0024)."""
         send(box.pid, signal.SIGSTOP, started=box.started)
+
+    def is_still(self, box: Box) -> bool:
+        """Whether sentry and stubs have stopped."""
+        return stubs.is_still(box.pid)
 
     def thaw(self, box: Box) -> None:
         """Let the sentry go on."""

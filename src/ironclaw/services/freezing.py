@@ -4,13 +4,15 @@ gVisor's sentry wakes up once a second for its own clocks, whether the program i
 or not: 3 % of a core for a hundred boxes that wait. A frozen one costs none, and no watchdog asks
 it anything. Everything that is said passes `Freezer.guard`, so nobody can forget to thaw a box.
 
-    said or heard -> stirred -> (after_s) -> busy? -> freeze
+    said or heard -> stirred -> (after_s) -> busy? -> freeze -> still? -> is_frozen
 """
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
+
+from ironclaw.core.log import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from ironclaw_contract.records import InboundBody
     from ironclaw_contract.rpc import ModelTell, Used
 
+_log = get_logger("freezing")
+STILL_AFTER_S: Final = 0.1
+"""For a box that is told to stand still to do so."""
 FREEZE_AFTER_S: Final = 3.0
 """Long enough for what a box does by itself after a turn, such as to begin a summary, and for a
 fresh sentry to learn the processor's clock: until then each look at the time is a system call."""
@@ -45,8 +50,10 @@ class Freezer:
         self._timer: asyncio.TimerHandle | None = None
         self._stirred_s = 0.0
         self._on_thaw: Callable[[], None] = _nothing
-        self.is_frozen = is_frozen
-        """Whether the box stands still."""
+        self._is_told = is_frozen
+        """Whether it was told to stand still, or may have been."""
+        self.is_frozen = False
+        """Whether it is known to stand still."""
 
     def guard(self, link: AirlockLink) -> AirlockLink:
         """Return the link of the box's airlock so that who speaks through it is heard at once."""
@@ -69,23 +76,22 @@ class Freezer:
         if self._timer is None:
             self._timer = loop.call_later(self._after_s, self._look)
 
-    def freeze(self) -> None:
-        """Have the box stand still."""
-        self.is_frozen = True
-        self._say()
-        self._isolator.freeze(self._box)
-
     def thaw(self) -> None:
         """Let the box go on."""
-        if self.is_frozen:
-            self.is_frozen = False
-            self._isolator.thaw(self._box)
-            self._say()
-            self._on_thaw()
+        if not self._is_told:
+            return
+        self._is_told = self.is_frozen = False
+        self._rest()
+        self._isolator.thaw(self._box)
+        self._say()
+        self._on_thaw()
 
     def stop(self) -> None:
         """The box is being ended: freeze it no more."""
         self._is_busy = _busy
+        self._rest()
+
+    def _rest(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -96,11 +102,23 @@ class Freezer:
         # One that is busy says something when it is done; that arms the timer again.
         self._timer = loop.call_later(left_s, self._look) if left_s > 0 else None
         if self._timer is None and not self._is_busy():
-            self.freeze()
+            self._is_told = True
+            self._say()
+            self._isolator.freeze(self._box)
+            self._timer = loop.call_later(STILL_AFTER_S, self._settle)
+
+    def _settle(self) -> None:
+        self._timer = None
+        if self._isolator.is_still(self._box):
+            self.is_frozen = True
+        else:
+            # Nobody has asked it to compute, and it may be up to something: it stays under watch.
+            _log.info("box_not_still", slot=self._box.slot)
+            self.thaw()
 
     def _say(self) -> None:
         if self._link is not None:
-            self._link.stands_still(self.is_frozen)
+            self._link.stands_still(self._is_told)
 
 
 class _Guarded:

@@ -63,6 +63,8 @@ class FakeIsolator:
         self.can_enclose = True
         self.standing: set[SlotId] = set()
         """Slots whose box is frozen."""
+        self.computing: set[SlotId] = set()
+        """Slots whose program computes, frozen or not."""
         self._late: dict[SlotId, str] = {}
         """Why boxes will have ended that are frozen now."""
         self.efforts: dict[SlotId, int] = {}
@@ -153,6 +155,10 @@ class FakeIsolator:
     def freeze(self, box: Box) -> None:
         """Note that the box stands still."""
         self.standing.add(box.slot)
+
+    def is_still(self, box: Box) -> bool:
+        """Whether it stands still, and its program does."""
+        return box.slot in self.standing - self.computing
 
     def thaw(self, box: Box) -> None:
         """Note that it goes on; one that was about to end does."""

@@ -197,9 +197,11 @@ async def a_frozen_box_waits(subject: Subject) -> None:
         ending = group.create_task(subject.isolator.ended(box))
         await asyncio.wait({ending}, timeout=STILL_S)
         assert not ending.done()
+        assert subject.isolator.is_still(box)
         assert box in await subject.isolator.survivors()
         subject.isolator.thaw(box)
     assert ending.result() == "exit"
+    assert not subject.isolator.is_still(box)
     subject.isolator.thaw(box)
     await subject.isolator.discard(box.slot)
     spec, box, _ = await launched(subject)

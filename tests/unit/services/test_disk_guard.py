@@ -17,7 +17,7 @@ from ironclaw.core.tasks import Tasks
 from ironclaw.domain.disk import UNCOUNTED, Caps, Holding, Over, Room, Usage
 from ironclaw.domain.model import Agent, BoxLimits
 from ironclaw.domain.wall import Box
-from ironclaw.services import disk_guard
+from ironclaw.services import disk_guard, freezing
 from ironclaw.services.disk_guard import DiskGuard
 from ironclaw.services.freezing import Freezer
 from ironclaw.services.slots import Slot
@@ -39,6 +39,7 @@ SHORT = ROOM._replace(free_bytes=MIB)
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(disk_guard, "LOOK_S", 0.001)
+    monkeypatch.setattr(freezing, "STILL_AFTER_S", 0.001)
 
 
 def holding(size: int, *, memory: int = 0) -> Holding:
@@ -75,7 +76,7 @@ class Guarded:
         directory = await self.isolator.prepare(SlotId(new_id("slt")), lane=1)
         self.isolator.efforts[directory.slot] = 1
         box = Box(directory.slot, 1, 1, "")
-        self.freezers[box.slot] = Freezer(self.isolator, box, after_s=3600)
+        self.freezers[box.slot] = Freezer(self.isolator, box, after_s=0.001)
         return Slot(
             directory=directory,
             box=box,
@@ -84,6 +85,11 @@ class Guarded:
             receipt=None,
             workspace=workspace,
         )
+
+    async def freeze(self, slot: SlotId) -> None:
+        """Have the box of a slot stand still."""
+        self.freezers[slot].stirred()
+        await until(lambda: self.freezers[slot].is_frozen)
 
     @contextlib.asynccontextmanager
     async def watching(
@@ -131,9 +137,10 @@ async def test_a_box_over_its_cap_is_ended_once(guarded: Guarded) -> None:
 
 async def test_nobody_looks_while_all_boxes_stand_still(guarded: Guarded) -> None:
     async with guarded.watching() as one, guarded.watching("v") as other:
-        for each in (one, other):
-            await guarded.looked()
-            guarded.freezers[each].freeze()
+        await guarded.looked()
+        await guarded.freeze(one)
+        await guarded.looked()
+        await guarded.freeze(other)
         await asyncio.sleep(0.02)
         looks = guarded.looks
         await asyncio.sleep(0.02)
@@ -146,7 +153,7 @@ async def test_nobody_looks_while_all_boxes_stand_still(guarded: Guarded) -> Non
 
 async def test_a_box_that_comes_is_watched_while_the_others_stand_still(guarded: Guarded) -> None:
     async with guarded.watching() as still:
-        guarded.freezers[still].freeze()
+        await guarded.freeze(still)
         await asyncio.sleep(0.02)
         async with guarded.watching("v") as slot:
             guarded.write(slot, 101 * MIB)

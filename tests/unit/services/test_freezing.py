@@ -30,6 +30,7 @@ BOX = Box(SlotId("slt_a"), 1, 1, "")
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Boxes stand still, and come back, after milliseconds."""
+    monkeypatch.setattr("ironclaw.services.freezing.STILL_AFTER_S", AFTER_S)
     monkeypatch.setattr("ironclaw.domain.lifecycle.BASE_DELAY_S", 0.005)
 
 
@@ -124,9 +125,27 @@ async def test_a_blank_slot_stands_still_until_it_is_claimed(core: Core):
     core.slots.keep(agent)
     await until(lambda: len(core.isolator.standing) == 1)
     slot = await core.slots.take(agent, workspace="")
-    assert slot.freezer.is_frozen
+    await until(lambda: slot.freezer.is_frozen)
     core.isolator.standing.clear()
     await core.slots.release(slot)
+
+
+async def test_one_that_computes_all_the_same_is_not_taken_for_still(tmp_path: Path):
+    """Not even the disk guard would look at it any more."""
+    isolator = FakeIsolator(tmp_path)
+    isolator.computing.add(BOX.slot)
+    freezer = Freezer(isolator, BOX, after_s=AFTER_S)
+    freezer.stirred()
+    await until(lambda: BOX.slot in isolator.standing)
+    assert not freezer.is_frozen
+    await until(lambda: BOX.slot not in isolator.standing)
+    await asyncio.sleep(5 * AFTER_S)
+    assert not freezer.is_frozen
+    assert isolator.standing == set()
+    isolator.computing.clear()
+    freezer.stirred()
+    await until(lambda: freezer.is_frozen)
+    freezer.stop()
 
 
 async def test_nobody_freezes_a_box_that_is_being_ended(tmp_path: Path):
