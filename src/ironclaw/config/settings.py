@@ -64,8 +64,8 @@ class SandboxSettings(_Section, frozen=True):
     runsc: Word = "runsc"
     """The runsc program: a name on PATH or an absolute path."""
     platform: Literal["ptrace", "systrap"] = "ptrace"
-    """gVisor platform. On `systrap` a box that is not frozen takes 3 % of a core by itself, on `ptrace`
-    0.04 %."""
+    """gVisor platform. On `systrap` a box that is not frozen takes 3 % of a core by itself, on
+    `ptrace` 0.04 %."""
     max_boxes: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 64
     """Boxes of sessions that may run at once; blank slots come on top."""
     pool_size: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
