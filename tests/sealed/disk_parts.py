@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from ironclaw.airlock.starter import AirlockStarter
@@ -67,7 +68,8 @@ async def _flood(
     slot = Slot(
         directory=spec.dir,
         box=box,
-        link=cast("AirlockLink", None),  # the guard has no use for it
+        # The guard has no use for it.
+        link=cast("AirlockLink", SimpleNamespace(pid=0, controls=(), missing=())),
         freezer=Freezer(subject.isolator, box, after_s=3600),
         receipt=None,
         workspace=spec.workspace.name,

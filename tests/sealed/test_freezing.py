@@ -12,6 +12,8 @@ import pytest
 from tests.sealed.test_airlock_lost import airlock_of
 from tests.support.house import wait_for, wait_for_end
 
+from ironclaw.services.freezing import STILL_AFTER_S
+
 if TYPE_CHECKING:
     from tests.support.house import House, Houses
 
@@ -27,8 +29,17 @@ def nanoseconds(pid: int) -> int:
     return sum(int(thread.read_text().split()[0]) for thread in threads)
 
 
+def is_stopped(pid: int) -> bool:
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return {thread.read_text().rsplit(") ", 1)[1][0] for thread in threads} == {"T"}
+
+
 def stands_still(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].startswith("T")
+    """Whether it is stopped and was not let go on again because something in it ran."""
+    if not is_stopped(pid):
+        return False
+    time.sleep(3 * STILL_AFTER_S)
+    return is_stopped(pid)
 
 
 def frozen(house: House, agent: str) -> str:
@@ -76,13 +87,14 @@ def test_a_frozen_box_outlives_its_airlock(house: House, agent: str) -> None:
 def test_a_frozen_box_outlives_its_core(houses_of: Houses) -> None:
     with houses_of.open() as house:
         session = frozen(house, "demo")
-        slot, core = house.box_of(session).slot, house.core()
+        box, core = house.box_of(session), house.core()
         assert core is not None
+        assert is_stopped(box.sentry)
         os.kill(core, signal.SIGKILL)
         wait_for_end(core)
         wait_for(lambda: house.core() not in {None, core} and house.is_ready, "a new core")
         assert remembers(house, "demo")
-        assert house.box_of(session).slot == slot
+        assert house.box_of(session).slot == box.slot
 
 
 def test_a_frozen_box_is_ended_as_any_other(house: House, agent: str) -> None:

@@ -128,6 +128,8 @@ class _Airlock:
     def serve(self, opened: Opened) -> None:
         """Serve until the end. The loop waits; it never polls."""
         request = self._request
+        # What came before is not the box's to pay.
+        self._cpu_s = time.process_time()
         self._selector.register(self._link.sock, selectors.EVENT_READ, self._from_core)
         self._bell = BellSocket(
             opened.bell,

@@ -7,13 +7,15 @@ is mapped already are written without any call.
 
 from __future__ import annotations
 
+import functools
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.sandbox.process import cpu_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _STOPPED: Final = frozenset("Tt")
 _RUNNING: Final = frozenset("RD")
@@ -25,12 +27,13 @@ def stubs(sentry: int) -> list[int]:
     Source:
         proc(5): `/proc/<pid>/task/<tid>/children`.
     """
+    born = _born if _lists_children() else _born_by_scan()
     found: list[int] = []
     parents = [sentry]
     while parents:
-        born = [child for thread in _threads(parents.pop()) for child in _children(thread)]
-        parents += born
-        found += born
+        children = born(parents.pop())
+        parents += children
+        found += children
     return found
 
 
@@ -39,8 +42,10 @@ def is_still(sentry: int) -> bool:
     states = {_state(thread) for thread in _threads(sentry)}
     if not states or not states <= _STOPPED:
         return False
-    return not any(
-        _state(thread) in _RUNNING for stub in stubs(sentry) for thread in _threads(stub)
+    inside = stubs(sentry)
+    # A box has a program: where none is found, nothing is known of it.
+    return bool(inside) and not any(
+        _state(thread) in _RUNNING for stub in inside for thread in _threads(stub)
     )
 
 
@@ -58,8 +63,24 @@ def _threads(pid: int) -> Iterator[str]:
         yield f"/proc/{pid}/task/{name}"
 
 
-def _children(thread: str) -> list[int]:
-    return [int(word) for word in _read(f"{thread}/children").split()]
+@functools.cache
+def _lists_children() -> bool:
+    """Whether the kernel says which children a thread has (CONFIG_PROC_CHILDREN)."""
+    return Path("/proc/thread-self/children").exists()
+
+
+def _born(pid: int) -> list[int]:
+    return [int(word) for thread in _threads(pid) for word in _read(f"{thread}/children").split()]
+
+
+def _born_by_scan() -> Callable[[int], list[int]]:
+    """The same from the parents that all processes name."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):  # noqa: PTH208 - hot
+        fields = _read(f"/proc/{name}/stat").rpartition(")")[2].split() if name.isdigit() else ()
+        if len(fields) > 1:
+            children.setdefault(int(fields[1]), []).append(int(name))
+    return lambda pid: children.get(pid, [])
 
 
 def _state(thread: str) -> str:

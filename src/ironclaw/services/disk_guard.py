@@ -74,6 +74,8 @@ class _Watched:
         self.effort = 0
         """Of the box when it was last counted."""
         self.new_effort = 0
+        self.still_since = 0
+        """The freeze of its freezer during which it was seen to have done nothing; 0 for none."""
         self.is_ended = False
         self.failures = 0
         """Counts in a row that failed although it was urgent."""
@@ -202,17 +204,20 @@ class DiskGuard:
     async def _run(self) -> None:
         try:
             while self._watched:
-                if all(each.slot.freezer.is_frozen for each in self._watched):
-                    # Nothing grows: whatever a box writes, its sentry has to do.
-                    self._stirred.clear()
-                    await self._stirred.wait()
-                    continue
                 now = self._look()
                 if not self._is_quiet(now) and (wanted := self._wanted(now)):
                     await self._round(wanted, now)
-                await asyncio.sleep(LOOK_S)
+                if self._all_stand_still() and self._thought is not None:
+                    # Nothing grows, and what grew before has been thought about.
+                    self._stirred.clear()
+                    await self._stirred.wait()
+                else:
+                    await asyncio.sleep(LOOK_S)
         finally:
             self._is_running = False
+
+    def _all_stand_still(self) -> bool:
+        return all(each.slot.freezer.is_frozen for each in self._watched)
 
     def _rooms(self) -> tuple[Room, ...]:
         found = []
@@ -249,13 +254,23 @@ class DiskGuard:
             if at_s < (self._urgent_s if watched.is_urgent else self._due_s):
                 self._thought = None
                 continue
-            watched.new_effort = self._isolator.effort(watched.slot.box)
-            if watched.holding is not None and watched.new_effort == watched.effort:
-                # It did nothing: what went is somebody else's.
+            if self._did_nothing(watched):
+                # What went is somebody else's.
                 watched.seen(now, at_s)
             else:
                 wanted.append(watched)
         return sorted(wanted, key=lambda each: each.effort - each.new_effort)
+
+    def _did_nothing(self, watched: _Watched) -> bool:
+        """Whether a box was counted, and has not worked since."""
+        freezer = watched.slot.freezer
+        if freezer.is_frozen and watched.still_since == freezer.freezes:
+            return True
+        watched.new_effort = self._isolator.effort(watched.slot.box)
+        is_same = watched.holding is not None and watched.new_effort == watched.effort
+        # One that stands still need not be asked again.
+        watched.still_since = freezer.freezes if is_same and freezer.is_frozen else 0
+        return is_same
 
     async def _round(self, wanted: list[_Watched], now: tuple[Room, ...]) -> None:
         began_s = self._clock.monotonic_s()

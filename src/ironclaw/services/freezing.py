@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _log = get_logger("freezing")
 STILL_AFTER_S: Final = 0.1
 """For a box that is told to stand still to do so."""
+AGAIN: Final = 10
+"""Times `after_s` until one that could not be frozen is looked at again."""
 FREEZE_AFTER_S: Final = 3.0
 """Long enough for what a box does by itself after a turn, such as to begin a summary, and for a
 fresh sentry to learn the processor's clock: until then each look at the time is a system call."""
@@ -48,12 +50,15 @@ class Freezer:
         self._link: AirlockLink | None = None
         self._is_busy: Callable[[], bool] = _at_rest
         self._timer: asyncio.TimerHandle | None = None
+        self._is_put_off = False
         self._stirred_s = 0.0
         self._on_thaw: Callable[[], None] = _nothing
         self._is_told = is_frozen
         """Whether it was told to stand still, or may have been."""
         self.is_frozen = False
         """Whether it is known to stand still."""
+        self.freezes = 0
+        """How often it has come to stand still."""
 
     def guard(self, link: AirlockLink) -> AirlockLink:
         """Return the link of the box's airlock so that who speaks through it is heard at once."""
@@ -73,16 +78,20 @@ class Freezer:
         self.thaw()
         loop = asyncio.get_running_loop()
         self._stirred_s = loop.time()
-        if self._timer is None:
-            self._timer = loop.call_later(self._after_s, self._look)
+        if self._timer is None or self._is_put_off:
+            self._arm(self._after_s)
 
     def thaw(self) -> None:
-        """Let the box go on."""
+        """Let the box go on.
+
+        Raises:
+            OSError: The host is out of descriptors; the box stands still as before.
+        """
         if not self._is_told:
             return
+        self._isolator.thaw(self._box)
         self._is_told = self.is_frozen = False
         self._rest()
-        self._isolator.thaw(self._box)
         self._say()
         self._on_thaw()
 
@@ -99,22 +108,45 @@ class Freezer:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         left_s = self._stirred_s + self._after_s - loop.time()
-        # One that is busy says something when it is done; that arms the timer again.
-        self._timer = loop.call_later(left_s, self._look) if left_s > 0 else None
-        if self._timer is None and not self._is_busy():
-            self._is_told = True
-            self._say()
+        if left_s <= 0 and self._is_busy():
+            # What it does may end without a word.
+            left_s = self._after_s
+        if left_s > 0:
+            self._arm(left_s)
+            return
+        self._timer = None
+        try:
             self._isolator.freeze(self._box)
-            self._timer = loop.call_later(STILL_AFTER_S, self._settle)
+        except OSError as error:
+            self._failed(error)
+            self._arm(AGAIN * self._after_s, put_off=True)
+            return
+        self._is_told = True
+        self._say()
+        self._timer = loop.call_later(STILL_AFTER_S, self._settle)
 
     def _settle(self) -> None:
         self._timer = None
-        if self._isolator.is_still(self._box):
-            self.is_frozen = True
-        else:
+        try:
+            if self._isolator.is_still(self._box):
+                self.is_frozen = True
+                self.freezes += 1
+                return
             # Nobody has asked it to compute, and it may be up to something: it stays under watch.
             _log.info("box_not_still", slot=self._box.slot)
             self.thaw()
+        except OSError as error:
+            self._failed(error)
+        self._arm(AGAIN * self._after_s, put_off=True)
+
+    def _failed(self, error: OSError) -> None:
+        # The host is out of something: nothing is known of the box, so nothing is said of it.
+        _log.warning("box_not_frozen", slot=self._box.slot, error=error.strerror)
+
+    def _arm(self, seconds: float, *, put_off: bool = False) -> None:
+        self._rest()
+        self._is_put_off = put_off
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
     def _say(self) -> None:
         if self._link is not None:

@@ -23,6 +23,7 @@ from ironclaw_contract.rpc import Cancel, Failed, Generate, Generated, Hello
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
     from ironclaw.core.errors import HostError
@@ -85,8 +86,10 @@ class FakeBox:
 class FakeLink:
     """One airlock with its box."""
 
-    def __init__(self, box: FakeBox, airlocks: FakeAirlocks) -> None:
+    def __init__(self, slot: SlotId, box: FakeBox, airlocks: FakeAirlocks) -> None:
         self.box = box
+        self._slot = slot
+        self._airlocks = airlocks
         self.pid = len(airlocks.links) + 1
         self.controls = airlocks.controls
         self.missing = airlocks.missing
@@ -105,13 +108,16 @@ class FakeLink:
         self._events: asyncio.Queue[LinkEvent | None] = asyncio.Queue()
         self._asking: dict[int, Message] = {}
         self._dead = False
-        if not airlocks.are_silent:
+        self._is_there = False
+        if not airlocks.are_silent and slot not in airlocks.standing:
             self.arrive()
 
     async def claim(self, claim: Claim) -> None:
         """Bind; a box that has its key already keeps it."""
-        if self._keeps_key:
+        if self._keeps_key or self._stands_still("claim"):
             return
+        if not self._is_there and not self._airlocks.are_silent:
+            self.arrive()
         if self.box.claim is None:
             self.box.claim = claim
             self._events.put_nowait(KeyRead())
@@ -123,7 +129,7 @@ class FakeLink:
 
     async def publish(self, bodies: Sequence[InboundBody]) -> None:
         """Hand records to the box; it acts at once."""
-        if self._dead or self._keeps_key or self._loses_records:
+        if self._stands_still("publish") or self._dead or self._keeps_key or self._loses_records:
             return
         if self._hangs:
             await asyncio.Future()
@@ -142,6 +148,8 @@ class FakeLink:
 
     async def tell(self, event: ModelTell) -> None:
         """The model's answer becomes the reply."""
+        if self._stands_still("tell"):
+            return
         self.told.append(event)
         match event:
             case Generated(call=call, entries=entries):
@@ -164,7 +172,8 @@ class FakeLink:
 
     async def tell_tool(self, used: Used) -> None:
         """Note the answer."""
-        self.used.append(used)
+        if not self._stands_still("tell_tool"):
+            self.used.append(used)
 
     def stands_still(self, frozen: bool) -> None:  # noqa: FBT001 - as the port has it
         """Note it."""
@@ -202,6 +211,7 @@ class FakeLink:
 
     def arrive(self) -> None:
         """The box opens its bell and says where it is."""
+        self._is_there = True
         self._events.put_nowait(BoxArrived(self._hello()))
 
     @property
@@ -236,6 +246,13 @@ class FakeLink:
         """Want the answer no more."""
         self._events.put_nowait(Asked(Cancel(call)))
 
+    def _stands_still(self, what: str) -> bool:
+        """Whether the box is frozen, and so hears nothing of this."""
+        if self._slot in self._airlocks.standing:
+            self._airlocks.missed.append(what)
+            return True
+        return False
+
     def _ask(self) -> None:
         if self.box.todo and not self.box.deaf:
             self.box.calls += 1
@@ -259,7 +276,11 @@ class FakeLink:
 class FakeAirlocks:
     """Starts fake airlocks; keeps the boxes by slot, so that a second start finds the first box."""
 
-    def __init__(self) -> None:
+    def __init__(self, standing: AbstractSet[SlotId] = frozenset()) -> None:
+        self.standing = standing
+        """Slots whose box is frozen: `FakeIsolator.standing`."""
+        self.missed: list[str] = []
+        """What was said to frozen boxes, which nobody may do."""
         self.boxes: dict[SlotId, FakeBox] = {}
         self.controls: tuple[str, ...] = ("seccomp",)
         """What new airlocks say is in force on them."""
@@ -291,7 +312,7 @@ class FakeAirlocks:
         """Start an airlock on a slot."""
         box = self.boxes.setdefault(directory.slot, FakeBox())
         box.deaf |= self.deaf
-        link = FakeLink(box, self)
+        link = FakeLink(directory.slot, box, self)
         self.links.append(link)
         return link
 

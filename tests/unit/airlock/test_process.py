@@ -205,11 +205,11 @@ async def test_a_box_that_does_not_answer_its_watchdog_is_hung() -> None:
 
 
 async def test_a_box_that_stands_still_is_not_asked_and_is_asked_again_when_it_goes_on() -> None:
-    async with slots(ping_s=0.1, pong_s=0.1) as (slot,):
+    async with slots(ping_s=0.1, pong_s=1) as (slot,):
         await slot.bring_up()
         slot.link.stands_still(True)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1):
+            async with asyncio.timeout(2):
                 await slot.link.receive()
         slot.link.stands_still(False)
         await slot.expect(BoxHung)

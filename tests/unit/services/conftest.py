@@ -26,7 +26,7 @@ async def store(tmp_path: Path) -> AsyncIterator[CoreStore]:
 async def open_core(store: CoreStore, tmp_path: Path) -> AsyncIterator[OpenCore]:
     """Opens cores on one store and one set of boxes, one after the other."""
     isolator = FakeIsolator(tmp_path / "house")
-    airlocks = FakeAirlocks()
+    airlocks = FakeAirlocks(isolator.standing)
     async with contextlib.AsyncExitStack() as stack:
 
         async def opening(limits: SessionLimits | None = None) -> Core:
@@ -34,6 +34,7 @@ async def open_core(store: CoreStore, tmp_path: Path) -> AsyncIterator[OpenCore]
             return await stack.enter_async_context(core)
 
         yield opening
+    assert airlocks.missed == []
 
 
 @pytest.fixture

@@ -160,6 +160,58 @@ async def test_a_box_that_comes_is_watched_while_the_others_stand_still(guarded:
             await until(lambda: guarded.over)
 
 
+async def test_what_is_owed_is_counted_though_all_boxes_stand_still(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A box knows when it will be frozen: it may write until then, and make counting fail once."""
+    counts, tries = guarded.airlocks.count, []
+
+    async def count(*words: object, **more: object) -> object:
+        tries.append(words)
+        if len(tries) == 1:
+            await guarded.freeze(slot)
+            raise HostError(Code.AIRLOCK_FAILED, "The count failed.", hint="Look.")
+        return await counts(*words, **more)  # type: ignore[arg-type]
+
+    async with guarded.watching() as slot:
+        await guarded.looked()
+        monkeypatch.setattr(guarded.airlocks, "count", count)
+        guarded.write(slot, 5000 * MIB)
+        await until(lambda: guarded.over)
+
+
+async def test_what_was_written_just_before_it_stood_still_is_seen(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with guarded.watching() as slot:
+        monkeypatch.setattr(disk_guard, "LOOK_S", 0.1)
+        await guarded.looked(2)
+        guarded.write(slot, 5000 * MIB)
+        await guarded.freeze(slot)
+        await until(lambda: guarded.over)
+
+
+async def test_one_that_stands_still_is_not_asked_each_time_what_it_did(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[SlotId] = []
+    effort = guarded.isolator.effort
+
+    def noted(box: Box) -> int:
+        asked.append(box.slot)
+        return effort(box)
+
+    async with guarded.watching() as still, guarded.watching("v") as busy:
+        await guarded.freeze(still)
+        monkeypatch.setattr(guarded.isolator, "effort", noted)
+        for _ in range(5):
+            guarded.airlocks.counts.clear()
+            guarded.write(busy, 50 * MIB)
+            await until(lambda: busy in guarded.airlocks.counts)
+        assert asked.count(still) <= 2
+        assert asked.count(busy) >= 5
+
+
 async def test_nothing_runs_when_no_box_does(guarded: Guarded) -> None:
     async with guarded.watching():
         pass

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import structs
 from tests.support.cores import FREEZE_AFTER_S, Core, until
 
-from ironclaw.core.ids import SlotId
-from ironclaw.domain.wall import Box
+from ironclaw.core.ids import SessionId, SlotId
+from ironclaw.domain.wall import AirlockLink, Box, BoxArrived, Claim, SlotDir
 from ironclaw.services import life
 from ironclaw.services.freezing import Freezer
 from ironclaw.services.parts import SessionLimits
 from ironclaw.testing.fakes_sandbox import FakeIsolator
+from ironclaw.testing.fakes_wall import FakeAirlocks
+from ironclaw_contract.codes import WireCode
 from ironclaw_contract.records import Message
+from ironclaw_contract.rpc import Failed, Used
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,18 +62,10 @@ async def test_a_box_with_nothing_to_do_stands_still_and_is_not_asked_whether_it
 
 async def test_it_goes_on_before_a_message_reaches_it(core: Core):
     talk = await resting(core)
-    link, publish = core.link(), core.link().publish
-    standing: list[bool] = []
-
-    async def published(bodies: object) -> None:
-        standing.append(core.slot() in core.isolator.standing)
-        await publish(bodies)  # type: ignore[arg-type]
-
-    link.publish = published  # type: ignore[method-assign,assignment]
     await core.hear(talk, "two")
     await core.answered(talk, 2)
-    assert standing == [False]
-    assert link.stood_still[:2] == [True, False]
+    # The fake box hears nothing while it stands still; `core` looks that nobody tried.
+    assert core.link().stood_still[:2] == [True, False]
     await stands_still(core)
 
 
@@ -121,13 +119,113 @@ async def test_the_next_core_lets_it_go_on(open_core: OpenCore):
 
 
 async def test_a_blank_slot_stands_still_until_it_is_claimed(core: Core):
-    agent = await core.store.registry.create_agent(name="warm", pool_size=1)
-    core.slots.keep(agent)
+    talk = await core.store.begin()
+    core.slots.keep(structs.replace(talk.agent, pool_size=1))
     await until(lambda: len(core.isolator.standing) == 1)
-    slot = await core.slots.take(agent, workspace="")
-    await until(lambda: slot.freezer.is_frozen)
-    core.isolator.standing.clear()
-    await core.slots.release(slot)
+    blank = core.link()
+    await core.hear(talk, "one")
+    await core.answered(talk, 1)
+    assert blank.told
+
+
+LINK_CALLS: dict[str, Callable[[AirlockLink], Awaitable[None]]] = {
+    "claim": lambda link: link.claim(Claim(SessionId("ses_a"), 1, b"", 0, b"")),
+    "publish": lambda link: link.publish(()),
+    "tell": lambda link: link.tell(Failed(1, WireCode.CANCELLED, "")),
+    "tell_tool": lambda link: link.tell_tool(Used(1, "")),
+}
+
+
+@pytest.mark.parametrize("name", LINK_CALLS)
+async def test_whatever_the_box_must_act_on_thaws_it_first(tmp_path: Path, name: str):
+    isolator = FakeIsolator(tmp_path)
+    airlocks = FakeAirlocks(isolator.standing)
+    airlocks.are_silent = True
+    freezer = Freezer(isolator, BOX, after_s=AFTER_S)
+    link = freezer.guard(await airlocks.start(SlotDir(BOX.slot, tmp_path, 0, 0, 0)))
+    freezer.stirred()
+    await until(lambda: freezer.is_frozen)
+    await LINK_CALLS[name](link)
+    assert airlocks.missed == []
+    assert isolator.standing == set()
+    assert airlocks.links[0].stood_still == [True, False]
+    freezer.stop()
+
+
+async def test_what_the_airlock_alone_acts_on_leaves_it_as_it_is(tmp_path: Path):
+    isolator = FakeIsolator(tmp_path)
+    airlocks = FakeAirlocks(isolator.standing)
+    freezer = Freezer(isolator, BOX, after_s=AFTER_S)
+    link = freezer.guard(await airlocks.start(SlotDir(BOX.slot, tmp_path, 0, 0, 0)))
+    freezer.stirred()
+    await until(lambda: freezer.is_frozen)
+    await link.ack(1)
+    await link.offer_tools(True)
+    assert freezer.is_frozen
+    freezer.stop()
+
+
+async def test_a_word_of_the_box_thaws_it_it_was_not_done(tmp_path: Path):
+    isolator = FakeIsolator(tmp_path)
+    airlocks = FakeAirlocks(isolator.standing)
+    freezer = Freezer(isolator, BOX, after_s=AFTER_S)
+    link = freezer.guard(await airlocks.start(SlotDir(BOX.slot, tmp_path, 0, 0, 0)))
+    freezer.stirred()
+    await until(lambda: freezer.is_frozen)
+    assert isinstance(await link.receive(), BoxArrived)
+    assert isolator.standing == set()
+    freezer.stop()
+
+
+async def test_a_host_without_descriptors_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    isolator = FakeIsolator(tmp_path)
+    freezer = Freezer(isolator, BOX, after_s=AFTER_S / 4)
+    refused: list[str] = []
+
+    def refuse(_box: Box) -> None:
+        refused.append("freeze")
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(isolator, "freeze", refuse)
+        freezer.stirred()
+        await until(lambda: refused)
+    await until(lambda: freezer.is_frozen)
+    freezer.stop()
+
+
+async def test_a_thaw_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    isolator = FakeIsolator(tmp_path)
+    freezer = Freezer(isolator, BOX, after_s=AFTER_S)
+    freezer.stirred()
+    await until(lambda: freezer.is_frozen)
+
+    def refuse(_box: Box) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(isolator, "thaw", refuse)
+        with pytest.raises(OSError, match="Too many"):
+            freezer.stirred()
+    assert freezer.is_frozen
+    freezer.stirred()
+    assert isolator.standing == set()
+    freezer.stop()
+
+
+async def test_one_that_is_busy_is_looked_at_again_without_a_word(tmp_path: Path):
+    isolator = FakeIsolator(tmp_path)
+    freezer = Freezer(isolator, BOX, after_s=AFTER_S)
+    work = [1]
+    freezer.belong(lambda: bool(work))
+    freezer.stirred()
+    await asyncio.sleep(5 * AFTER_S)
+    assert isolator.standing == set()
+    work.clear()
+    await until(lambda: freezer.is_frozen)
+    freezer.stop()
 
 
 async def test_one_that_computes_all_the_same_is_not_taken_for_still(tmp_path: Path):
@@ -143,7 +241,7 @@ async def test_one_that_computes_all_the_same_is_not_taken_for_still(tmp_path: P
     assert not freezer.is_frozen
     assert isolator.standing == set()
     isolator.computing.clear()
-    freezer.stirred()
+    # It is looked at again, if not soon.
     await until(lambda: freezer.is_frozen)
     freezer.stop()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from msgspec import structs
 from tests.support.cores import Core, until
 
 from ironclaw.core.codes import Code
@@ -252,6 +253,34 @@ async def test_releasing_ends_box_and_airlock_even_when_the_box_does_not_go(
             await core.slots.release(slot)
     (link,) = core.airlocks.links
     assert link.is_dead
+    await core.slots.release(slot)
+
+
+async def test_the_next_blank_slot_is_made_while_nobody_waits_for_the_last(
+    core: Core, agent: Agent, monkeypatch: pytest.MonkeyPatch
+):
+    warm = structs.replace(agent, pool_size=1)
+    core.slots.keep(warm)
+    await until(lambda: core.slots.blank == 1)
+    monkeypatch.setattr("ironclaw.services.slots.REFILL_AFTER_S", 0.1)
+    slot = await core.slots.take(warm, workspace="")
+    await asyncio.sleep(0.03)
+    assert len(core.isolator.launches) == 1
+    await until(lambda: core.slots.blank == 1)
+    await core.slots.release(slot)
+
+
+async def test_nothing_is_made_for_an_agent_that_was_dropped_meanwhile(
+    core: Core, agent: Agent, monkeypatch: pytest.MonkeyPatch
+):
+    warm = structs.replace(agent, pool_size=1)
+    core.slots.keep(warm)
+    await until(lambda: core.slots.blank == 1)
+    monkeypatch.setattr("ironclaw.services.slots.REFILL_AFTER_S", 0.02)
+    slot = await core.slots.take(warm, workspace="")
+    await core.slots.drop(warm.id)
+    await asyncio.sleep(0.05)
+    assert len(core.isolator.launches) == 1
     await core.slots.release(slot)
 
 
