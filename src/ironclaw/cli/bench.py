@@ -61,7 +61,7 @@ TARGETS: Final = (
 
 def bench(
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer samples: under 50 s.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer samples: about a minute.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure every budget, and the floor beside it in the same run."""

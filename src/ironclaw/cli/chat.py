@@ -14,6 +14,7 @@ from ironclaw.cli.following import Following
 from ironclaw.cli.nouns.files import to_send
 from ironclaw.cli.options import AgentArgument, Json, settings
 from ironclaw.cli.player import Player
+from ironclaw.cli.typing import Typing
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError
@@ -69,7 +70,7 @@ def chat(
             following = Following(
                 Client(mine), thread=thread, prompt=PROMPT, since_ms=SystemClock().now_ms()
             )
-            converse(client, following, agent, name, thread=thread)
+            converse(client, Client(mine), following, agent, name, thread=thread)
     finally:
         client.close()
 
@@ -112,24 +113,46 @@ def once(
 
 
 def converse(
-    client: Client, following: Following, agent: str, name: str, *, thread: str | None
+    client: Client,
+    beside: Client,
+    following: Following,
+    agent: str,
+    name: str,
+    *,
+    thread: str | None,
 ) -> None:
-    """Send line after line until the end of input; a person is shown what comes meanwhile, too."""
+    """Send line after line until the end of input; a person is shown what comes meanwhile, too.
+
+    Args:
+        client: For the messages.
+        beside: For commands that are typed while one of them is answered.
+        following: What comes by itself.
+        agent: By name or id.
+        name: Of the chat.
+        thread: In it.
+    """
+
+    def command(text: str) -> None:
+        following.begin(talk.send(beside, agent, name, text, thread=thread))
+
+    typing = Typing(command, leave=LEAVE)
     _check_agent(client, agent)
     render.note(f"Talking to {agent}. /help shows its commands; leave with /quit or Ctrl-D.")
     try:
-        while (text := following.ask()) is not None and text.strip() not in LEAVE:
+        while (text := typing.next(following.ask)) is not None and text.strip() not in LEAVE:
             if not text.strip():
                 continue
             sent = talk.send(client, agent, name, text, thread=thread)
             if render.is_seen():
                 following.begin(sent)
             player = Player(is_shown=True, is_inset=True)
-            last = player.play(following.beside(partial(talk.hear, client, sent)))
+            with typing:
+                last = player.play(following.beside(partial(talk.hear, client, sent)))
             if last.kind == "error":
                 render.note(last.text, tone="bad")
     finally:
         following.close()
+        beside.close()
 
 
 def _check_agent(client: Client, agent: str) -> None:

@@ -188,6 +188,8 @@ def invite(prompt: str) -> None:
 def answer() -> str | None:
     """Read that line; None at the end of input."""
     text = sys.stdin.readline()
+    # Bytes that are no text of this terminal's encoding would be refused by whoever gets the line.
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return text.rstrip("\n") if text else None
 
 

@@ -73,7 +73,8 @@ class SandboxSettings(_Section, frozen=True):
     idle_stop_s: Annotated[float, msgspec.Meta(ge=1.0, le=7 * 86_400.0)] = 900.0
     """A box without work for this long is stopped; its session goes on in a fresh one."""
     freeze_after_s: Annotated[float, msgspec.Meta(ge=0.1, le=7 * 86_400.0)] = 3.0
-    """A box without work for this long is frozen: it takes no processor until it is spoken to."""
+    """Seconds, from 0.1: a box without work for this long is frozen and takes no processor until it
+    is spoken to. A week (604800) is as good as never; `runsc ps` waits for a frozen box."""
     disk_bytes: Annotated[int, msgspec.Meta(ge=4 * 1024**2, le=1024**4)] = 1024**3
     """Bytes that a session's workspace may hold, and again the memory of its agent; a box that goes
     on writing over it is ended. For agents whose own limits do not say otherwise."""

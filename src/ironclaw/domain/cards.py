@@ -295,7 +295,8 @@ def _asker(change: Change, told: Told) -> str:
 
 
 def _notices(change: Change, told: Told) -> Iterator[str]:
-    yield _BEARINGS[told.bearing]
+    if told.before != told.after:
+        yield _BEARINGS[told.bearing]
     yield from change.spec.notices()
     yield from _how_long(change, told)
     yield from _who_asks(change)

@@ -390,6 +390,13 @@ def test_what_else_matters_is_said(told: Told, more: dict[str, object], words: s
     assert words in said(told, **more)
 
 
+def test_what_changes_nothing_is_not_said_to_take_anything_away() -> None:
+    """An empty difference would count as one that only takes away."""
+    for bearing in Bearing:
+        told = TOLD._replace(after={}, bearing=bearing)
+        assert not any(words in said(told) for words in ("takes away", "It widens", "It alters"))
+
+
 def test_what_does_not_apply_is_not_said() -> None:
     for words in ("Solo", "only owner", "different people", "denied before", "no way back"):
         assert words not in said()

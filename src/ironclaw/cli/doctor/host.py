@@ -185,7 +185,9 @@ def models(machine: Machine) -> Finding:
             f"No key that can be used: {', '.join(lacking)}.",
             fix="Put each key where models.providers says; `env:` is of the daemon's environment.",
         )
-    return ok("models", f"{', '.join(['scripted', *sorted(providers)])}: keys are in place")
+    if not providers:
+        return ok("models", "scripted alone, which needs no key")
+    return ok("models", f"scripted, {', '.join(sorted(providers))}: keys are in place")
 
 
 def daemon(machine: Machine) -> Finding:
@@ -207,7 +209,8 @@ def daemon(machine: Machine) -> Finding:
                     fix="Set api.port (IRONCLAW_API_PORT) to another, or api.tcp = false.",
                     code=Code.CONFLICT,
                 )
-    return ok("daemon", "not running; its port is free")
+        return ok("daemon", "not running; its port is free")
+    return ok("daemon", "not running")
 
 
 def _existing(path: Path) -> Path:
