@@ -14,7 +14,7 @@ from ironclaw.cli.following import Following
 from ironclaw.cli.nouns.files import to_send
 from ironclaw.cli.options import AgentArgument, Json, settings
 from ironclaw.cli.player import Player
-from ironclaw.cli.typing import Typing
+from ironclaw.cli.typing_along import Typing
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ironclaw.cli import render
-from ironclaw.cli.typing import Typing
+from ironclaw.cli.typing_along import Typing
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 
