@@ -16,7 +16,8 @@ def parse_line(line: str) -> dict[str, Any]:
         found = json.loads(line)
     except (ValueError, RecursionError):
         found = None
-    return found if isinstance(found, dict) else {"text": line}
+    # One without a word says nothing to a program either.
+    return found if isinstance(found, dict) and found else {"text": line}
 
 
 def in_words(line: str) -> str:

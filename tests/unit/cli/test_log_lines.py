@@ -32,7 +32,7 @@ def test_a_line_is_an_object_for_programs() -> None:
     assert parse_line(json.dumps(LINE)) == LINE
 
 
-@given(st.text() | st.sampled_from(["[1]", "7", "null", "[" * 100_000, '{"a": 1}']))
+@given(st.text() | st.sampled_from(["[1]", "7", "null", "[" * 100_000, "{}", '{"a": 1}']))
 def test_what_is_no_line_of_ours_is_shown_as_it_is(line: str) -> None:
     assert in_words(line) == line
     assert parse_line(line) in ({"text": line}, {"a": 1})
