@@ -146,7 +146,7 @@ def converse(
             if render.is_seen():
                 following.begin(sent)
             player = Player(is_shown=True, is_inset=True)
-            with typing:
+            with typing.reading():
                 last = player.play(following.beside(partial(talk.hear, client, sent)))
             if last.kind == "error":
                 render.note(last.text, tone="bad")

@@ -6,6 +6,7 @@ next message. Only where a person is there who sees it: a pipe is read line by l
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import sys
@@ -17,16 +18,13 @@ from ironclaw.cli import render
 from ironclaw.core.errors import IronClawError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
-    from typing import Self
+    from collections.abc import Callable, Iterator
 
 _COMMAND: Final = "/"
-_END_S: Final = 5.0
 
 
 class Typing:
-    """Reads along while something is played; use it as a context.
+    """Reads along while something is played.
 
     Args:
         command: Sends a command. What it raises puts the line off, as any other.
@@ -37,38 +35,32 @@ class Typing:
         self._command = command
         self._leave = leave
         self._lines: deque[str | None] = deque()
-        self._thread: threading.Thread | None = None
-        self._ended, self._end = -1, -1
 
     def next(self, ask: Callable[[], str | None]) -> str | None:
         """The line that waits longest, else the next one that `ask` gives; None at the end."""
         return self._lines.popleft() if self._lines else ask()
 
-    def __enter__(self) -> Self:
-        if render.is_seen():
-            self._ended, self._end = os.pipe()
-            self._thread = threading.Thread(target=self._read, name="typing", daemon=True)
-            self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._thread is None:
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read along while the context is open."""
+        if not render.is_seen():
+            yield
             return
-        os.write(self._end, b"x")
-        self._thread.join(_END_S)
-        for descriptor in (self._ended, self._end):
-            os.close(descriptor)
-        self._thread = None
+        ended, end = os.pipe()
+        thread = threading.Thread(target=self._read, args=(ended,), name="typing", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            os.write(end, b"x")
+            thread.join()
+            os.close(ended)
+            os.close(end)
 
-    def _read(self) -> None:
+    def _read(self, ended: int) -> None:
         while True:
-            ready, _, _ = select.select([sys.stdin, self._ended], [], [])
-            if self._ended in ready:
+            ready, _, _ = select.select([sys.stdin, ended], [], [])
+            if ended in ready:
                 return
             line = render.answer()
             text = "" if line is None else line.strip()

@@ -72,6 +72,8 @@ class SandboxSettings(_Section, frozen=True):
     """Blank slots kept ready for each new agent that does not say otherwise."""
     idle_stop_s: Annotated[float, msgspec.Meta(ge=1.0, le=7 * 86_400.0)] = 900.0
     """A box without work for this long is stopped; its session goes on in a fresh one."""
+    # Longer than what a box does by itself after a turn, such as to begin a summary, and than a
+    # fresh sentry needs to learn the processor's clock: each look at the time is a call until then.
     freeze_after_s: Annotated[float, msgspec.Meta(ge=0.1, le=7 * 86_400.0)] = 3.0
     """Seconds, from 0.1: a box without work for this long is frozen and takes no processor until it
     is spoken to. A week (604800) is as good as never; `runsc ps` waits for a frozen box."""

@@ -26,9 +26,6 @@ STILL_AFTER_S: Final = 0.1
 """For a box that is told to stand still to do so."""
 AGAIN: Final = 10
 """Times `after_s` until one that could not be frozen is looked at again."""
-FREEZE_AFTER_S: Final = 3.0
-"""Long enough for what a box does by itself after a turn, such as to begin a summary, and for a
-fresh sentry to learn the processor's clock: until then each look at the time is a system call."""
 
 
 class Freezer:

@@ -21,7 +21,7 @@ from ironclaw.domain.audit import AuditEntry, AuditEvent
 from ironclaw.domain.disk import check_limits
 from ironclaw.domain.wall import Durable, LaunchSpec
 from ironclaw.services.enclosing import in_words, start_enclosed
-from ironclaw.services.freezing import FREEZE_AFTER_S, Freezer
+from ironclaw.services.freezing import Freezer
 from ironclaw.services.hello import first_facts
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Slots:
         meters: Meters,
         clock: Clock,
         tasks: Tasks,
-        freeze_after_s: float = FREEZE_AFTER_S,
+        freeze_after_s: float,
     ) -> None:
         self._isolator = isolator
         self._freeze_after_s = freeze_after_s

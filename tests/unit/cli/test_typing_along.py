@@ -71,7 +71,7 @@ def test_a_command_goes_out_while_the_agent_works(
     typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
-    with typing:
+    with typing.reading():
         terminal.types(b"/stop\n")
         until(typing, terminal, 1)
     assert terminal.sent == ["/stop"]
@@ -82,7 +82,7 @@ def test_other_lines_wait_for_the_end_of_the_turn_in_order(
     typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
-    with typing:
+    with typing.reading():
         for line in (b"one\n", b"/status\n", b"two \n", b"/quit\n"):
             terminal.types(line)
             time.sleep(0.02)
@@ -95,7 +95,7 @@ def test_the_end_of_input_is_the_end_once_the_turn_is_over(
     typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
-    with typing:
+    with typing.reading():
         terminal.types(b"\x04")
         until(typing, terminal, 1)
     assert typing.next(asked) is None
@@ -106,7 +106,7 @@ def test_a_command_that_cannot_be_sent_is_tried_again_at_the_prompt(
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
     terminal.refused.append("/stop")
-    with typing:
+    with typing.reading():
         terminal.types(b"/stop\n")
         until(typing, terminal, 1)
     assert typing.next(asked) == "/stop"
@@ -117,7 +117,7 @@ def test_nothing_is_read_between_two_turns(
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
     for number in range(3):
-        with typing:
+        with typing.reading():
             pass
         terminal.types(b"line %d\n" % number)
         assert terminal.stdin.readline() == f"line {number}\n"
@@ -127,7 +127,7 @@ def test_nothing_is_read_between_two_turns(
 def test_a_pipe_is_left_alone(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "is_seen", lambda: False)
     monkeypatch.setattr("sys.stdin", terminal.stdin)
-    with Typing(terminal.command, leave=LEAVE):
+    with Typing(terminal.command, leave=LEAVE).reading():
         terminal.types(b"/stop\n")
         time.sleep(0.05)
     assert terminal.sent == []

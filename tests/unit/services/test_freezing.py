@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from msgspec import structs
@@ -23,6 +23,7 @@ from ironclaw_contract.records import Message
 from ironclaw_contract.rpc import Failed, Used
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from tests.support.cores import OpenCore
@@ -136,45 +137,43 @@ LINK_CALLS: dict[str, Callable[[AirlockLink], Awaitable[None]]] = {
 }
 
 
-@pytest.mark.parametrize("name", LINK_CALLS)
-async def test_whatever_the_box_must_act_on_thaws_it_first(tmp_path: Path, name: str):
+class Guarded(NamedTuple):
+    """A box that stands still, and the link that thaws it."""
+
+    airlocks: FakeAirlocks
+    freezer: Freezer
+    link: AirlockLink
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
     isolator = FakeIsolator(tmp_path)
     airlocks = FakeAirlocks(isolator.standing)
-    airlocks.are_silent = True
     freezer = Freezer(isolator, BOX, after_s=AFTER_S)
     link = freezer.guard(await airlocks.start(SlotDir(BOX.slot, tmp_path, 0, 0, 0)))
     freezer.stirred()
     await until(lambda: freezer.is_frozen)
-    await LINK_CALLS[name](link)
+    yield Guarded(airlocks, freezer, link)
+    freezer.stop()
     assert airlocks.missed == []
-    assert isolator.standing == set()
-    assert airlocks.links[0].stood_still == [True, False]
-    freezer.stop()
 
 
-async def test_what_the_airlock_alone_acts_on_leaves_it_as_it_is(tmp_path: Path):
-    isolator = FakeIsolator(tmp_path)
-    airlocks = FakeAirlocks(isolator.standing)
-    freezer = Freezer(isolator, BOX, after_s=AFTER_S)
-    link = freezer.guard(await airlocks.start(SlotDir(BOX.slot, tmp_path, 0, 0, 0)))
-    freezer.stirred()
-    await until(lambda: freezer.is_frozen)
-    await link.ack(1)
-    await link.offer_tools(True)
-    assert freezer.is_frozen
-    freezer.stop()
+@pytest.mark.parametrize("name", LINK_CALLS)
+async def test_whatever_the_box_must_act_on_thaws_it_first(guarded: Guarded, name: str):
+    await LINK_CALLS[name](guarded.link)
+    assert guarded.airlocks.standing == set()
+    assert guarded.airlocks.links[0].stood_still == [True, False]
 
 
-async def test_a_word_of_the_box_thaws_it_it_was_not_done(tmp_path: Path):
-    isolator = FakeIsolator(tmp_path)
-    airlocks = FakeAirlocks(isolator.standing)
-    freezer = Freezer(isolator, BOX, after_s=AFTER_S)
-    link = freezer.guard(await airlocks.start(SlotDir(BOX.slot, tmp_path, 0, 0, 0)))
-    freezer.stirred()
-    await until(lambda: freezer.is_frozen)
-    assert isinstance(await link.receive(), BoxArrived)
-    assert isolator.standing == set()
-    freezer.stop()
+async def test_what_the_airlock_alone_acts_on_leaves_it_as_it_is(guarded: Guarded):
+    await guarded.link.ack(1)
+    await guarded.link.offer_tools(True)
+    assert guarded.freezer.is_frozen
+
+
+async def test_a_word_of_the_box_thaws_it_it_was_not_done(guarded: Guarded):
+    assert isinstance(await guarded.link.receive(), BoxArrived)
+    assert guarded.airlocks.standing == set()
 
 
 async def test_a_host_without_descriptors_is_asked_again(

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ironclaw.sandbox.cgroups import Cgroups
     from ironclaw.sandbox.spec import Spec
 
+_NEVER_S: Final = 86_400.0
 CHANNEL: Final = "proof"
 OWNER: Final = PrincipalId("proof:owner")
 GREEDY: Final = program("greedy")
@@ -66,9 +67,6 @@ class HouseIsolator(RunscIsolator):
         """Note the launch and start the box."""
         self.specs.setdefault(spec.agent, []).append(spec)
         return await super().launch(spec)
-
-    def freeze(self, box: Box) -> None:
-        """Let it be: what attacks from inside may do so at any time."""
 
     def processes(self, slot: SlotId) -> tuple[int, ...]:
         """The host pids of a box: sentry and gofer; empty when runsc knows none."""
@@ -267,7 +265,10 @@ async def open_house(lab: Lab, weakening: Weakening | None = None) -> AsyncItera
         runtime_dir=lab.settings.runtime_dir / name,
         image_dir=lab.settings.image_dir,
     )
-    sandbox = msgspec.structs.replace(lab.settings.sandbox, pool_size=0, max_boxes=16)
+    # No box is frozen: what attacks from inside may do so at any time.
+    sandbox = msgspec.structs.replace(
+        lab.settings.sandbox, pool_size=0, max_boxes=16, freeze_after_s=_NEVER_S
+    )
     settings = msgspec.structs.replace(lab.settings, paths=places, sandbox=sandbox)
     voice = Voice()
     async with contextlib.AsyncExitStack() as stack:
