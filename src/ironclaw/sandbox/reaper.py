@@ -13,10 +13,10 @@ import contextlib
 import os
 import signal
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from ironclaw.sandbox import kernel
+from ironclaw.sandbox.children import children
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -164,7 +164,7 @@ def end_children(*, grace_s: float = 5.0) -> None:
     """
     deadline = time.monotonic() + grace_s
     while time.monotonic() < deadline:
-        for pid in _children():
+        for pid in children(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         try:
@@ -173,22 +173,6 @@ def end_children(*, grace_s: float = 5.0) -> None:
         except ChildProcessError:
             return
         signal.sigtimedwait({signal.SIGCHLD}, 0.02)
-
-
-def _children() -> list[int]:
-    own = os.getpid()
-    listed = Path(f"/proc/{own}/task/{own}/children")
-    with contextlib.suppress(OSError):
-        return [int(word) for word in listed.read_text(encoding="ascii").split()]
-    # A kernel without CONFIG_PROC_CHILDREN.
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError, IndexError):
-                stat = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-                if int(stat.rpartition(")")[2].split()[1]) == own:
-                    found.append(int(entry.name))
-    return found
 
 
 def _become_core(

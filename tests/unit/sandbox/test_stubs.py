@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ironclaw.sandbox import stubs
+from ironclaw.sandbox import children, stubs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ NESTS = f"import subprocess, sys; subprocess.call([sys.executable, '-S', '-c', {
 @pytest.fixture(params=["listed", "scanned"])
 def ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways of finding children."""
-    monkeypatch.setattr(stubs, "_lists_children", lambda: request.param == "listed")
+    monkeypatch.setattr(children, "lists_children", lambda: request.param == "listed")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def start() -> Iterator[Callable[..., int]]:
 
 def stopped(pid: int) -> int:
     os.kill(pid, signal.SIGSTOP)
-    until(lambda: {stubs._state(thread) for thread in stubs._threads(pid)} == {"T"})
+    until(lambda: {stubs._state(thread) for thread in children.threads(pid)} == {"T"})
     return pid
 
 
@@ -74,7 +74,7 @@ def until(condition: Callable[[], bool]) -> None:
 def test_it_stands_still_when_nothing_below_it_runs(start: Callable[..., int]) -> None:
     pid = stopped(start(WAITS))
     until(lambda: stubs.is_still(pid))
-    assert len(stubs.stubs(pid)) == 1
+    assert len(children.descendants(pid)) == 1
 
 
 @pytest.mark.usefixtures("ways")
@@ -83,7 +83,7 @@ def test_what_computes_below_it_is_seen_and_counted(
     start: Callable[..., int], program: str
 ) -> None:
     pid = start(program)
-    until(lambda: len(stubs.stubs(pid)) == (1 if program == SPINS else 2))
+    until(lambda: len(children.descendants(pid)) == (1 if program == SPINS else 2))
     stopped(pid)
     before = stubs.ticks(pid)
     until(lambda: stubs.ticks(pid) > before + 5)
