@@ -56,7 +56,10 @@ _FLOW: Final = """\
 
 _FOR_SCRIPTS: Final = """\
     A command that asks for a change ends with 0 as soon as the request is recorded, also when it
-    waits for a decision then. What is refused ends with another code ([errors.md](errors.md)). With
+    waits for a decision then. What is so already is no error either: the command says so, asks
+    nobody and ends with 0 (with `--json`: `{"unchanged": true, "message": …}`); the API answers
+    `conflict`. What is refused ends with another code ([errors.md](errors.md)), and so does taking
+    away what is not there (`not_found`): its name may be misspelt. With
     `--json` the change is printed as it is at the end of the command, and `row.status` is one of
     the states above: `done` is in force, `pending` waits; one that was approved and could not be
     applied is `failed`, and the exit code is that of the reason. So a script that needs to know

@@ -499,6 +499,44 @@ def test_the_policy_is_shown_and_changed_by_name(cli: Any, solo: FakeHouse) -> N
     assert cli("policy", "set", "pending_s", "soon")[0] == 3
 
 
+def test_what_is_so_already_is_said_and_is_no_error(cli: Any, solo: FakeHouse) -> None:
+    before = len(json.loads(cli("change", "list", "--all", "--json")[1])["changes"])
+
+    status, out, err = cli("policy", "set", "solo", "on", "--yes")
+    assert (status, err) == (0, "")
+    assert out == "That is the policy in force. Nothing is asked for.\n"
+
+    status, out, _err = cli("policy", "set", "solo", "on", "--json")
+    told = {"unchanged": True, "message": "That is the policy in force."}
+    assert (status, json.loads(out)) == (0, told)
+
+    status, out, _err = cli("change", "submit", '{"kind": "limits", "agent": "demo"}')
+    assert (status, "just these limits" in out) == (0, True)
+    assert len(json.loads(cli("change", "list", "--all", "--json")[1])["changes"]) == before
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("task", "remove", "demo", "dayly"),
+        ("agent", "unshare", "demo", "note"),
+        ("agent", "destination", "demo", "work", "--remove"),
+        ("skill", "remove", "demo", "pdf"),
+        ("role", "take", "api:an", "member"),
+        ("principal", "unlink", "api:an"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_not_there_cannot_be_taken_away(
+    cli: Any, solo: FakeHouse, argv: tuple[str, ...]
+) -> None:
+    """Its name may be misspelt."""
+    status, _out, err = cli(*argv)
+
+    assert status == 4
+    assert "next: `ironclaw " in err
+
+
 def test_a_token_that_is_nobodys_is_refused_with_the_place_named(
     cli: Any, house: FakeHouse, tmp_path: Path
 ) -> None:

@@ -77,9 +77,9 @@ def test_what_is_so_already_is_left_out_and_the_rest_asked_for(cli: Any, solo: F
         one.name for one in template("watch").tasks
     }
 
-    status, _, err = cli(*words)
+    status, out, err = cli(*words)
     assert status == 0
-    assert "just that persona" in err
+    assert "just that persona" in out
     assert "it stays as it is" in err
 
 

@@ -13,6 +13,7 @@ from ironclaw.cli.options import seconds
 from ironclaw.core.codes import CODES, Code
 from ironclaw.core.errors import HostError, UserError
 from ironclaw.domain.cards import Card
+from ironclaw.domain.changes.checking import NOTHING_TO_DO
 
 if TYPE_CHECKING:
     from ironclaw.cli.client import Client
@@ -40,6 +41,9 @@ def ask_for(
 ) -> None:
     """Ask for a change; show its card; approve it where the caller may and says so.
 
+    What is so already is asked of nobody, and is no error: whoever runs a command twice has what
+    they want.
+
     Args:
         spec: What shall be; `kind` names the sort of change, `agent` may be a name.
         reason: Why.
@@ -50,7 +54,13 @@ def ask_for(
     """
     body = {"change": spec, "reason": reason, "grant_s": seconds(lasts), "despite": despite}
     with daemon() as client:
-        view = client.call("POST", "v1", "changes", body=body)
+        try:
+            view = client.call("POST", "v1", "changes", body=body)
+        except UserError as error:
+            if not is_so_already(error):
+                raise
+            tell_so(error, as_json=as_json)
+            return
         if not as_json:
             show_card(view)
         is_open, is_mine = view["row"]["status"] == "pending", view["may_decide"]
@@ -59,6 +69,19 @@ def ask_for(
     tell(view, as_json=as_json)
     if yes and is_open and not is_mine:
         render.note("Not approved: --yes is a yes only where the decision is yours.", tone="warn")
+
+
+def is_so_already(error: UserError) -> bool:
+    """Whether a change was refused as there is nothing to change."""
+    return (error.code, error.hint) == (Code.CONFLICT, NOTHING_TO_DO)
+
+
+def tell_so(error: UserError, *, as_json: bool) -> None:
+    """Say how it is already."""
+    if as_json:
+        render.data({"unchanged": True, "message": error.message})
+    else:
+        render.line(f"{error.message} Nothing is asked for.")
 
 
 def _settle(client: Client, view: dict[str, Any], *, yes: bool, as_json: bool) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from urllib.parse import urlencode
 import typer
 
 from ironclaw.cli import render
-from ironclaw.cli.nouns.changing import ask_for, decide
+from ironclaw.cli.nouns.changing import ask_for, decide, is_so_already
 from ironclaw.cli.nouns.daemon import daemon, show
 from ironclaw.cli.nouns.places import MAIN, place
 from ironclaw.cli.options import AgentArgument, Json, Reason, Yes
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
-from ironclaw.domain.changes.checking import NOTHING_TO_DO
 from ironclaw.domain.principals import API_CHANNEL
 
 if TYPE_CHECKING:
@@ -211,7 +210,7 @@ def ask_all(
         try:
             view = _ask(spec, reason=reason, yes=yes, as_json=as_json)
         except UserError as error:
-            if (error.code, error.hint) != (Code.CONFLICT, NOTHING_TO_DO):
+            if not is_so_already(error):
                 raise
             render.note(f"{error.message} Nothing is asked for.")
             continue

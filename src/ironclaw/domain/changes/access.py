@@ -21,7 +21,7 @@ from ironclaw.domain.changes.base import (
     Spec,
     Topic,
 )
-from ironclaw.domain.changes.checking import living, nothing_to_do
+from ironclaw.domain.changes.checking import living, not_there, nothing_to_do
 from ironclaw.domain.model import Role, Standing, UnknownSender
 from ironclaw.domain.policy import rulers, rulers_needed
 from ironclaw.domain.principals import check_principal
@@ -141,7 +141,10 @@ class TakeRole(Spec, frozen=True, kw_only=True, tag="role.take"):
     def check(self, live: Live) -> None:
         # Of an agent that has ended too: who was let in there can still be kept out.
         if self.role not in _roles(live, self.agent):
-            raise nothing_to_do(f"They do not hold the role {self.role.value} there.")
+            raise not_there(
+                f"They do not hold the role {self.role.value} there.",
+                hint="`ironclaw role list` shows who holds which.",
+            )
         if self.role is Role.OWNER and live.owners == (self.principal,):
             raise UserError(
                 Code.CONFLICT,
@@ -322,7 +325,10 @@ class UnlinkPerson(Spec, frozen=True, kw_only=True, tag="person.unlink"):
     def check(self, live: Live) -> None:
         check_principal(self.principal)
         if live.person == self.principal:
-            raise nothing_to_do("That principal is a person of its own.")
+            raise not_there(
+                "That principal is a person of its own.",
+                hint="`ironclaw principal list` shows who is linked.",
+            )
 
     def before(self, live: Live) -> State:
         return {"person": live.person}

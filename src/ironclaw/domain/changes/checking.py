@@ -53,6 +53,13 @@ def nothing_to_do(what: str) -> UserError:
     return UserError(Code.CONFLICT, what, hint=NOTHING_TO_DO)
 
 
+def not_there(
+    what: str, *, hint: str = "`ironclaw agent show` shows what an agent has."
+) -> UserError:
+    """What shall be taken away was never there, or is misspelt: that is no success."""
+    return UserError(Code.NOT_FOUND, what, hint=hint)
+
+
 def check_prose(text: str, *, what: str) -> None:
     """Refuse a text of several lines that is too long or broken.
 

@@ -26,6 +26,7 @@ from ironclaw.domain.changes.checking import (
     check_word,
     existing,
     living,
+    not_there,
     nothing_to_do,
 )
 from ironclaw.domain.model import Destination
@@ -165,7 +166,7 @@ class RemoveDestination(Spec, frozen=True, kw_only=True, tag="destination.remove
     def check(self, live: Live) -> None:
         living(live)
         if _named(live, self.name) is None:
-            raise nothing_to_do(f"The agent has no destination {self.name}.")
+            raise not_there(f"The agent has no destination {self.name}.")
 
     def before(self, live: Live) -> State:
         return _state(_named(live, self.name))

@@ -13,7 +13,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.changes.base import NAME_RULE, Bearing, Needs, PutAgent, Spec, Topic
-from ironclaw.domain.changes.checking import check_word, existing, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_word, existing, living, not_there, nothing_to_do
 from ironclaw.domain.changes.skills import POINT as SKILLS
 from ironclaw.domain.model import Role, SharedMount
 
@@ -140,7 +140,7 @@ class RemoveMount(Spec, frozen=True, kw_only=True, tag="mount.remove"):
     def check(self, live: Live) -> None:
         living(live)
         if _named(live, self.name) is None:
-            raise nothing_to_do(f"The agent sees no directory as {self.name}.")
+            raise not_there(f"The agent sees no directory as {self.name}.")
 
     def before(self, live: Live) -> State:
         return _state(_named(live, self.name))

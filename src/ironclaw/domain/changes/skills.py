@@ -12,7 +12,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import AgentId
 from ironclaw.domain.changes.base import Bearing, Needs, PutAgent, Spec, Topic
-from ironclaw.domain.changes.checking import existing, living, nothing_to_do
+from ironclaw.domain.changes.checking import existing, living, not_there, nothing_to_do
 from ironclaw.domain.model import Agent, Role, Skill
 from ironclaw.domain.skills import DIGEST_RULE, MAX_NAME, MAX_SKILLS, NAME_RULE
 
@@ -168,7 +168,7 @@ class RemoveSkill(Spec, frozen=True, kw_only=True, tag="skill.remove"):
     def check(self, live: Live) -> None:
         living(live)
         if _named(live, self.name) is None:
-            raise nothing_to_do(f"The agent has no skill named {self.name}.")
+            raise not_there(f"The agent has no skill named {self.name}.")
 
     def before(self, live: Live) -> State:
         return _three(_named(live, self.name))

@@ -22,7 +22,7 @@ from ironclaw.domain.changes.base import (
     Topic,
     derived_id,
 )
-from ironclaw.domain.changes.checking import check_chat, check_prose, living, nothing_to_do
+from ironclaw.domain.changes.checking import check_chat, check_prose, living, not_there
 from ironclaw.domain.model import Misfire, Task
 from ironclaw.domain.schedules import check_cron
 
@@ -182,7 +182,10 @@ class RemoveTask(Spec, frozen=True, kw_only=True, tag="task.remove"):
     def check(self, live: Live) -> None:
         living(live)
         if self._meant(live) is None:
-            raise nothing_to_do(f"The agent has no task {self.name}.")
+            raise not_there(
+                f"The agent has no task {self.name}.",
+                hint="`ironclaw task list` shows those there are.",
+            )
 
     def before(self, live: Live) -> State:
         return state_of(self._meant(live))

@@ -113,7 +113,7 @@ REFUSED: tuple[tuple[str, Spec], ...] = (
     ("invalid", GiveRole(principal=PrincipalId("ann"), role=Role.MEMBER)),
     ("invalid", GiveRole(principal=PrincipalId("agent:agt_bob"), role=Role.MEMBER)),
     ("invalid", GiveRole(principal=PrincipalId("api:a\nb"), role=Role.MEMBER)),
-    ("conflict", TakeRole(principal=CAL, role=Role.MEMBER)),
+    ("not_found", TakeRole(principal=CAL, role=Role.MEMBER)),
     ("not_found", SetStrangers(channel="web", platform_id="no", policy=UnknownSender.ASK)),
     ("conflict", LinkPerson(principal=ANN, same_as=ANN)),
     # Mounts.

@@ -67,7 +67,7 @@ def test_a_task_has_exactly_one_way_to_say_when(when: dict[str, Any]) -> None:
         (UpdateTask(agent=OLD, name="daily", prompt="x"), "conflict"),
         (PauseTask(agent=BOB, name="none"), "not_found"),
         (ResumeTask(agent=BOB, name="daily"), "conflict"),
-        (RemoveTask(agent=BOB, name="daily", task=TaskId("tsk_other")), "conflict"),
+        (RemoveTask(agent=BOB, name="daily", task=TaskId("tsk_other")), "not_found"),
     ],
 )
 def test_what_makes_no_sense_is_refused(spec: Spec, expected: str) -> None:
