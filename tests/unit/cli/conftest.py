@@ -53,12 +53,17 @@ def tokens() -> FakeTokens:
 
 
 @pytest.fixture
-def house(cli: Any, tokens: FakeTokens) -> Iterator[FakeHouse]:
+def loop() -> asyncio.AbstractEventLoop:
+    """In which `house` runs; what is asked of it must be asked there."""
+    return asyncio.new_event_loop()
+
+
+@pytest.fixture
+def house(cli: Any, tokens: FakeTokens, loop: asyncio.AbstractEventLoop) -> Iterator[FakeHouse]:
     """A server in a thread: the command line blocks, so the two cannot share a loop."""
     settings = load_settings()
     made: list[FakeHouse] = []
     ready = threading.Event()
-    loop = asyncio.new_event_loop()
     running: list[asyncio.Task[None]] = []
 
     async def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -14,6 +15,11 @@ from ironclaw.cli import render
 from ironclaw.cli.nouns import changing
 from ironclaw.config.load import load_settings
 from ironclaw.core.errors import UserError
+from ironclaw.core.ids import PrincipalId
+from ironclaw.domain.change import Asker
+from ironclaw.domain.changes.limits import raising
+from ironclaw.domain.changes.tools import SetTools
+from ironclaw.domain.principals import house_principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,6 +275,28 @@ def test_a_list_says_where_each_request_is_before_anything_long(cli: Any, house:
     assert row.startswith(f"{view['row']['change']['id']}  pending")
     assert head.index("STATUS") < 30
     assert row.endswith("api:cli   demo: give the tool send_message")
+
+
+def test_a_list_says_how_long_there_is_and_who_asks_by_name(
+    cli: Any, house: FakeHouse, loop: asyncio.AbstractEventLoop
+) -> None:
+    (agent,) = house.setting.agents.values()
+    asks = (
+        Asker(principal=house_principal(agent.id)),
+        Asker(principal=PrincipalId(f"agent:{agent.id}"), agent=agent.id),
+    )
+    specs = (raising(agent.id, "calls_per_day", 40), SetTools(agent=agent.id, add=("clock",)))
+    for asker, spec in zip(asks, specs, strict=True):
+        asking = house.gateway.submit(spec, asker=asker, actor=None, reason="")
+        asyncio.run_coroutine_threadsafe(asking, loop).result(10)
+
+    head, *rows = cli("change", "list")[1].splitlines()
+
+    at = head.index("DECIDE WITHIN")
+    assert {row[at : at + 2] for row in rows} == {"6d"}
+    who = head.index("ASKED BY")
+    assert {row[who:].split("  ")[0] for row in rows} == {"the house", "demo"}
+    assert agent.id not in "".join(rows)
 
 
 def test_asking_twice_says_that_it_was_asked_for(cli: Any, house: FakeHouse) -> None:

@@ -18,7 +18,9 @@ from ironclaw.cli.options import ChangeArgument, Despite, For, Json, Reason, Yes
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
+from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.cards import Card
+from ironclaw.domain.principals import HOUSE_CHANNEL, channel_of
 
 MAX_FILE_BYTES: Final = 256 * 1024
 _SILENCE_S: Final = 3600.0
@@ -31,6 +33,7 @@ _EVENTS: Final = {
     "expired": "expired, as nobody decided",
     "escalated": "overdue",
     "withdrawn": "withdrawn",
+    "overtaken": "overtaken: nothing was left to do",
     "grant_expired": "expired, as its time is over",
     "replaced": "replaced by another change",
 }
@@ -65,13 +68,13 @@ def change_list(
         render.data(found)
         return
     render.table(
-        ("CHANGE", "STATUS", "LEFT", "ASKED BY", "WHAT"),
+        ("CHANGE", "STATUS", "DECIDE WITHIN", "ASKED BY", "WHAT"),
         [
             (
                 view["row"]["change"]["id"],
                 _status(view["row"]),
                 _left(view["row"]),
-                view["asker_name"] or view["row"]["change"]["asker"]["principal"],
+                _asker(view),
                 view["card"]["title"],
             )
             for view in found["changes"]
@@ -80,6 +83,14 @@ def change_list(
     )
     if any(_status(view["row"]) == _OVERDUE for view in found["changes"]):
         render.note(f"{_OVERDUE}: it waits for longer than `ironclaw policy show` says it should.")
+
+
+def _asker(view: dict[str, Any]) -> str:
+    """Who asks, by a name that people know; which agent the house asks for, the change says."""
+    principal = PrincipalId(view["row"]["change"]["asker"]["principal"])
+    if channel_of(principal) == HOUSE_CHANNEL:
+        return "the house"
+    return view["asker_name"] or principal
 
 
 def _status(row: dict[str, Any]) -> str:
@@ -196,7 +207,7 @@ def happened(event: dict[str, Any]) -> str:
         word = "approved" if said["approved"] else "denied"
         return f"{word} by {said['principal'] or 'the policy'}"
     if kind == "requested":
-        return f"asked for by {view['asker_name'] or row['change']['asker']['principal']}"
+        return f"asked for by {_asker(view)}"
     if kind == "revoked" and row["grant"] is not None:
         return f"taken back by {row['grant']['ended_by']}"
     return _EVENTS.get(kind, str(kind))

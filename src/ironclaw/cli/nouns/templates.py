@@ -12,7 +12,6 @@ from ironclaw.cli.nouns.changing import ask_for, decide, is_so_already
 from ironclaw.cli.nouns.daemon import daemon, show
 from ironclaw.cli.nouns.places import MAIN, place
 from ironclaw.cli.options import AgentArgument, Json, Reason, Yes
-from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
 from ironclaw.domain.principals import API_CHANNEL
 
