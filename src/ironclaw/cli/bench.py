@@ -19,6 +19,7 @@ from ironclaw.cli import launch, render, worker
 from ironclaw.cli.client import Client
 from ironclaw.cli.options import Json, chosen
 from ironclaw.cli.private_house import private_house
+from ironclaw.core.codes import CODES, Code
 
 if TYPE_CHECKING:
     from ironclaw.config.settings import Settings
@@ -57,11 +58,21 @@ TARGETS: Final = (
     Target("lost", ("lost",), 0),
     Target("doubled", ("doubled",), 0),
 )
+_BESIDE: Final = {
+    "floor_ms": "a bare sandbox",
+    "echo_floor_ms": "a bare echo through the wall",
+    "posture_prove_ms": "posture step of a launch",
+    "roundtrip_many_registered_ms": "round trip with many sessions registered",
+}
+"""What is measured without a target, to compare with."""
 
 
 def bench(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Fewer samples: about a minute.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with an error when a target is missed, for CI.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure every budget, and the floor beside it in the same run."""
@@ -88,9 +99,29 @@ def bench(
     found["missed"] = [target.row for target in TARGETS if not _is_met(target, found)]
     found["machine"] = _machine()
     found["took_s"] = round(time.monotonic() - began, 1)
+    report(found, strict=strict, as_json=as_json)
+
+
+def report(found: dict[str, Any], *, strict: bool, as_json: bool) -> None:
+    """Show what was measured.
+
+    Args:
+        found: With the rows of missed targets as `missed`.
+        strict: Whether a missed target is an error.
+        as_json: Print it as it is.
+
+    Raises:
+        typer.Exit: `TARGETS_MISSED`.
+    """
     if as_json:
         render.data(found)
-        return
+    else:
+        _show(found)
+    if strict and found["missed"]:
+        raise typer.Exit(CODES[Code.TARGETS_MISSED].exit_code)
+
+
+def _show(found: dict[str, Any]) -> None:
     render.table(
         ("BUDGET", "MEASURED", "TARGET", ""),
         [
@@ -98,7 +129,7 @@ def bench(
                 target.row,
                 _value(target, found),
                 f"{'>=' if target.at_least else '<='} {target.limit:g}",
-                "" if _is_met(target, found) else "missed",
+                "missed" if target.row in found["missed"] else "",
             )
             for target in TARGETS
         ],
@@ -109,15 +140,29 @@ def bench(
         [(name, value, STAGES[name]) for name, value in found["profile_ms"].items()],
     )
     render.line()
-    shown = (
-        "floor_ms",
-        "echo_floor_ms",
-        "posture_prove_ms",
-        "roundtrip_many_registered_ms",
-        "machine",
-        "took_s",
+    beside: dict[str, object] = {
+        row: _spread(found[name]) for name, row in _BESIDE.items() if name in found
+    }
+    took = {"took": f"{found['took_s']:.0f} s"}
+    render.fields(beside | {"machine": _in_words(found["machine"])} | took)
+    render.line()
+    if missed := len(found["missed"]):
+        verb = "is" if missed == 1 else "are"
+        render.line(f"{missed} of {len(TARGETS)} targets {verb} missed.", tone="bad")
+    else:
+        render.line(f"All {len(TARGETS)} targets are met.", tone="good")
+
+
+def _spread(values: dict[str, Any]) -> str:
+    return f"p50 {values['p50']:g} ms, p99 {values['p99']:g} ms, of {values['n']}"
+
+
+def _in_words(machine: dict[str, Any]) -> str:
+    return (
+        f"{machine['cpus']} processors ({machine['model'] or 'unknown'}), "
+        f"{machine['memory_gib']:g} GiB, Linux {machine['kernel']}, Python {machine['python']}, "
+        f"{machine['user']} user, load {machine['load_1m']:.1f}"
     )
-    render.fields({name: found[name] for name in shown if name in found})
 
 
 def _api(private: Settings) -> dict[str, float]:

@@ -66,6 +66,7 @@ class Code(enum.StrEnum):
     HOST_UNSUITED = "host_unsuited"
     DELIVERY_FAILED = "delivery_failed"
     UNAVAILABLE = "unavailable"
+    TARGETS_MISSED = "targets_missed"
     # Ours.
     BUG = "bug"
 
@@ -112,5 +113,6 @@ CODES: dict[Code, CodeRow] = {
     Code.HOST_UNSUITED: CodeRow(72, 503, "The machine lacks something: `ironclaw doctor`."),
     Code.DELIVERY_FAILED: CodeRow(73, 502, "A reply could not be handed to its channel."),
     Code.UNAVAILABLE: CodeRow(74, 503, "Starting, stopping or overloaded; try again."),
+    Code.TARGETS_MISSED: CodeRow(75, 503, "`ironclaw bench --strict` missed one of its targets."),
     Code.BUG: CodeRow(1, 500, "A fault of IronClaw itself; please report it."),
 }
