@@ -41,6 +41,19 @@ def type_name(annotation: Any) -> str:
     return names[annotation]
 
 
+def bounds(annotation: Any) -> str:
+    """Between what a number must be, in words; empty where it has no bounds."""
+    marks = [one for one in get_args(annotation)[1:] if isinstance(one, msgspec.Meta)]
+    least = [f"at least {_plain(one.ge)}" for one in marks if one.ge is not None]
+    most = [f"at most {_plain(one.le)}" for one in marks if one.le is not None]
+    return " and ".join([*least, *most])
+
+
+def _plain(number: float) -> str:
+    """A number without the fraction that it does not have."""
+    return str(int(number) if float(number).is_integer() else number)
+
+
 def is_list(section: str, name: str) -> bool:
     """Whether a setting holds several values of a kind."""
     return get_origin(get_type_hints(SECTIONS[section])[name]) is tuple

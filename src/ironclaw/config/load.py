@@ -27,12 +27,15 @@ from ironclaw.config.environment import (
     variable_names,
 )
 from ironclaw.config.file import find_config, invalid, place, read_config
-from ironclaw.config.kinds import in_a_variable, in_the_file, is_list, is_table
+from ironclaw.config.kinds import bounds, in_a_variable, in_the_file, is_list, is_table
 from ironclaw.config.providers import mistakes
 from ironclaw.config.settings import SECTIONS, ApiSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_BOUND = re.compile(r"Expected `(?:int|float)` [<>]=")
+"""How a decoder begins what it says of a number that is too small or too large."""
 
 
 def load_settings(
@@ -153,10 +156,17 @@ def _convert(
                 # A table is not shown: somebody may have written a key into it.
                 is_shown = not isinstance(value, dict) and not is_table(section, name)
                 shown = f"{value!r}, which is " if is_shown else ""
+                why = _in_words(str(error), hints[name])
                 raise invalid(
-                    f"{where}: {section}.{name} is {shown}wrong: {error}", hint=hint
+                    f"{where}: {section}.{name} is {shown}wrong: {why}", hint=hint
                 ) from error
     return msgspec.convert(tree, Settings, strict=False, dec_hook=_hook)
+
+
+def _in_words(finding: str, annotation: Any) -> str:
+    """What a decoder finds; of a number out of bounds, what they are."""
+    within = bounds(annotation)
+    return f"it must be {within}." if within and _BOUND.match(finding) else finding
 
 
 def _advice(section: str, name: str) -> str:

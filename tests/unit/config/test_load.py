@@ -100,6 +100,34 @@ def test_a_typo_in_the_environment_is_named_too() -> None:
     assert "IRONCLAW_API_PORT" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("word", "value", "within"),
+    [
+        ("SANDBOX_MAX_BOXES", "0", "at least 1 and at most 10000"),
+        ("SANDBOX_MAX_BOXES", "99999", "at least 1 and at most 10000"),
+        ("SANDBOX_IDLE_STOP_S", "0.5", "at least 1 and at most 604800"),
+        ("SANDBOX_FREEZE_AFTER_S", "0", "at least 0.1 and at most 604800"),
+        ("CONVERSATION_FILES_BYTES", str(2**41), "at least 0 and at most 1099511627776"),
+    ],
+)
+def test_a_number_out_of_bounds_is_told_both(word: str, value: str, within: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_settings(environ={f"IRONCLAW_{word}": value}, uid=0)
+
+    assert f"is {value!r}, which is wrong: it must be {within}." in caught.value.message
+
+
+def test_a_number_out_of_bounds_in_the_file_is_told_both_too(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[api]\nport = 70000\n")
+
+    with pytest.raises(UserError) as caught:
+        load_settings(path, environ={}, uid=0)
+
+    told = f"{path}:2: api.port is 70000, which is wrong: it must be at least 0 and at most 65535."
+    assert caught.value.message == told
+
+
 def test_a_wrong_value_in_the_environment_names_the_variable() -> None:
     with pytest.raises(UserError) as caught:
         load_settings(environ={"IRONCLAW_API_PORT": "many"}, uid=0)
