@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,21 +12,24 @@ import typer
 
 from ironclaw.cli import render, talk
 from ironclaw.cli.client import Client
+from ironclaw.cli.company import Patience, stopping
 from ironclaw.cli.following import Following
 from ironclaw.cli.nouns.files import to_send
 from ironclaw.cli.options import AgentArgument, Json, settings
 from ironclaw.cli.player import Player
+from ironclaw.cli.prompt import prompt
 from ironclaw.cli.typing_along import Typing
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import PeerError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ironclaw.cli.talk import Spoken
 
 PROMPT = "you> "
+STOP = "/stop"
 LEAVE = frozenset({"/quit", "/exit", "/q"})
 
 
@@ -68,7 +73,7 @@ def chat(
             )
         else:
             following = Following(
-                Client(mine), thread=thread, prompt=PROMPT, since_ms=SystemClock().now_ms()
+                Client(mine), thread=thread, prompt=prompt(PROMPT), since_ms=SystemClock().now_ms()
             )
             converse(client, Client(mine), following, agent, name, thread=thread)
     finally:
@@ -92,7 +97,8 @@ def once(
     """
     sent = talk.send(client, agent, name, text, thread=thread, files=files)
     player = Player(is_shown=not as_json)
-    last = player.play(talk.hear(client, sent))
+    with _leaving(agent):
+        last = player.play(Patience(player.wait).over(talk.hear(client, sent)))
     if as_json:
         told = {key: sent[key] for key in ("chat", "session", "message")}
         told |= {"kind": last.kind, "text": last.text}
@@ -131,13 +137,17 @@ def converse(
         name: Of the chat.
         thread: In it.
     """
+    one_at_a_time = threading.Lock()
 
     def command(text: str) -> None:
-        following.begin(talk.send(beside, agent, name, text, thread=thread))
+        with one_at_a_time:
+            following.begin(talk.send(beside, agent, name, text, thread=thread))
 
     typing = Typing(command, leave=LEAVE)
     _check_agent(client, agent)
     render.note(f"Talking to {agent}. /help shows its commands; leave with /quit or Ctrl-D.")
+    if render.is_seen():
+        render.note("While it is at work, Ctrl-C stops it.")
     try:
         while (text := typing.next(following.ask)) is not None and text.strip() not in LEAVE:
             if not text.strip():
@@ -146,13 +156,25 @@ def converse(
             if render.is_seen():
                 following.begin(sent)
             player = Player(is_shown=True, is_inset=True)
-            with typing.reading():
-                last = player.play(following.beside(partial(talk.hear, client, sent)))
+            heard = following.beside(partial(talk.hear, client, sent))
+            with _leaving(agent), stopping(partial(command, STOP)), typing.reading():
+                last = player.play(Patience(player.wait).over(heard))
             if last.kind == "error":
                 render.note(last.text, tone="bad")
     finally:
         following.close()
         beside.close()
+
+
+@contextlib.contextmanager
+def _leaving(agent: str) -> Iterator[None]:
+    """Whoever leaves an agent that is at work is told that it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        render.note("")
+        render.note(f"The agent goes on with it: `ironclaw chat {agent} /stop` stops it.")
+        raise
 
 
 def _check_agent(client: Client, agent: str) -> None:

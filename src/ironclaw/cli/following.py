@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ironclaw.cli.client import Client
+    from ironclaw.cli.prompt import Prompt
     from ironclaw.cli.talk import Spoken
 
 MOST_WAITING: Final = 1000
@@ -46,11 +47,13 @@ class Following:
     Args:
         client: A connection of its own.
         thread: Of the chat; what is said in others belongs to other conversations.
-        prompt: What is shown where a line is waited for.
+        prompt: Asks for lines.
         since_ms: When the conversation began: what was said before is no news.
     """
 
-    def __init__(self, client: Client, *, thread: str | None, prompt: str, since_ms: int) -> None:
+    def __init__(
+        self, client: Client, *, thread: str | None, prompt: Prompt, since_ms: int
+    ) -> None:
         self._client = client
         self._thread = thread
         self._prompt = prompt
@@ -93,13 +96,14 @@ class Following:
                 if self._is_news(event):
                     self._show(event)
             self._tell_lost()
-            render.invite(self._prompt)
+            self._prompt.begin()
             self._is_asking = True
         try:
-            return render.answer()
+            return self._prompt.ask()
         finally:
             with self._lock:
                 self._is_asking = False
+                self._prompt.end()
 
     def beside(self, hear: Callable[[], Iterator[Spoken]]) -> Iterator[Spoken]:
         """What is played of a message: not to be shown twice, here or there.
@@ -177,18 +181,15 @@ class Following:
             if not self._is_asking:
                 self._waiting.append(event)
             elif self._is_news(event):
-                # What is being typed stays where it is, and counts.
-                render.line()
-                self._show(event)
-                render.invite(self._prompt)
+                with self._prompt.aside():
+                    self._show(event)
 
     def _lose(self, why: str) -> None:
         with self._lock:
             self._lost = why
             if self._is_asking:
-                render.line()
-                self._tell_lost()
-                render.invite(self._prompt)
+                with self._prompt.aside():
+                    self._tell_lost()
 
     def _tell_lost(self) -> None:
         if self._lost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ironclaw.cli import render
@@ -77,6 +78,11 @@ class Player:
         if last is None:
             raise AssertionError("hearing ends with a reply or raises")
         return last
+
+    def wait(self, seconds: int) -> None:
+        """Say that for so long nothing came, where no words stand in the middle of a line."""
+        if self._is_shown and not self._pieces and sys.stderr.isatty():
+            render.note(f"  at work ({seconds} s)")
 
     def _take(self, one: Spoken) -> None:
         """Words and files of the agent before it has answered."""

@@ -187,10 +187,16 @@ def invite(prompt: str) -> None:
 
 def answer() -> str | None:
     """Read that line; None at the end of input."""
-    text = sys.stdin.readline()
-    # Bytes that are no text of this terminal's encoding would be refused by whoever gets the line.
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = typed(sys.stdin.readline())
     return text.rstrip("\n") if text else None
+
+
+def typed(text: str) -> str:
+    """What was typed, for others.
+
+    Bytes that are no text of this terminal's encoding would be refused by whoever gets the line.
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _says_the_same(meaning: str, message: str) -> bool:

@@ -16,6 +16,7 @@ import pytest
 from ironclaw.cli import following, player, render, talk
 from ironclaw.cli.client import StreamEvent
 from ironclaw.cli.following import Following
+from ironclaw.cli.prompt import Plain
 from ironclaw.cli.talk import Spoken
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PolicyError
@@ -61,7 +62,7 @@ class Desk:
 
     def __init__(self, client: FakeClient) -> None:
         self.client = client
-        self.following = Following(client, thread=None, prompt="you> ", since_ms=100)  # type: ignore[arg-type] - what it uses of one
+        self.following = Following(client, thread=None, prompt=Plain("you> "), since_ms=100)  # type: ignore[arg-type] - what it uses of one
         self.lines: queue.Queue[str] = queue.Queue()
         self.asked = threading.Event()
         self.shown: list[str] = []
@@ -224,18 +225,18 @@ def test_a_terminal_shows_what_another_one_caused(cli: Any, house: FakeHouse) ->
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as person:
         os.close(theirs)
         try:
-            read_until(ours, "you> ")
-            os.write(ours, b"first\n")
-            assert read_until(ours, "you> ").count("echo: first") == 1
+            read_until(ours, "you>")
+            os.write(ours, b"first\r")
+            assert read_until(ours, "you>", behind="echo: first").count("echo: first") == 1
             assert cli("chat", "demo", "elsewhere")[0] == 0
-            late = read_until(ours, "you> ", behind="echo: elsewhere")
+            late = read_until(ours, "you>", behind="echo: elsewhere")
             assert "cli: elsewhere" in late
             assert "first" not in late
-            os.write(ours, b"second\n")
-            said = read_until(ours, "you> ")
+            os.write(ours, b"second\r")
+            said = read_until(ours, "you>", behind="echo: second")
             assert said.count("echo: second") == 1
             assert "elsewhere" not in said
-            os.write(ours, b"/quit\n")
+            os.write(ours, b"/quit\r")
             assert person.wait(10) == 0
         finally:
             person.kill()
@@ -256,17 +257,16 @@ def test_a_conversation_goes_on_where_there_is_no_room_for_two_streams(
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as person:
         os.close(theirs)
         try:
-            read_until(ours, "you> ")
+            read_until(ours, "you>")
             told = 0
             for word in ("first", "second", "third"):
                 # Long enough for the other stream to be opened, and to be in the way.
                 time.sleep(1.5)
-                os.write(ours, word.encode() + b"\n")
-                shown = read_until(ours, "you> ")
-                assert f"echo: {word}" in shown
+                os.write(ours, word.encode() + b"\r")
+                shown = read_until(ours, "you>", behind=f"echo: {word}")
                 told += shown.count("What comes later is not shown")
             assert told == 1
-            os.write(ours, b"/quit\n")
+            os.write(ours, b"/quit\r")
             assert person.wait(10) == 0
         finally:
             person.kill()

@@ -45,3 +45,17 @@ def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch):
     assert play(*steps, ("reply", "x"), is_shown=False).doing == ["uses 0", "uses 1"]
     words = [("said", str(number)) for number in range(9)]
     assert play(*words, ("reply", "x"), is_shown=False).said == ["0", "1"]
+
+
+def test_a_silence_is_spoken_of_to_a_person_and_not_in_the_middle_of_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    made = player.Player(is_shown=True)
+    made.wait(2)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    made.wait(10)
+    made.play([spoken("progress", "Once upon"), spoken("reply", "Once upon a time")])
+    made.wait(30)
+    player.Player(is_shown=False).wait(60)
+    assert "at work (10 s)" in (err := capsys.readouterr().err)
+    assert err.count("at work") == 1
