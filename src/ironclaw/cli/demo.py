@@ -148,6 +148,7 @@ def _show(told: dict[str, Any], receipt: dict[str, Any], cold: _Heard, warm: _He
             "file system": "read-only root" if not inside["root_writable"] else "writable root",
             "cold": f"{told['cold_ms']} ms from message to reply, launch included",
             "warm": f"{told['warm_ms']} ms",
-            "weaker here": "; ".join(told["weaker"]) or "nothing",
         }
     )
+    for words in told["weaker"] or ("nothing",):
+        render.edge(f"weaker here: {words}")

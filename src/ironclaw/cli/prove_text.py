@@ -122,7 +122,7 @@ def _missing(report: Report) -> None:
     if report.not_enforced_here or report.weaker:
         render.line("not enforced on this host", tone="warn")
         for words in report.weaker:
-            render.line(f"  {words}")
+            render.edge(f"  {words}")
     if report.not_enforced_here:
         render.table(
             ("  CHECK", "CONTROL", "NEEDS", "CLAIM"),

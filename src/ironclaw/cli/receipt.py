@@ -137,10 +137,11 @@ def show(told: dict[str, Any]) -> None:
     render.fields(
         {
             "checks": f"{len(held)} of {len(told['checks'])} held"
-            + (f", {len(absent)} not enforced here" if absent else ""),
-            "weaker": "; ".join(told["weaker"]) or "nothing",
+            + (f", {len(absent)} not enforced here" if absent else "")
         }
     )
+    for words in told["weaker"] or ("nothing",):
+        render.edge(f"weaker: {words}")
     checks = readable(told["checks"]) | dict.fromkeys(absent, "not enforced here")
     for title, part in (
         ("seen from inside:", readable(told["inside"])),

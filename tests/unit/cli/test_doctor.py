@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ironclaw.cli import doctor
+from ironclaw.cli import doctor, render
 from ironclaw.cli.doctor import host, wall
 from ironclaw.cli.doctor.check import Finding, Machine, Mark, fail, ok
 from ironclaw.config.providers import ProviderSettings
@@ -158,6 +158,21 @@ def test_a_check_that_cannot_be_tried_has_failed(machine: Machine) -> None:
 @pytest.mark.parametrize("check", [host.disk, host.memory, host.clock])
 def test_this_machine_has_room_and_a_clock(machine: Machine, check: Any) -> None:
     assert check(machine).mark is not Mark.FAIL
+
+
+def test_what_was_found_is_broken_between_words_and_its_fix_can_be_copied(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(render, "columns", lambda: 50)
+    fix = "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ann"
+
+    doctor.show(Finding("limits", Mark.WARN, "Boxes are weaker: nothing limits their memory.", fix))
+
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "warn  limits       Boxes are weaker: nothing",
+        "  limits their memory.",
+        f"      fix: {fix}",
+    ]
 
 
 def test_a_fix_is_said_once_and_then_named() -> None:

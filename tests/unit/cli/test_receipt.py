@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
+from ironclaw.cli import render
 from ironclaw.cli.main import run
 from ironclaw.config.load import load_settings
 from ironclaw.domain.receipts import MAX_BYTES
@@ -70,6 +71,24 @@ def test_what_is_not_enforced_is_neither_yes_nor_no(verify: Any, place: Path) ->
     assert status == 0
     assert "1 of 1 held, 2 not enforced here" in out
     assert rows == [[name, "not enforced here"] for name in CGROUP_CHECKS]
+
+
+def test_each_thing_that_is_weaker_is_a_sentence_of_its_own_broken_between_words(
+    verify: Any, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("no cgroup limit on memory, cpu, pids of this box", "airlocks run without landlock")
+    bare = msgspec.structs.replace(launch(), weaker=words)
+    (place / "receipt.json").write_bytes(sealed(receipt=bare).envelope)
+    monkeypatch.setattr(render, "columns", lambda: 45)
+
+    lines = [line.rstrip() for line in verify()[1].splitlines()]
+
+    at = next(at for at, line in enumerate(lines) if line.startswith("weaker: "))
+    assert lines[at : at + 3] == [
+        "weaker: no cgroup limit on memory, cpu, pids",
+        "  of this box",
+        "weaker: airlocks run without landlock",
+    ]
 
 
 def test_a_verified_receipt_in_json_has_the_signed_statement(verify: Any) -> None:

@@ -50,7 +50,7 @@ def doctor(*, as_json: Json = False) -> None:
         finding = once(examine(check, machine), found)
         found.append(finding)
         if not as_json:
-            _show(finding)
+            show(finding)
     failed = [finding for finding in found if finding.mark is Mark.FAIL]
     if as_json:
         render.data(
@@ -91,7 +91,9 @@ def exit_code(finding: Finding) -> int:
     return CODES[Code(finding.code)].exit_code
 
 
-def _show(finding: Finding) -> None:
-    render.line(f"{finding.mark:4}  {finding.name:12} {finding.text}", tone=_TONES[finding.mark])
+def show(finding: Finding) -> None:
+    """Show what a check found."""
+    render.edge(f"{finding.mark:4}  {finding.name:12} {finding.text}", tone=_TONES[finding.mark])
     if finding.fix:
+        # As one line: it has commands, which are copied.
         render.line(f"      fix: {finding.fix}")
