@@ -395,6 +395,7 @@ class Household:
             image_digest=self._machine.rootfs.digest,
             sessions=sessions,
             boxes=self._sessions.boxes,
+            frozen_boxes=self._sessions.frozen,
             blank_slots=self._slots.blank,
             pending_messages=pending,
             dead_letters=dead,
@@ -419,6 +420,7 @@ class Household:
             channel=channel,
             platform_id=platform_id,
             box=self._sessions.box_state(session.id),
+            frozen=self._sessions.is_frozen(session.id),
             pending=pending,
             questions=questions,
         )

@@ -91,14 +91,17 @@ def status(*, as_json: Json = False) -> None:
         return
     ready = found["ready"]
     render.line("ready" if ready else "not ready", tone="good" if ready else "bad")
-    said = {"ready", "degraded", "core_rss_bytes", "pending_changes", "overdue_changes"}
+    said = {"ready", "degraded", "core_rss_bytes", "frozen_boxes"}
+    said |= {"pending_changes", "overdue_changes"}
     shown = readable({key: value for key, value in found.items() if key not in said})
+    if found["frozen_boxes"]:
+        shown["boxes"] = f"{found['boxes']} ({found['frozen_boxes']} frozen: nothing to do)"
     late = f" ({found['overdue_changes']} overdue)" if found["overdue_changes"] else ""
     shown["changes_waiting"] = f"{found['pending_changes']}{late}"
     shown["core_rss"] = f"{found['core_rss_bytes'] / 2**20:.0f} MiB"
     render.fields(shown | _where(mine))
     for text in found["degraded"]:
-        render.line(f"weaker: {text}", tone="warn")
+        render.edge(f"weaker: {text}", tone="warn")
 
 
 def logs(

@@ -171,6 +171,9 @@ class SessionView(msgspec.Struct, frozen=True, kw_only=True):
     platform_id: str | None = None
     """The chat's id there."""
     box: Literal["none", "starting", "ready", "busy", "stopping"]
+    frozen: bool = False
+    """Whether the box, which has nothing to do, stands still; it goes on before anything is said
+    to it."""
     pending: int
     """Messages not answered yet."""
     questions: int = 0
@@ -209,6 +212,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     image_digest: str
     sessions: int
     boxes: int
+    frozen_boxes: int
+    """Those of them that stand still, as they have nothing to do."""
     blank_slots: int
     pending_messages: int
     dead_letters: int

@@ -103,6 +103,11 @@ class Life:
         return not self._fed.is_set() or self._inbox.is_owed
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether the box is known to stand still."""
+        return self._slot.freezer.is_frozen
+
+    @property
     def _is_working(self) -> bool:
         """Whether the box may have something to do, such as to come back or to sum up."""
         return self.busy or self._gone is not None or self._calls.are_running

@@ -103,6 +103,11 @@ class Owner:
         return "busy" if self._life.busy else "ready"
 
     @property
+    def is_frozen(self) -> bool:
+        """Whether the box is known to stand still, as it has nothing to do."""
+        return self._life is not None and self._life.is_frozen
+
+    @property
     def has_box(self) -> bool:
         """Whether a box is there or under way; one that waits for room is not."""
         return self._has_place

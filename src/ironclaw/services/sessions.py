@@ -59,6 +59,11 @@ class Sessions:
         return sum(owner.has_box for owner in self._owners.values())
 
     @property
+    def frozen(self) -> int:
+        """Those of them whose box stands still."""
+        return sum(owner.is_frozen for owner in self._owners.values())
+
+    @property
     def weaker(self) -> tuple[str, ...]:
         """What does not hold of boxes now, in words."""
         return self._parts.guard.weaker
@@ -67,6 +72,11 @@ class Sessions:
         """What the session's box does now."""
         owner = self._owners.get(session)
         return "none" if owner is None else owner.state
+
+    def is_frozen(self, session: SessionId) -> bool:
+        """Whether the session's box stands still, as it has nothing to do."""
+        owner = self._owners.get(session)
+        return owner is not None and owner.is_frozen
 
     def wake(self, session: SessionId, message: Message | None = None) -> None:
         """Something durable waits for this session. Joins the work that is under way.

@@ -85,6 +85,9 @@ class FakeHouse:
         self.acted: list[Actor | None] = []
         """Who said it, as the edge has made sure of."""
         self.stopped: list[SessionId] = []
+        self.frozen: set[SessionId] = set()
+        self.weaker: tuple[str, ...] = ()
+        """What its health says in words."""
         self.trail = FakeTrail()
         self.boom: Exception | None = None
         """Raised by every method when set."""
@@ -356,6 +359,7 @@ class FakeHouse:
             channel=chats[0].channel if chats else None,
             platform_id=chats[0].platform_id if chats else None,
             box="ready",
+            frozen=session.id in self.frozen,
             pending=0,
         )
 
@@ -402,13 +406,14 @@ class FakeHouse:
             image_digest="sha256:" + "0" * 64,
             sessions=len(self.setting.sessions),
             boxes=len(self.setting.sessions),
+            frozen_boxes=len(self.frozen),
             blank_slots=1,
             pending_messages=0,
             dead_letters=0,
             pending_changes=waiting.pending,
             overdue_changes=waiting.overdue,
             core_rss_bytes=1,
-            degraded=(),
+            degraded=self.weaker,
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from ironclaw.cli import chat, talk
+from ironclaw.cli import chat, render, talk
 from ironclaw.cli.client import Client
 from ironclaw.cli.launch import core_environment
 from ironclaw.cli.main import COMMANDS
@@ -163,6 +163,39 @@ def test_a_port_that_the_system_chooses_is_not_shown_as_0(
     told = json.loads(cli("status", "--json")[1])
 
     assert told["api"] == f"unix:{load_settings().api_socket}"
+
+
+def test_a_box_that_stands_still_is_shown_and_counted(cli: Any, house: FakeHouse) -> None:
+    session = json.loads(cli("chat", "demo", "hello", "--json")[1])["session"]
+    assert f"{session}  demo" in (before := cli("session", "list")[1])
+    assert "frozen" not in before + cli("status")[1]
+
+    house.frozen.add(session)
+
+    head, row = cli("session", "list")[1].splitlines()
+    assert row[head.index("BOX") :].startswith("frozen ")
+    assert re.search(r"^boxes +1 \(1 frozen: nothing to do\)$", cli("status")[1], re.MULTILINE)
+    assert json.loads(cli("status", "--json")[1])["frozen_boxes"] == 1
+    told = json.loads(cli("session", "show", session, "--json")[1])
+    assert (told["box"], told["frozen"]) == ("ready", True)
+    assert re.search(r"^frozen +yes$", cli("session", "show", session)[1], re.MULTILINE)
+
+
+def test_what_is_weaker_is_broken_between_words(
+    cli: Any, house: FakeHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.weaker = (
+        "no cgroup limit on memory, cpu, pids: this user was not given the controllers",
+    )
+    monkeypatch.setattr(render, "columns", lambda: 51)
+
+    lines = [line.rstrip() for line in cli("status")[1].splitlines()]
+
+    at = next(at for at, line in enumerate(lines) if line.startswith("weaker: "))
+    assert lines[at:] == [
+        "weaker: no cgroup limit on memory, cpu, pids: this",
+        "  user was not given the controllers",
+    ]
 
 
 def test_an_object_is_shown_for_people(cli: Any, house: FakeHouse) -> None:

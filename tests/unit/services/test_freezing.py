@@ -61,6 +61,18 @@ async def test_a_box_with_nothing_to_do_stands_still_and_is_not_asked_whether_it
     assert core.link().stood_still == [True]
 
 
+async def test_its_session_says_so_until_it_goes_on(core: Core):
+    talk = await resting(core)
+    await until(lambda: core.sessions.is_frozen(talk.session))
+    assert (core.sessions.boxes, core.sessions.frozen) == (1, 1)
+    assert core.sessions.box_state(talk.session) == "ready"
+
+    await core.hear(talk, "!hang")
+    await until(lambda: core.sessions.box_state(talk.session) == "busy")
+    assert not core.sessions.is_frozen(talk.session)
+    assert (core.sessions.boxes, core.sessions.frozen) == (1, 0)
+
+
 async def test_it_goes_on_before_a_message_reaches_it(core: Core):
     talk = await resting(core)
     await core.hear(talk, "two")

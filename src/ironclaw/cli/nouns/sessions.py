@@ -51,7 +51,7 @@ def session_list(
                 one["agent_name"],
                 named.of_session(one),
                 one["session"]["state"],
-                one["box"],
+                "frozen" if one["frozen"] else one["box"],
                 one["pending"],
                 when(one["session"]["active_ms"]),
             )
