@@ -26,6 +26,7 @@ from ironclaw.domain.audit_check import Walked
 from ironclaw.domain.change import Status
 from ironclaw.domain.changes.base import NewAgent, PutAgent
 from ironclaw.domain.gateway import tag_of
+from ironclaw.domain.overtaking import overtaken_by
 from ironclaw.keys.signer import AuditSigner
 from ironclaw.store.audit_walk import walk_store
 from ironclaw.testing.audits import auditing_of
@@ -78,6 +79,7 @@ _EFFECTS: Final = frozenset(AuditEvent) - {
     AuditEvent.CHANGE_EXPIRED,
     AuditEvent.CHANGE_ESCALATED,
     AuditEvent.CHANGE_WITHDRAWN,
+    AuditEvent.CHANGE_OVERTAKEN,
     AuditEvent.GRANT_GIVEN,
     AuditEvent.GRANT_REVOKED,
     AuditEvent.GRANT_EXPIRED,
@@ -196,6 +198,7 @@ class Replay:
         self.approved: set[ChangeId] = set()
         self.applied: dict[ChangeId, Spec] = {}
         self.done: set[ChangeId] = set()
+        self.overtaken: set[ChangeId] = set()
         self.ended = 0
         self.told: set[Op] = set()
         """What the running system must have been told."""
@@ -238,6 +241,10 @@ class Replay:
                 assert id_ in self.applied
                 assert id_ not in self.done
                 self.done.add(id_)
+            case AuditEvent.CHANGE_OVERTAKEN:
+                assert id_ not in self.applied
+                assert overtaken_by(spec, self._live(spec, record)), "it had something left to do"
+                self.overtaken.add(id_)
             case _ if record.event in _EFFECTS:
                 assert id_ in self.applied, "an effect without an approval"
 
@@ -282,7 +289,8 @@ def check_statuses(rows: dict[ChangeId, Row], replay: Replay) -> None:
         by_status[row.status].add(id_)
     assert by_status[Status.APPROVED] == by_status[Status.APPLIED] == set()
     assert by_status[Status.DONE] == set(replay.applied) == replay.done
-    assert by_status[Status.FAILED] == replay.approved - set(replay.applied)
+    assert by_status[Status.OVERTAKEN] == replay.overtaken
+    assert by_status[Status.FAILED] == replay.approved - set(replay.applied) - replay.overtaken
 
 
 def check_state(real: Setting, model: Setting) -> None:
@@ -323,7 +331,8 @@ async def check_words(driven: Driven, state: Path, rows: dict[ChangeId, Row]) ->
     for id_, row in rows.items():
         mine = [text for text in texts if id_ in text]
         is_over = row.status in {
-            Status.DONE, Status.DENIED, Status.WITHDRAWN, Status.EXPIRED, Status.FAILED
+            Status.DONE, Status.DENIED, Status.WITHDRAWN, Status.OVERTAKEN, Status.EXPIRED,
+            Status.FAILED,
         }  # fmt: skip
         assert bool(mine) == (is_over and row.change.asker.is_agent), (row.status, mine)
 

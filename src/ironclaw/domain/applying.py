@@ -12,6 +12,7 @@ from ironclaw.domain.change import Grant, Status, hash_of, state_version
 from ironclaw.domain.changes.base import Bearing, derived_id
 from ironclaw.domain.deciding import approvals
 from ironclaw.domain.gateway import Write, entry, row_of, tag_of
+from ironclaw.domain.overtaking import overtaken
 from ironclaw.domain.policy import Verdict, needed, verdict
 from ironclaw.domain.revoking import is_free
 from ironclaw.domain.rights import Right, rights
@@ -35,18 +36,20 @@ def applied(loaded: Loaded, *, by: By = CORE) -> Write:
     """
     row = row_of(loaded)
     change, spec, live = row.change, row.change.spec, loaded.live
-    if row.status in {Status.APPLIED, Status.DONE}:
-        return Write()
-    if row.status is not Status.APPROVED:
+    if row.status not in {Status.APPROVED, Status.APPLIED, Status.DONE}:
         raise UserError(
             Code.CONFLICT, f"It is {row.status.value}, not approved.", hint="Ask for it again."
         )
-    # 1. Somebody, or a rule, approved these very bytes.
+    # 1. There is something left to do; else it ends, and has failed at nothing.
+    over = overtaken(loaded)
+    if row.status is not Status.APPROVED or over.status is not None:
+        return over
+    # 2. Somebody, or a rule, approved these very bytes.
     before = spec.before(live)
     words = [one for one in row.decisions if one.approved and one.hash == row.hash]
     if row.hash != hash_of(change) or not words:
         return failed(loaded, code=Code.FORBIDDEN, problem="There is no approval of it as it is.")
-    # 2. And saw the state that is; they still may, and are as many as the policy of now wants.
+    # 3. And saw the state that is; they still may, and are as many as the policy of now wants.
     seen = state_version(before)
     persons = approvals(loaded, seen)
     if all(one.state != seen for one in words):
@@ -61,7 +64,7 @@ def applied(loaded: Loaded, *, by: By = CORE) -> Write:
             code=Code.CONFLICT,
             problem="Who may decide on it has changed since it was approved. Ask for it again.",
         )
-    # 3. And it still may be.
+    # 4. And it still may be.
     try:
         spec.check(live)
     except IronClawError as error:
@@ -115,6 +118,8 @@ def failed(loaded: Loaded, *, code: Code, problem: str) -> Write:
 def retried(loaded: Loaded, *, actor: Actor, by: By = CORE) -> Write:
     """Try a failed change again: `applied` is next, or telling the running system.
 
+    One that has nothing left to do by now ends instead.
+
     Raises:
         UserError: `CONFLICT`: it has not failed, or its time is over.
         PolicyError: `FORBIDDEN`.
@@ -135,6 +140,8 @@ def retried(loaded: Loaded, *, actor: Actor, by: By = CORE) -> Write:
             f"It is {row.status.value}: nothing of it has failed.",
             hint=f"`ironclaw change show {row.change.id}`",
         )
+    if (over := overtaken(loaded)).status is not None:
+        return over
     if loaded.live.house.now_ms >= row.change.expires_ms:
         raise UserError(
             Code.CONFLICT, "Its approval is too old to be used now.", hint="Ask for it again."

@@ -67,6 +67,7 @@ class AuditEvent(enum.StrEnum):
     CHANGE_EXPIRED = "change.expired"
     CHANGE_ESCALATED = "change.escalated"
     CHANGE_WITHDRAWN = "change.withdrawn"
+    CHANGE_OVERTAKEN = "change.overtaken"
     GRANT_GIVEN = "grant.given"
     GRANT_REVOKED = "grant.revoked"
     GRANT_EXPIRED = "grant.expired"

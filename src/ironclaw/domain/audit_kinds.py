@@ -228,6 +228,13 @@ KINDS: Final[dict[AuditEvent, Kind]] = {
         must=("change", "kind"),
         may=("agent",),
     ),
+    AuditEvent.CHANGE_OVERTAKEN: Kind(
+        "A request had nothing left to do, and was ended without an effect (`reason`): it had come "
+        "true by other means, or what it was about is gone.",
+        f"ended {_CHANGE}: nothing was left to do ({{reason}})",
+        must=("change", "kind", "reason"),
+        may=("agent",),
+    ),
     AuditEvent.GRANT_GIVEN: Kind(
         "An applied change gave something that can be revoked, or expires.",
         f"gave {_GRANT}",

@@ -3,7 +3,7 @@ r"""A change and what becomes of it: request, decisions, grant. Values, and the 
     submit -> pending -> approved -> applied -> done
                  |           |          \-> (revoked or expired: the grant ends)
                  |           \-> failed -> (retry) approved
-                 \-> denied | expired | withdrawn
+                 \-> denied | expired | withdrawn | overtaken
 
 `canonical` and `hash_of` say what exactly somebody approves. An approval is bound to that hash, to
 the version of the live state that was shown beside it, and to the version of the card's form.
@@ -116,6 +116,8 @@ class Status(enum.StrEnum):
     DENIED = "denied"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
+    OVERTAKEN = "overtaken"
+    """It has come true by other means, or what it was about is gone: nothing was left to do."""
 
 
 OPEN: Final = frozenset({Status.PENDING, Status.APPROVED, Status.APPLIED, Status.FAILED})
@@ -183,7 +185,7 @@ class Row(_Value, frozen=True):
     code: str = ""
     """Why it failed: one of the error codes."""
     problem: str = ""
-    """The same in words."""
+    """The same in words; of one that was overtaken, by what."""
     escalated: bool = False
     decisions: tuple[Decision, ...] = ()
     grant: Grant | None = None

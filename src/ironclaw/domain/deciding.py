@@ -25,6 +25,7 @@ from ironclaw.domain.change import (
 from ironclaw.domain.changes.base import Topic
 from ironclaw.domain.gateway import Write, entry, row_of
 from ironclaw.domain.model import Role
+from ironclaw.domain.overtaking import overtaken
 from ironclaw.domain.policy import Proof, needed
 from ironclaw.domain.principals import API_CHANNEL, channel_of
 from ironclaw.domain.rights import RIGHTS, Actor, Right, rights
@@ -201,6 +202,8 @@ def decided(
 ) -> Write:
     """Keep somebody's word; it is approved when enough persons said yes to the same thing.
 
+    What has nothing left to do ends instead, whatever they say and saw: no word was needed for it.
+
     Raises:
         UserError: `CONFLICT`: decided already, or what was seen is not what is; `INVALID`.
         PolicyError: `FORBIDDEN`: not theirs to decide.
@@ -218,7 +221,10 @@ def decided(
         raise PolicyError(
             Code.FORBIDDEN, reason, hint=f"`ironclaw change show {row.change.id}` says who can."
         )
-    # 3. What they saw is what is, and what was asked for.
+    # 3. There is something left to decide on.
+    if (over := overtaken(loaded)).status is not None:
+        return over
+    # 4. What they saw is what is, and what was asked for.
     state = state_version(spec.before(live))
     if row.hash != hash_of(row.change) or tuple(seen) != (row.hash, state, CARD_VERSION):
         raise UserError(

@@ -6,6 +6,7 @@ nothing. They are in the order of a change's life:
 
     asking.asked -> deciding.decided -> applying.applied, done -> revoking.revoked, ended
                     deciding.withdrawn, expired, escalated    applying.failed, retried
+                    overtaking.overtaken
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class Write(NamedTuple):
     end: GrantEnd | None = None
     code: str = ""
     problem: str = ""
+    """Kept with the status: why it failed, or by what it was overtaken."""
     escalated: bool = False
     is_denied: bool = False
     """Whether the atoms of the change are remembered as denied from now on."""

@@ -43,6 +43,10 @@ _TWIN: Final = (
 _DENIAL: Final = (
     "SELECT at_ms, change FROM denied_atom WHERE atom = ? AND at_ms > ? ORDER BY at_ms DESC LIMIT 1"
 )
+_WAITING_LIKE: Final = (
+    "SELECT n FROM change WHERE agent IS ? AND status = ? AND topic = ? AND n <> ? ORDER BY n"
+    " LIMIT ?"
+)
 _LATER: Final = (
     "SELECT n, altered FROM change WHERE topic = ? AND agent IS ? AND applied > ?"
     " AND NOT EXISTS (SELECT 1 FROM grant_ WHERE grant_.change = change.id"
@@ -208,6 +212,19 @@ def find_later(db: apsw.Connection, number: int) -> Row | None:
         if not mine.isdisjoint(_names(names)):
             return load_row(db, later)
     return None
+
+
+def waiting_like(
+    db: apsw.Connection, spec: Spec, number: int, statuses: Sequence[Status], *, limit: int
+) -> list[int]:
+    """Numbers of other changes with that topic and agent that are there, oldest first."""
+    about = (spec.topic.value, number, limit)
+    found = [
+        n
+        for status in statuses
+        for (n,) in db.execute(_WAITING_LIKE, (spec.agent_id, status.value, *about))
+    ]
+    return sorted(found)[:limit]
 
 
 def remember_denial(db: apsw.Connection, number: int, *, now_ms: int) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import UserError
+from ironclaw.core.errors import HostError, UserError
 from ironclaw.core.ids import PrincipalId
-from ironclaw.domain import revoking
+from ironclaw.core.log import get_logger
+from ironclaw.domain import overtaking, revoking
 from ironclaw.domain.audit import CORE, By
 from ironclaw.domain.change import Status
 from ironclaw.domain.gateway import MAX_DECIDERS, Loaded, Voice, Write, tag_of
@@ -34,6 +35,12 @@ if TYPE_CHECKING:
 _DECIDING: Final = tuple(role.value for role in Role if Right.DECIDE in RIGHTS[role])
 _AGENT: Final = "agent:"
 """What the principal of an agent begins with."""
+_WAIT: Final = (Status.PENDING, Status.FAILED)
+"""Where a change waits for somebody; one that is approved is about to be looked at anyway."""
+_MOST_LIKE: Final = 256
+"""Of those about the same agent: what is left over is looked at when it is listed."""
+
+_log = get_logger("gateway")
 
 
 def find(db: apsw.Connection, change: ChangeId) -> tuple[Row, int]:
@@ -169,7 +176,8 @@ def write_all(
         record.remember_denial(db, number, now_ms=now_ms)
     event = None if write.event is None else record.add_event(db, change, write.event, now_ms)
     replaced, newest = _end_replaced(db, spec, loaded) if write.ops else ((), None)
-    return Written(record.load_row(db, number), write.ops, newest or event, replaced)
+    over, last = _end_overtaken(db, number, spec, loaded) if write.ops else ((), None)
+    return Written(record.load_row(db, number), write.ops, last or newest or event, replaced, over)
 
 
 def _tell(db: apsw.Connection, write: Write, *, now_ms: int) -> None:
@@ -208,6 +216,35 @@ def _end_replaced(
         _write_grant(db, write, now_ms=house.now_ms)
         if write.event is not None:
             event = record.add_event(db, change, write.event, house.now_ms)
+    return tuple(changes), event
+
+
+def _end_overtaken(
+    db: apsw.Connection, number: int, spec: Spec, loaded: Loaded
+) -> tuple[tuple[ChangeId, ...], int | None]:
+    """End requests that what was just written has left nothing to do.
+
+    Returns:
+        Them, and the newest event of it.
+    """
+    house = loaded.live.house
+    changes: list[ChangeId] = []
+    event = None
+    for other in record.waiting_like(db, spec, number, _WAIT, limit=_MOST_LIKE):
+        try:
+            row = record.load_row(db, other)
+        except HostError as error:
+            # Somebody edited it: that is found when it is looked at, and holds up no other.
+            _log.error("request_unreadable", code=error.code, detail=error.detail)
+            continue
+        kept = load_kept(db, row, actor=None, house=house, directory=None)
+        write = overtaking.overtaken(kept)
+        if write.status is None or write.event is None:
+            continue
+        changes.append(row.change.id)
+        _tell(db, write, now_ms=house.now_ms)
+        record.set_status(db, other, write, now_ms=house.now_ms)
+        event = record.add_event(db, row.change.id, write.event, house.now_ms)
     return tuple(changes), event
 
 

@@ -211,7 +211,19 @@ CREATE TABLE usage (
 ) STRICT, WITHOUT ROWID;
 """
 
+_COURSE_TRIGGER: Final = """
+CREATE TRIGGER change_keeps_its_course BEFORE UPDATE OF status ON change
+WHEN NEW.status <> OLD.status AND (OLD.status || '>' || NEW.status) NOT IN (:course:)
+BEGIN SELECT RAISE(ABORT, 'a change does not move that way'); END;
+"""
+
 GATEWAY: Final = (
     _CHANGES.replace(":open:", OPEN_STATUSES).replace(":course:", _COURSE) + _PEOPLE + _TASKS
 )
 """Statements of the step."""
+
+OVERTAKEN: Final = "DROP TRIGGER change_keeps_its_course;" + _COURSE_TRIGGER.replace(
+    ":course:",
+    _COURSE + ", 'pending>overtaken', 'approved>overtaken', 'failed>overtaken'",
+)
+"""Statements of the step that lets a request end that has nothing left to do."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 from ironclaw.store.audit_migration import chain_the_audit
-from ironclaw.store.gateway_migration import GATEWAY
+from ironclaw.store.gateway_migration import GATEWAY, OVERTAKEN
 from ironclaw.store.talk_migration import TALK
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ MIGRATIONS: Final[tuple[Step, ...]] = (
     _COMMANDS,
     TALK,
     _SAID,
+    OVERTAKEN,
 )
 """Step n brings the schema from version n to n + 1."""
 

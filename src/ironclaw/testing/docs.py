@@ -129,10 +129,11 @@ def http_api() -> str:
         - Events of a chat are server-sent events of the kinds `message`, `said`, `reply`,
           `question`, `error`, and what is live only, without an id: `progress`, `doing`, `thinking`
           ([conversation.md](conversation.md)); those of changes are `requested`, `decided`,
-          `applied`, `done`, `failed`, `denied`, `expired`, `escalated`, `withdrawn`, `revoked`,
-          each with the change, its card, its buttons and its link. Resume with `Last-Event-ID`.
-          Without it a stream begins with what happens next, with `?after=0` at the beginning.
-          A stream ends after an hour, and with the next event when the token or the right is gone.
+          `applied`, `done`, `failed`, `denied`, `expired`, `escalated`, `withdrawn`,
+          `overtaken`, `revoked`, each with the change, its card, its buttons and its link. Resume
+          with `Last-Event-ID`. Without it a stream begins with what happens next, with `?after=0`
+          at the beginning. A stream ends after an hour, and with the next event when the token or
+          the right is gone.
         - The `Host` header must name this machine or be in `api.allowed_hosts`; pages of other
           sites (`Origin`) are refused.
         """

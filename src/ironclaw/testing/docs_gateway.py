@@ -25,6 +25,7 @@ _FLOW: Final = """\
 
         asked -> (policy: refused, or applied at once) -> pending -> approved -> applied -> done
                      pending -> denied | expired | withdrawn        approved -> failed -> (retry)
+                     pending, approved, failed -> overtaken
 
     - **What is approved is what was seen.** A card is made of every field of the change and of
       what would be otherwise afterwards. A decision names the hash of the change, the version of
@@ -49,6 +50,12 @@ _FLOW: Final = """\
       event `escalated`, which `ironclaw change watch` shows), expires after `pending_s`, and can be
       withdrawn. A crash at any point is finished at the next start; what could not be applied says
       so to both sides and can be tried again.
+    - **What events have overtaken ends by itself**: a request that has come true by other means, or
+      about a task that is gone. It ends as `overtaken` when what overtook it is applied, or else
+      when it is listed, shown, approved, denied or tried again; the agent is told why, the audit
+      has `change.overtaken`, and `ironclaw approve` says so and ends with 0. Nothing is applied by
+      it, and nobody has to decide on it. What might still do something goes on waiting: what has
+      come true in part, or is about an agent that has ended and can be brought back.
     - **Running boxes follow.** Persona, tools and destinations are told to the running box, the
       socket of host tools appears and goes; limits and shared directories need a fresh box, in
       which the conversation goes on where it was.

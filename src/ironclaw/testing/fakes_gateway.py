@@ -14,6 +14,7 @@ from ironclaw.domain.audit import CORE
 from ironclaw.domain.change import OPEN, Row, Status
 from ironclaw.domain.changes.base import HostDir, House
 from ironclaw.domain.gateway import Loaded, Voice, Write, row_of
+from ironclaw.domain.overtaking import overtaken
 from ironclaw.services.gateway.rows import Due, KeptEvent, Waiting, Written
 from ironclaw.services.gateway.sight import no_change, no_grant
 from ironclaw.testing.fake_setting import Setting
@@ -74,7 +75,7 @@ class MemoryChanges:
             updated_ms=self.clock.now_ms(),
         )
         self._atoms[change.id] = write.atoms
-        return self._write(change.id, write)
+        return self._write(change.id, write, house)
 
     async def act(
         self,
@@ -89,7 +90,7 @@ class MemoryChanges:
         await self._turn()
         row = await self.row(change)
         loaded = self._load(row.change.spec, row.change.asker.principal, row, house, directory)
-        return self._write(change, step(self._acted(loaded, actor)))
+        return self._write(change, step(self._acted(loaded, actor)), house)
 
     async def end_grant(
         self,
@@ -104,7 +105,7 @@ class MemoryChanges:
         await self._turn()
         loaded = self._given(grant, house, directory)
         row = row_of(loaded)
-        return self._write(row.change.id, step(self._acted(loaded, actor)))
+        return self._write(row.change.id, step(self._acted(loaded, actor)), house)
 
     async def look_at_grant(self, grant: GrantId, *, house: House) -> Loaded:
         """What a step for that grant would be told."""
@@ -313,7 +314,7 @@ class MemoryChanges:
             after = after or one.change.id == row.change.id
         return None
 
-    def _write(self, change: ChangeId, write: Write) -> Written:
+    def _write(self, change: ChangeId, write: Write, house: House) -> Written:
         now_ms = self.clock.now_ms()
         row = self._rows[change]
         if write._replace(by=CORE) == Write():
@@ -357,4 +358,23 @@ class MemoryChanges:
         if write.event is not None:
             event = len(self._events) + 1
             self._events.append(KeptEvent(event, write.event, now_ms, change))
-        return Written(row, write.ops, event)
+        over = self._end_overtaken(row, house) if write.ops else ()
+        return Written(row, write.ops, len(self._events) if over else event, overtaken=over)
+
+    def _end_overtaken(self, written: Row, house: House) -> tuple[ChangeId, ...]:
+        """End requests that what was just written has left nothing to do."""
+        about = (written.change.spec.topic, written.change.spec.agent_id)
+        over = []
+        for id_, row in list(self._rows.items()):
+            spec = row.change.spec
+            if (
+                id_ != written.change.id
+                and row.status in {Status.PENDING, Status.FAILED}
+                and (spec.topic, spec.agent_id) == about
+            ):
+                loaded = self._load(spec, row.change.asker.principal, row, house, None)
+                write = overtaken(loaded)
+                if write.status is not None:
+                    self._write(id_, write, house)
+                    over.append(id_)
+        return tuple(over)

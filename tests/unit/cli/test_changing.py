@@ -233,6 +233,22 @@ def test_another_person_approves_with_a_token_of_their_own(cli: Any, ann: str) -
     assert "approved by api:ann: fine" in cli("change", "show", name)[1]
 
 
+def test_what_has_come_true_is_no_failure_to_approve(cli: Any, ann: str) -> None:
+    cli("agent", "tools", "demo", "--add", "send_message")
+    first = _pending(cli)[0]["row"]["change"]["id"]
+    cli("agent", "tools", "demo", "--add", "send_message", "--add", "list_files")
+    second = _pending(cli)[0]["row"]["change"]["id"]
+    assert cli("--token-file", ann, "approve", second, "--yes")[0] == 0
+
+    status, out, _err = cli("--token-file", ann, "approve", first, "--yes")
+
+    assert status == 0
+    assert f"{first}: over, as nothing was left to do. It has come true already." in out
+    assert _pending(cli) == []
+    assert cli("--token-file", ann, "reject", first, "--yes")[0] != 0
+    assert "overtaken" in cli("change", "list", "--all")[1]
+
+
 def test_a_no_is_remembered_and_can_be_set_aside_by_name(cli: Any, ann: str) -> None:
     cli("agent", "tools", "demo", "--add", "send_message")
     name = _pending(cli)[0]["row"]["change"]["id"]

@@ -464,6 +464,63 @@ async def test_a_grant_of_which_a_later_change_leaves_nothing_has_ended_with_it(
     assert (first.id, "replaced") in [(one.change, one.kind) for one in events]
 
 
+async def test_requests_that_a_change_leaves_nothing_to_do_end_with_it(
+    core: CoreStore, desk: Desk, agent: Agent
+):
+    same, more = (
+        wish(tools(agent.id)),
+        wish(SetTools(agent=agent.id, add=("clock", "write_file"))),
+    )
+    first = wish(tools(agent.id))
+    desk = desk._replace(house=desk.house._replace(tools=(*desk.house.tools, "clock")))
+    for change in (same, more, first):
+        await desk.ask(change)
+
+    written = await desk.apply(first)
+
+    assert written.overtaken == (same.id,)
+    row = await core.registry.row(same.id)
+    assert (row.status, row.decisions) == (Status.OVERTAKEN, ())
+    assert row.problem.startswith("It has come true already. ")
+    assert (await core.registry.row(more.id)).status is Status.PENDING
+    (newest,) = await core.registry.events(after=written.event - 1, limit=9)
+    assert (newest.change, newest.kind) == (same.id, "overtaken")
+    (record,) = [
+        one for one in await core.audit.tail(limit=9) if one.event is AuditEvent.CHANGE_OVERTAKEN
+    ]
+    assert (record.change, record.reason) == (same.id, "come_true")
+
+
+async def test_what_a_grant_gave_and_its_end_takes_ends_requests_too(desk: Desk, agent: Agent):
+    first = wish(tools(agent.id))
+    take = wish(SetTools(agent=agent.id, remove=("write_file",)))
+    await desk.ask(first)
+    await desk.apply(first)
+    await desk.ask(take)
+    ops = SetTools(agent=agent.id, remove=("write_file",)).ops
+    put = msgspec.structs.replace(agent, tools=("write_file",))
+
+    def end(loaded: Loaded) -> Write:
+        return Write(
+            ops=ops(loaded.live._replace(agent=put), take.id),
+            end=GrantEnd(grant(first).id, "revoked", BOB),
+        )
+
+    assert (await desk.step(first, end)).overtaken == (take.id,)
+
+
+async def test_a_request_that_was_edited_holds_up_no_other(
+    core: CoreStore, desk: Desk, agent: Agent
+):
+    edited, same, first = (wish(tools(agent.id)) for _ in range(3))
+    for change in (edited, same, first):
+        await desk.ask(change)
+    await raw(core, "DROP TRIGGER change_is_not_altered")
+    await raw(core, "UPDATE change SET hash = 'sha256:0' WHERE id = ?", edited.id)
+
+    assert (await desk.apply(first)).overtaken == (same.id,)
+
+
 COURSES = [
     [Status.APPROVED, Status.APPLIED, Status.DONE],
     [Status.APPROVED, Status.FAILED, Status.APPROVED, Status.APPLIED],
@@ -472,6 +529,9 @@ COURSES = [
     [Status.DENIED],
     [Status.EXPIRED],
     [Status.WITHDRAWN],
+    [Status.OVERTAKEN],
+    [Status.APPROVED, Status.OVERTAKEN],
+    [Status.APPROVED, Status.FAILED, Status.OVERTAKEN],
 ]
 
 
@@ -483,7 +543,10 @@ async def test_a_change_moves_along_its_course(desk: Desk, agent: Agent, course:
         assert (await desk.move(change, status)).row.status is status
 
 
-@pytest.mark.parametrize("end", [Status.DENIED, Status.EXPIRED, Status.WITHDRAWN, Status.DONE])
+@pytest.mark.parametrize(
+    "end",
+    [Status.DENIED, Status.EXPIRED, Status.WITHDRAWN, Status.OVERTAKEN, Status.DONE],
+)
 async def test_what_is_over_stays_over(desk: Desk, agent: Agent, end: Status):
     change = wish(tools(agent.id))
     await desk.ask(change)

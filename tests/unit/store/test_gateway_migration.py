@@ -76,6 +76,23 @@ async def test_a_store_of_the_gateway_is_not_opened_by_the_version_of_before(
             pass
 
 
+async def test_a_request_of_before_can_be_overtaken_and_otherwise_keeps_its_course(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr("ironclaw.store.migrations.MIGRATIONS", MIGRATIONS[:8])
+        async with open_core_store(tmp_path, clock=ManualClock()) as core:
+            change = wish(tools((await core.begin()).agent.id))
+            await Desk(core.registry).ask(change)
+    async with open_core_store(tmp_path, clock=ManualClock()) as core:
+        desk = Desk(core.registry)
+        with pytest.raises(HostError):
+            await desk.move(change, Status.DONE)
+        await desk.move(change, Status.OVERTAKEN)
+        with pytest.raises(HostError):
+            await desk.move(change, Status.APPROVED)
+
+
 # --- flat with 100,000 changes --------------------------------------------------------------------
 
 
@@ -107,6 +124,10 @@ SPEC = tools(AGENT)
 QUESTIONS = [
     Question("next due", change_lists.next_due),
     Question("unfinished", change_lists.unfinished),
+    Question(
+        "waiting like it",
+        lambda db: change_record.waiting_like(db, SPEC, 1, sorted(OPEN), limit=50),
+    ),
     Question("open", lambda db: list(change_lists.newest(db, "agent", None, sorted(OPEN), 50))),
     Question("all", lambda db: list(change_lists.newest(db, "agent", None, list(Status), 50))),
     Question(

@@ -27,6 +27,7 @@ WORDS: Final = {
     "denied": "denied",
     "expired": "expired: nobody decided on it",
     "withdrawn": "withdrawn",
+    "overtaken": "over: nothing was left to do",
 }
 
 
@@ -188,6 +189,8 @@ def _where(view: dict[str, Any]) -> str:
         )
     if ended := _ended(row):
         return f"done; what it gave {ended}"
+    if row["status"] == "overtaken":
+        return f"over, as nothing was left to do. {row['problem']}"
     return WORDS.get(row["status"], str(row["status"]))
 
 

@@ -65,6 +65,10 @@ def _decide(change: str, *, approve: bool, yes: bool, because: str, as_json: boo
     _check_way(change, yes=yes, as_json=as_json)
     with daemon() as client:
         view = client.get("v1", "changes", change)
+        if approve and view["row"]["status"] == "overtaken":
+            # What they would say yes to is so, or can never be: no failure of theirs.
+            tell(view, as_json=as_json)
+            return
         _check_open(view)
         if not as_json:
             show_card(view)

@@ -380,6 +380,13 @@ class Spec(
         `change` is the id that `ops` makes new ids of.
         """
 
+    def is_gone(self, live: Live) -> bool:  # noqa: ARG002 - most kinds need not be told
+        """Whether the very thing that it would change is gone for good, whatever comes later.
+
+        Not where it takes that away: then it has come true. When in doubt: False.
+        """
+        return False
+
     def deciders_for(self) -> frozenset[Role]:
         """Roles that may decide on this very one: `deciders`, or fewer."""
         return self.deciders

@@ -99,6 +99,9 @@ class UpdateTask(Spec, frozen=True, kw_only=True, tag="task.update"):
         if self._times() or self.zone is not None:
             check_time(wanted, live.house.now_ms)
 
+    def is_gone(self, live: Live) -> bool:
+        return _is_gone(live)
+
     def before(self, live: Live) -> State:
         return state_of(live.task)
 
@@ -166,6 +169,9 @@ class PauseTask(Spec, frozen=True, kw_only=True, tag="task.pause"):
         if _there(self, live).paused:
             raise nothing_to_do(f"The task {self.name} is paused already.")
 
+    def is_gone(self, live: Live) -> bool:
+        return _is_gone(live)
+
     def before(self, live: Live) -> State:
         return state_of(live.task)
 
@@ -214,6 +220,9 @@ class ResumeTask(Spec, frozen=True, kw_only=True, tag="task.resume"):
         if not _there(self, live).paused:
             raise nothing_to_do(f"The task {self.name} is not paused.")
 
+    def is_gone(self, live: Live) -> bool:
+        return _is_gone(live)
+
     def before(self, live: Live) -> State:
         return state_of(live.task)
 
@@ -247,3 +256,8 @@ def _there(spec: UpdateTask | PauseTask | ResumeTask, live: Live) -> Task:
             hint="`ironclaw task list` shows those there are.",
         )
     return live.task
+
+
+def _is_gone(live: Live) -> bool:
+    """Whether the task is; one that is made by the same name later is another one."""
+    return live.agent is not None and live.task is None

@@ -140,9 +140,9 @@ class Applier:
         except IronClawError as error:
             _log.error("asker_not_told", change=row.change.id, code=error.code)
 
-    async def say_replaced(self, written: Written) -> None:
-        """Tell those who asked for what a step has left nothing of."""
-        for change in written.replaced:
+    async def say_ended(self, written: Written) -> None:
+        """Tell those who asked for what a step has left nothing of, or nothing to do."""
+        for change in (*written.replaced, *written.overtaken):
             await self.say(await self._store.row(change))
 
     # --- the way ----------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ class Applier:
         except IronClawError as error:
             _log.error("change_not_applied", change=row.change.id, code=error.code)
             row = await self._fail(row, error)
-        if row.status is Status.FAILED:
+        if row.status in {Status.FAILED, Status.OVERTAKEN}:
             await self.say(row)
         return row
 
@@ -220,7 +220,7 @@ class Applier:
             row.change.id, step, actor=None, house=house, directory=directory
         )
         self._happened(written)
-        await self.say_replaced(written)
+        await self.say_ended(written)
         return written.row
 
     # --- again ------------------------------------------------------------------------------------

@@ -85,6 +85,7 @@ EventKind = Literal[
     "expired",
     "escalated",
     "withdrawn",
+    "overtaken",
     "revoked",
     "grant_expired",
     "replaced",
@@ -172,6 +173,8 @@ class Gateway(Protocol):
         self, change: ChangeId, *, actor: Actor, approve: bool, seen: Seen, words: str = ""
     ) -> ChangeView:
         """Approve or deny. An approval that completes it is applied before this returns.
+
+        One that has come true meanwhile, or whose subject is gone, ends as overtaken: no error.
 
         Raises:
             UserError: `NOT_FOUND`; `CONFLICT`: decided already, or what was seen is not what is.

@@ -26,6 +26,8 @@ class Written(NamedTuple):
     """Id of its newest event; None when it is none."""
     replaced: tuple[ChangeId, ...] = ()
     """Changes of whose grants it has left nothing; those have ended with it."""
+    overtaken: tuple[ChangeId, ...] = ()
+    """Requests that it has left nothing to do; those have ended with it too."""
 
 
 class Waiting(NamedTuple):

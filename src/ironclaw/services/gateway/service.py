@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import msgspec
 
-from ironclaw.core.errors import UserError
+from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.core.ids import ChangeId, new_id
-from ironclaw.domain import applying, asking, deciding, revoking
+from ironclaw.core.log import get_logger
+from ironclaw.domain import applying, asking, deciding, overtaking, revoking
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import CORE, By, Via
 from ironclaw.domain.change import OPEN, Change, as_kept, canonical
@@ -68,6 +69,8 @@ MAX_LISTED: Final = 500
 RETOLD: Final = 64
 """Newest events whose askers are told again at a start, for the case that they were not: more
 than can happen between an event and the word about it."""
+
+_log = get_logger("gateway")
 
 
 class Parts(NamedTuple):
@@ -185,7 +188,7 @@ class GatewayService:
             return denial
 
         work = self._steps.request(change, step, about=about, by=by)
-        view = await self._views.view(await self._steps.whole(work, "submit"), actor)
+        view = await self._look(await self._steps.whole(work, "submit"), actor)
         return msgspec.structs.replace(view, is_twin=is_twin)
 
     async def preview(
@@ -260,13 +263,16 @@ class GatewayService:
     # --- looking ----------------------------------------------------------------------------------
 
     async def show(self, change: ChangeId, *, actor: Actor) -> ChangeView:
-        """One change, now."""
-        return await self._views.view(await self._sight.visible(change, actor), actor)
+        """One change, now; one that has nothing left to do has ended then."""
+        return await self._look(await self._sight.visible(change, actor), actor)
 
     async def changes(
         self, *, actor: Actor, agent: str | None = None, is_open: bool = True, limit: int = 100
     ) -> list[ChangeView]:
-        """Changes that the actor may look at, newest first."""
+        """Changes that the actor may look at, newest first.
+
+        What turns out to have nothing left to do has ended then, and is open no more.
+        """
         about = None if agent is None else (await self._names.agent(agent)).id
         agents = await self._sight.readable(actor, about)
         own = actor.principal if actor.limit & {Right.READ, Right.REQUEST} else None
@@ -276,11 +282,12 @@ class GatewayService:
             asker=own,
             limit=max(1, min(limit, MAX_LISTED)),
         )
-        return [
-            await self._views.view(row, actor)
+        views = [
+            await self._look(row, actor)
             for row in rows
             if about is None or row.change.spec.agent_id == about
         ]
+        return [view for view in views if not is_open or view.row.status in OPEN]
 
     async def grants(
         self, *, actor: Actor, agent: str | None = None, ended: bool = False
@@ -312,6 +319,21 @@ class GatewayService:
         return self._feed.watch(actor, after=after)
 
     # --- parts ------------------------------------------------------------------------------------
+
+    async def _look(self, row: Row, actor: Actor | None) -> ChangeView:
+        """A change as somebody sees it; it ends first when it has nothing left to do.
+
+        A store that cannot keep that keeps nobody from looking: the next look tries again.
+        """
+        loaded = await self._views.load(row, actor)
+        if overtaking.overtaken(loaded).status is None:
+            return await self._views.view(row, actor, loaded)
+        work = self._steps.act(row, overtaking.overtaken, actor=None, by=CORE)
+        try:
+            row = await self._steps.whole(work, "overtaken")
+        except IronClawError as error:
+            _log.error("request_not_ended", change=row.change.id, code=error.code)
+        return await self._views.view(row, actor)
 
     async def _given(self, grant: GrantId, actor: Actor) -> Row:
         """The change that gave something. Raises UserError (`NOT_FOUND`)."""

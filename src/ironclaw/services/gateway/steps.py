@@ -120,7 +120,7 @@ class Steps:
                 await self._refuse(row, error, by)
                 raise
             self._happened(written)
-            await self._applier.say_replaced(written)
+            await self._applier.say_ended(written)
             ended = await self._applier.finish_alone(change)
         if self._applier.is_stuck(change):
             raise HostError(

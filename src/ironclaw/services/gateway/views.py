@@ -108,12 +108,23 @@ class Views:
         except UserError:
             return ""
 
-    async def view(self, row: Row, actor: Actor | None) -> ChangeView:
-        """A change as somebody sees it; None: as the agent that asked does."""
-        change = row.change
-        house, directory = await self.around(change.spec)
+    async def load(self, row: Row, actor: Actor | None) -> Loaded:
+        """What a step for that change would be told now."""
+        house, directory = await self.around(row.change.spec)
         who = None if actor is None else actor.principal
-        loaded = await self._store.look_at(row, actor=who, house=house, directory=directory)
+        return await self._store.look_at(row, actor=who, house=house, directory=directory)
+
+    async def view(self, row: Row, actor: Actor | None, loaded: Loaded | None = None) -> ChangeView:
+        """A change as somebody sees it; None: as the agent that asked does.
+
+        Args:
+            row: The change.
+            actor: Who looks.
+            loaded: What `load` said of the two a moment ago.
+        """
+        change = row.change
+        if loaded is None:
+            loaded = await self.load(row, actor)
         why_not = "" if actor is None else hindrance(loaded, row, actor)
         agent_name = await self.name_of(change.spec.agent_id)
         asker_name = await self.name_of(change.asker.agent)

@@ -54,6 +54,7 @@ def _came(row: Row) -> str:
         ),
         Status.EXPIRED: "has expired: nobody decided on it in time.",
         Status.WITHDRAWN: "was withdrawn.",
+        Status.OVERTAKEN: (f"is over, as nothing was left to do: {_quoted(row.problem)}."),
     }.get(row.status, "")
 
 

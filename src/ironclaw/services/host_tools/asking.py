@@ -233,5 +233,7 @@ def _became(row: Row) -> str:
             return f"approved: {change} is being put in force; my_rights shows it when it is"
         case Status.FAILED:
             return f"failed: {change} was agreed to and did not work ({row.code}); people see why"
+        case Status.OVERTAKEN:
+            return f"overtaken: {change}. {row.problem} Do not ask again"
         case Status.DENIED | Status.EXPIRED | Status.WITHDRAWN:
             return f"{row.status}: {change}. Do not ask again"

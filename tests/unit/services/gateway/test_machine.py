@@ -155,7 +155,8 @@ class Office(RuleBasedStateMachine):
         self._decided(view, who, self.tried(deciding), approve=True)
 
     def _decided(self, view: ChangeView, who: str, after: ChangeView | None, approve: bool) -> None:
-        if after is None or not approve:
+        if after is None or not approve or after.row.status is Status.OVERTAKEN:
+            # Nothing was left to say yes to.
             return
         setting = self.desk.setting
         asker = view.row.change.asker

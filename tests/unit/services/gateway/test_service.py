@@ -14,7 +14,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PolicyError, UserError
 from ironclaw.core.ids import ChangeId, GrantId, PrincipalId
 from ironclaw.domain.acting import act_as
-from ironclaw.domain.audit import By, Via
+from ironclaw.domain.audit import AuditEvent, By, Via
 from ironclaw.domain.change import Asker, Seen, Status
 from ironclaw.domain.changes.access import GiveRole
 from ironclaw.domain.changes.agents import CreateAgent
@@ -24,6 +24,7 @@ from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.model import Role
 from ironclaw.domain.policy import ApproverRule, AutoRule, Policy, Verdict
 from ironclaw.domain.rights import Right
+from ironclaw.services.gateway.words import words_for
 from ironclaw.testing.desk import AGENT, BY_AGENT, person
 
 if TYPE_CHECKING:
@@ -791,3 +792,87 @@ async def test_events_are_shown_to_who_may_look_as_of_now(desk: Desk) -> None:
     kinds = [(await anext(watch)).kind for _ in range(3)]
     assert kinds == ["decided", "applied", "done"]
     await watch.aclose()
+
+
+# --- what events have overtaken -------------------------------------------------------------------
+
+
+async def test_a_request_ends_when_another_change_makes_it_true(desk: Desk) -> None:
+    asked = await desk.agent_asks(WRITE)
+    await desk.approve(await desk.ask(WRITE))
+
+    row = await desk.store.row(asked.row.change.id)
+
+    assert row.status is Status.OVERTAKEN
+    assert row.problem.startswith("It has come true already. ")
+    assert (row.decisions, row.grant) == ((), None)
+    assert [text for one, text in desk.tell.told if one == asked.row.change.id] == [words_for(row)]
+    ends = [one for one, _ in desk.store.audit if one.event is AuditEvent.CHANGE_OVERTAKEN]
+    assert [(one.change, one.reason) for one in ends] == [(asked.row.change.id, "come_true")]
+
+
+async def test_what_came_true_without_the_gateway_ends_when_it_is_shown(desk: Desk) -> None:
+    asked = await desk.agent_asks(WRITE)
+    _by_hand(desk)
+
+    shown = await desk.gateway.show(asked.row.change.id, actor=person("vic"))
+
+    assert status(shown) is Status.OVERTAKEN
+    assert (shown.may_decide, shown.buttons) == (False, ())
+    assert "nothing was left to do" in desk.tell.told[-1][1]
+
+
+async def test_and_is_not_listed_as_open(desk: Desk) -> None:
+    await desk.agent_asks(WRITE)
+    other = await desk.agent_asks(SetTools(agent=AGENT, remove=("read_file",)))
+    _by_hand(desk)
+
+    (left,) = await desk.gateway.changes(actor=person("ann"))
+
+    assert left.row.change.id == other.row.change.id
+    both = await desk.gateway.changes(actor=person("ann"), is_open=False)
+    assert [status(one) for one in both] == [Status.PENDING, Status.OVERTAKEN]
+
+
+async def test_an_approval_of_it_is_answered_with_that_and_gives_nothing(desk: Desk) -> None:
+    asked = await desk.agent_asks(WRITE)
+    card = asked.card
+    _by_hand(desk)
+    before = desk.agent
+
+    view = await desk.gateway.decide(
+        asked.row.change.id,
+        actor=person("ann"),
+        approve=True,
+        seen=Seen(card.hash, card.state, card.version),
+    )
+
+    assert status(view) is Status.OVERTAKEN
+    assert desk.agent == before
+    assert view.row.decisions == ()
+
+
+async def test_who_asks_again_for_what_has_come_true_is_told_so(desk: Desk) -> None:
+    await desk.agent_asks(WRITE)
+    _by_hand(desk)
+
+    assert status(await desk.agent_asks(WRITE)) is Status.OVERTAKEN
+
+
+async def test_a_store_that_cannot_keep_its_end_keeps_nobody_from_looking(desk: Desk) -> None:
+    asked = await desk.agent_asks(WRITE)
+    _by_hand(desk)
+    desk.store.broken = HostError(Code.STORE_FAILED, "The disk is full.")
+
+    (shown,) = await desk.gateway.changes(actor=person("ann"))
+
+    assert status(shown) is Status.PENDING
+    desk.store.broken = None
+    assert await desk.gateway.changes(actor=person("ann")) == []
+    assert (await desk.store.row(asked.row.change.id)).status is Status.OVERTAKEN
+
+
+def _by_hand(desk: Desk) -> None:
+    """The agent has the tool, and no change gave it."""
+    tools = (*desk.agent.tools, *WRITE.add)
+    desk.setting.agents[AGENT] = msgspec.structs.replace(desk.agent, tools=tools)

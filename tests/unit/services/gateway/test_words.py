@@ -42,6 +42,7 @@ def decision(words: str) -> Decision:
         (Status.DENIED, "was denied."),
         (Status.EXPIRED, "has expired"),
         (Status.WITHDRAWN, "was withdrawn."),
+        (Status.OVERTAKEN, 'is over, as nothing was left to do: "it is full"'),
         (Status.FAILED, 'could not be applied: "it is full"'),
     ],
 )
