@@ -179,6 +179,8 @@ def test_the_tutorial_about_changes_works_in_its_order(newcomer: Somebody) -> No
 
     writes = [said for line, said in heard if "!tool write_file" in line]
     assert "there is no tool of that name" in writes[0]
+    asks = next(said for line, said in heard if "!tool request_change" in line)
+    assert "asked: chg_" in asks
     waiting = next(said for line, said in heard if line.endswith("change list"))
     assert "write_file" in waiting
     assert "pending" in waiting
