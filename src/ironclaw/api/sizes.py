@@ -24,7 +24,8 @@ DRAIN_S: Final = 5.0
 LARGE_AT_ONCE: Final = 4
 """Bodies with files, that are dealt with at once."""
 LARGE_OF_ONE: Final = 2
-"""Of those, at once and of one principal: nobody keeps the others from sending files."""
+"""Of those, at once and of one principal. The second only while more than half are free: two who
+send slowly, or wait for replies, leave a place to a third."""
 MAX_OBJECTS: Final = 100_000
 MAX_COMMAS: Final = 500_000
 """Objects, lists and commas in a body that is longer than usual: long in it are files, which have
@@ -42,8 +43,8 @@ class LargeBodies:
 
     @contextlib.contextmanager
     def place(self, who: str) -> Iterator[None]:
-        """Hold one. Raises PolicyError (`RATE_LIMITED`) when all are held, or those of `who`."""
-        if self._left <= 0 or self._held[who] >= LARGE_OF_ONE:
+        """Hold one. Raises PolicyError (`RATE_LIMITED`) when there is none for `who` now."""
+        if self._left <= 0 or self._held[who] >= self._most_of_one():
             raise PolicyError(
                 Code.RATE_LIMITED,
                 "Too many large requests are being dealt with.",
@@ -58,6 +59,9 @@ class LargeBodies:
             self._held[who] -= 1
             if not self._held[who]:
                 del self._held[who]
+
+    def _most_of_one(self) -> int:
+        return LARGE_OF_ONE if self._left > LARGE_AT_ONCE // 2 else 1
 
 
 async def read_body(

@@ -103,6 +103,27 @@ async def test_nobody_keeps_the_others_from_sending_files():
             pass
 
 
+async def test_two_together_leave_a_place_to_a_third():
+    large = LargeBodies()
+    with large.place("api:eve"), large.place("api:eve"), large.place("api:mal"):
+        with pytest.raises(PolicyError), large.place("api:mal"):
+            pass
+        with large.place("api:ann"):
+            pass
+    with large.place("api:mal"), large.place("api:mal"):
+        pass
+
+
+async def test_a_refused_place_is_not_counted():
+    large = LargeBodies()
+    with large.place("api:eve"), large.place("api:eve"):
+        for _ in range(9):
+            with pytest.raises(PolicyError), large.place("api:eve"):
+                pass
+    with large.place("api:eve"), large.place("api:eve"):
+        pass
+
+
 BOMBS = {
     "values": (b'"tools":[', b"0"),
     "objects": (b'"tools":[', b"{}"),
