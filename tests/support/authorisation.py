@@ -37,7 +37,7 @@ GET /v1/chats/{chat}/events                    !      .    .++++ .....   .+++++ 
 GET /v1/files                                  !      -    -++++ -....   -+++++ +++-+
 GET /v1/files/{file}                           !      .    .++++ .....   .+++++ +++.+
 GET /v1/questions                              !      -    +-+-+ ~       +-+-++ ++-+-
-POST /v1/questions/{question}/answer           !      .    .-+-+ .....   .-+-++ ++-.-
+POST /v1/questions/{question}/answer           !      .    .---- .....   .----- ---.-
 GET /v1/agents                                 !      -    -++++ ~       -+++++ +++-+
 GET /v1/agents/{agent}                         !      .    -++++ .....   -+++++ +++-+
 GET /v1/agents/{agent}/memory                  !      .    -++++ .....   -+++++ +++-+

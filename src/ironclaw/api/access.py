@@ -30,7 +30,7 @@ About = Literal["house", "agent", "session", "question", "change", "chat", "file
 
 - `house`: over everything, so held globally;
 - `agent`, `session`: with the agent that the path names, or whose session it names;
-- `question`: with the agent that asked it, by somebody who may follow the chat it is in;
+- `question`: with the agent that asked it, by who talks in the chat that it is in;
 - `chat`: to follow one's own, or to look at what its agent (or the house) has;
 - `file`: the same, of a chat in which it was shown;
 - `any`: with one agent at least; the handler shows only what is of such agents;
@@ -76,7 +76,7 @@ async def admit(
         case "session":
             await require(house, actor, right, await seen_session(house, actor, path("session")))
         case "question":
-            await require(house, actor, right, await _asked_by(house, actor, path("question")))
+            await _check_question(house, actor, right, path("question"))
         case "chat":
             await _check_chat(house, actor, path("chat"))
         case "file":
@@ -195,8 +195,8 @@ async def seen_session(house: House, actor: Actor, ref: str) -> AgentId:
     return agent
 
 
-async def _asked_by(house: House, actor: Actor, ref: str) -> AgentId:
-    """Which agent asks a question, for somebody who may see where it does."""
+async def _check_question(house: House, actor: Actor, right: Right, ref: str) -> None:
+    """Let in who may speak where a question is asked; who may look on there is told whose it is."""
     try:
         question = await house.questions.find(QuestionId(ref))
         place = await house.place_of(question.chat)
@@ -206,7 +206,24 @@ async def _asked_by(house: House, actor: Actor, ref: str) -> AgentId:
         raise _nothing("question", ref) from error
     if not await may_follow(house, actor, place):
         raise _nothing("question", ref)
-    return question.agent
+    await require(house, actor, right, question.agent)
+    if not speaks_in(actor, place):
+        whose = "another channel" if place.principal is None else str(place.principal)
+        raise PolicyError(
+            Code.FORBIDDEN,
+            f"The question is asked in a chat of {whose}, and is answered by who talks there.",
+            hint="Who may look at a chat does not speak in it: let them answer, or stop the turn "
+            "with `ironclaw session stop`.",
+        )
+
+
+def speaks_in(actor: Actor, place: ChatPlace) -> bool:
+    """Whether somebody may say something in a chat by the API: in their own alone.
+
+    Also an owner says nothing in the place of others: the agent takes what is said there for the
+    word of those whose chat it is.
+    """
+    return place.principal == actor.principal
 
 
 async def _check_chat(house: House, actor: Actor, ref: str) -> None:

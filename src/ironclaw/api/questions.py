@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ironclaw.api.access import may_follow
+from ironclaw.api.access import speaks_in
 from ironclaw.api.bodies import AnswerQuestion, QuestionAnswered, QuestionList, QuestionOut
 from ironclaw.api.endpoint import Call, Endpoint, encode
 from ironclaw.core.ids import QuestionId
@@ -24,11 +24,11 @@ async def list_questions(call: Call) -> Response:
 
 
 async def _may_answer(call: Call, question: Question) -> bool:
-    """Whether the caller may talk to the agent, in the chat that it asks in."""
+    """Whether the caller may talk to the agent, and does in the chat that it asks in."""
     house = call.parts.house
     if Right.TALK not in await house.gateway.rights(call.actor, question.agent):
         return False
-    return await may_follow(house, call.actor, await house.place_of(question.chat))
+    return speaks_in(call.actor, await house.place_of(question.chat))
 
 
 async def answer_question(call: Call) -> Response:

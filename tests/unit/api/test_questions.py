@@ -78,6 +78,26 @@ async def test_a_question_in_somebody_elses_chat_does_not_exist(edge: Any, clien
     assert answer.status_code == 404
 
 
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.ADMIN, Role.OWNER])
+async def test_whoever_may_look_at_a_chat_does_not_answer_in_it(edge: Any, client: Any, role: Role):
+    asked = await say(client, "ask")
+    minted = await edge.tokens.mint(name="boss", scopes=[Scope.ADMIN], ttl_s=None)
+    about = None if role is Role.OWNER else await edge.house.agent("demo")
+    edge.house.give("api:boss", role, about)
+    boss = {"Authorization": f"Bearer {minted.secret}"}
+    async with edge.client(None) as other:
+        listed = await other.get("/v1/questions", headers=boss)
+        answer = await other.post(
+            f"/v1/questions/{asked['question']}/answer", json={"text": "red"}, headers=boss
+        )
+
+    assert listed.json() == {"questions": []}
+    assert (answer.status_code, answer.json()["code"]) == (403, Code.FORBIDDEN)
+    assert "is answered by who talks there" in answer.json()["detail"]
+    assert "ironclaw session stop" in answer.json()["hint"]
+    assert (await say(client, "blue"))["reply"] == "chose: blue"
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_at_the_front_door_a_question_is_the_reply(edge: Any, stream: bool):
     sdk = openai.AsyncOpenAI(
