@@ -63,17 +63,20 @@ def hindrance(loaded: Loaded, row: Row, actor: Actor) -> str:
     return ""
 
 
-def lacks(loaded: Loaded, spec: Spec, actor: Actor, *, gives: bool = True) -> str:
+def lacks(
+    loaded: Loaded, spec: Spec, actor: Actor, *, gives: bool = True, over: AgentId | None = None
+) -> str:
     """Say what somebody lacks to decide on such a change, whoever asked for it; empty: nothing.
 
     Args:
         loaded: With `standings` and `person` of the actor.
         spec: What it is.
         actor: Who would decide.
-        gives: Whether it would be given; else it is taken back, which is its own agent's alone.
+        gives: Whether it would be given; else it is taken back, and whom it reaches has no say.
+        over: The agent over which their rights and roles count; None: the one that it is about.
     """
     wanted = needed(loaded.live.policy, spec)
-    agent = spec.agent_id
+    agent = spec.agent_id if over is None else over
     held = rights(loaded.standings, agent)
     names = " or ".join(role.value for role in deciding_roles(loaded.live.policy, spec))
     unheld = ", ".join(right.value for right in Right if right in spec.demands() - held)

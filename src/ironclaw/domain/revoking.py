@@ -19,6 +19,7 @@ from ironclaw.domain.model import Role
 from ironclaw.domain.policy import needed
 
 if TYPE_CHECKING:
+    from ironclaw.core.ids import AgentId
     from ironclaw.domain.audit import By
     from ironclaw.domain.change import Grant
     from ironclaw.domain.changes.base import Live, Spec
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 def revoked(loaded: Loaded, *, actor: Actor, words: str = "", by: By = CORE) -> Write:
     """Take back what a change gave, on one word of somebody who could have decided on it.
+
+    A way to another agent may be taken back by who decides for that one as well, and nothing else.
 
     Whoever does must be one who decides on the way back as well: ending an agent is no less than
     that because a grant ends with it.
@@ -39,7 +42,9 @@ def revoked(loaded: Loaded, *, actor: Actor, words: str = "", by: By = CORE) -> 
     """
     row = row_of(loaded)
     spec, grant = row.change.spec, row.grant
-    if missing := lacks(loaded, spec, actor, gives=False):
+    far = reached(loaded)
+    is_far = far is not None and not lacks(loaded, spec, actor, gives=False, over=far)
+    if not is_far and (missing := lacks(loaded, spec, actor, gives=False)):
         raise PolicyError(
             Code.FORBIDDEN, missing, hint=f"`ironclaw change show {row.change.id}` says who can."
         )
@@ -56,7 +61,7 @@ def revoked(loaded: Loaded, *, actor: Actor, words: str = "", by: By = CORE) -> 
             f"What it gave has been changed since{later}.",
             hint="Ask for what shall be now, as a change.",
         )
-    if missing := lacks(loaded, way, actor):
+    if missing := lacks(loaded, way, actor, over=far if is_far else None):
         raise PolicyError(
             Code.FORBIDDEN, missing, hint="Ask for what shall be instead, as a change."
         )
@@ -116,6 +121,14 @@ def _replaced(loaded: Loaded, grant: Grant) -> Write:
     return Write(
         end=GrantEnd(grant.id, "replaced", PrincipalId("")), audit=(record,), event="replaced"
     )
+
+
+def reached(loaded: Loaded) -> AgentId | None:
+    """The other agent to which a grant that is active is a way; None when it is none."""
+    row = row_of(loaded)
+    if row.grant is None or row.grant.ended_ms is not None:
+        return None
+    return row.change.spec.reaches(loaded.live)
 
 
 def is_left(loaded: Loaded) -> bool:

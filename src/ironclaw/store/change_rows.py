@@ -199,12 +199,12 @@ class ChangeRows(SessionRows, StandingRows):
         )
 
     async def grants(
-        self, *, agents: frozenset[AgentId] | None, ended: bool, limit: int
+        self, *, agents: frozenset[AgentId] | None, ended: bool, limit: int, kind: str | None = None
     ) -> list[tuple[Grant, Row]]:
-        """Grants with the changes that gave them, newest first."""
+        """Grants with the changes that gave them, newest first; of one kind alone if it is said."""
 
         def work(db: apsw.Connection) -> list[tuple[Grant, Row]]:
-            found = grant_rows.newest_grants(db, agents=agents, ended=ended, limit=limit)
+            found = grant_rows.newest_grants(db, agents=agents, ended=ended, limit=limit, kind=kind)
             return [(grant, find(db, grant.change)[0]) for grant in found]
 
         return await self._store.read(work)

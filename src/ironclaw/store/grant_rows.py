@@ -95,18 +95,22 @@ _ACTIVE: Final = "SELECT id, change FROM grant_ WHERE ended_ms IS NULL"
 
 
 def newest_grants(
-    db: apsw.Connection, *, agents: Iterable[AgentId] | None, ended: bool, limit: int
+    db: apsw.Connection,
+    *,
+    agents: Iterable[AgentId] | None,
+    ended: bool,
+    limit: int,
+    kind: str | None = None,
 ) -> list[Grant]:
-    """Grants, newest first; those that have ended too when asked for."""
+    """Grants, newest first; those that have ended too when asked for, and of one kind alone."""
     active = "" if ended else " AND ended_ms IS NULL"
+    only, kinds = ("", ()) if kind is None else (" AND kind = ?", (kind,))
     if agents is None:
-        found = list(db.execute(f"{_NUMBERS} WHERE 1{active}{_NEWEST}", (limit,)))
+        query = f"{_NUMBERS} WHERE 1{active}{only}{_NEWEST}"
+        found = list(db.execute(query, (*kinds, limit)))
     else:
-        found = [
-            row
-            for agent in agents
-            for row in db.execute(f"{_NUMBERS} WHERE agent = ?{active}{_NEWEST}", (agent, limit))
-        ]
+        query = f"{_NUMBERS} WHERE agent = ?{active}{only}{_NEWEST}"
+        found = [row for agent in agents for row in db.execute(query, (agent, *kinds, limit))]
     numbers = sorted((number for (number,) in found), reverse=True)[:limit]
     return [
         _grant(row) for number in numbers for row in db.execute(f"{_GRANT} WHERE n = ?", (number,))

@@ -45,7 +45,8 @@ _FLOW: Final = """\
       reaches no agent; it becomes a request to make them a member of that agent. What they wrote
       is not shown. A no is remembered, and a flood is a few requests.
     - **A grant** is what an applied change gave. It may end by itself (`--for 8h`) and can be
-      revoked by whoever may decide: in force also in running boxes when the command returns.
+      revoked by whoever may decide: in force also in running boxes when the command returns. A
+      destination that is another agent can be revoked by who decides for that one as well.
     - **Nothing hangs.** What waits survives restarts, is told once more after `escalate_s` (the
       event `escalated`, which `ironclaw change watch` shows), expires after `pending_s`, and can be
       withdrawn. A crash at any point is finished at the next start; what could not be applied says

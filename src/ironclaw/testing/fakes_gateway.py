@@ -190,7 +190,7 @@ class MemoryChanges:
         self._unreached.pop(change, None)
 
     async def grants(
-        self, *, agents: frozenset[AgentId] | None, ended: bool, limit: int
+        self, *, agents: frozenset[AgentId] | None, ended: bool, limit: int, kind: str | None = None
     ) -> list[tuple[Grant, Row]]:
         """Grants, newest first."""
         found = [
@@ -199,6 +199,7 @@ class MemoryChanges:
             if row.grant is not None
             and (ended or row.grant.ended_ms is None)
             and (agents is None or row.grant.agent in agents)
+            and kind in {None, row.grant.kind}
         ]
         return found[:limit]
 

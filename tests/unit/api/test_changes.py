@@ -161,6 +161,28 @@ async def test_a_grant_is_listed_and_revoked(people: tuple[Person, Person]) -> N
     assert len((await asker.get("/v1/grants?state=all"))["grants"]) == 1
 
 
+async def test_people_of_an_agent_end_the_way_of_another_one_to_it(
+    world: World, people: tuple[Person, Person]
+) -> None:
+    operator, approver = people
+    first, second = [Person(world, await world.secret(OWNER)) for _ in "12"]
+    way = {"agent": "other", "name": "secret", "channel": "agent", "platform_id": "helper"}
+    await second.decide(await first.request(change={"kind": "destination.add"} | way))
+
+    (view,) = (await approver.get("/v1/grants"))["grants"]
+    url = f"/v1/grants/{view['grant']['id']}/revoke"
+    assert (await approver.get("/v1/grants?agent=helper"))["grants"] == [view]
+    assert view["title"] == "Let the agent other write to the agent helper"
+    assert (await operator.get("/v1/grants"))["grants"] == []
+    assert (await operator.post(url, {})).status == 403
+    revoked = await approver.post(url, {})
+
+    assert (revoked.status, revoked.body["grant"]["ended_why"]) == (200, "revoked")
+    assert b"secret" not in revoked.raw
+    assert (await first.get("/v1/agents/other"))["destinations"] == []
+    assert (await approver.get("/v1/grants"))["grants"] == []
+
+
 @pytest.mark.parametrize("spec", [{"kind": "nonsense"}, {}, {"kind": "tools\u202e"}])
 async def test_a_kind_that_is_not_is_answered_with_those_that_are(
     people: tuple[Person, Person], spec: dict[str, str]

@@ -1,15 +1,16 @@
 import msgspec
 import pytest
 from tests.unit.domain.changes.samples import SAMPLES, Sample
-from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, OWNER_TOO, World
+from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, OWNER_TOO, PEER, World
 from tests.unit.domain.stepping import Gateway, by_token, row_of
 
 from ironclaw.core.errors import PolicyError, UserError
-from ironclaw.core.ids import PrincipalId
+from ironclaw.core.ids import AgentId, PrincipalId
 from ironclaw.domain.change import Status
 from ironclaw.domain.changes.access import GiveRole, LinkPerson, TakeRole
 from ironclaw.domain.changes.agents import CreateAgent
 from ironclaw.domain.changes.base import Bearing, Spec, Topic
+from ironclaw.domain.changes.destinations import AddDestination
 from ironclaw.domain.changes.limits import SetLimits
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
@@ -19,7 +20,8 @@ from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.gateway import Write
 from ironclaw.domain.model import Role, Standing
 from ironclaw.domain.policy import ApproverRule, Policy
-from ironclaw.domain.revoking import ended, is_left, revoked
+from ironclaw.domain.revoking import ended, is_left, reached, revoked
+from ironclaw.domain.rights import Right
 
 TOOLS = SetTools(agent=BOB, add=("write_file",))
 SONG = SetPersona(agent=BOB, persona="You sing.")
@@ -287,3 +289,72 @@ def test_a_pause_for_a_time_ends_with_its_task_or_when_that_goes_on() -> None:
 
 def test_a_pause_for_good_gives_nothing_that_could_end() -> None:
     assert given(PauseTask(agent=BOB, name="daily")).kept.grant is None
+
+
+# --- ways to another agent ------------------------------------------------------------------------
+
+BEN = PrincipalId("api:ben")
+TO_PEER = AddDestination(agent=BOB, name="friend", channel="agent", platform_id="peer")
+
+
+def reaching(role: Role, spec: Spec = TO_PEER, policy: Policy | None = None) -> Gateway:
+    """Bob's agent was given that; Ben has a role for the other agent alone."""
+    world = World()
+    world.standings.add(Standing(principal=BEN, role=role, agent=PEER))
+    gateway = given(spec, world=world)
+    if policy is not None:
+        world.policy = policy
+    return gateway
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.APPROVER])
+def test_whoever_decides_for_the_other_agent_takes_the_way_to_it(role: Role) -> None:
+    gateway = reaching(role)
+
+    write = gateway.revoke(BEN)
+
+    assert write.end is not None
+    assert (write.end.why, write.end.by) == ("revoked", BEN)
+    assert [one.name for one in gateway.world.agents[BOB].destinations] == ["team"]
+    assert reached(gateway.told()) is None
+    assert refused(gateway, BEN) == "forbidden"
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.VIEWER, Role.MEMBER])
+def test_whoever_only_talks_to_it_or_looks_on_does_not(role: Role) -> None:
+    assert refused(reaching(role), BEN) == "forbidden"
+
+
+def test_a_token_that_lets_no_decision_through_does_not() -> None:
+    gateway = reaching(Role.ADMIN)
+    actor = by_token(BEN)._replace(limit=frozenset({Right.READ, Right.TALK}))
+
+    with pytest.raises(PolicyError):
+        revoked(gateway.told(actor), actor=actor)
+
+
+def test_a_policy_that_wants_other_roles_for_that_wants_them_there_too() -> None:
+    rule = ApproverRule(topic=Topic.DESTINATIONS, roles=(Role.OWNER, Role.ADMIN))
+
+    assert refused(reaching(Role.APPROVER, policy=Policy(approvers=(rule,))), BEN) == "forbidden"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [TOOLS, AddDestination(agent=BOB, name="friend", channel="telegram", platform_id="1")],
+)
+def test_nothing_else_of_that_agent_is_theirs_to_take(spec: Spec) -> None:
+    assert refused(reaching(Role.ADMIN, spec), BEN) == "forbidden"
+
+
+def test_nor_a_way_that_leads_to_a_third_agent_by_now() -> None:
+    gateway = reaching(Role.ADMIN)
+    world = gateway.world
+    # The name has moved on; what was given leads to the one that had it.
+    world.agents[PEER] = msgspec.structs.replace(world.agents[PEER], name="other")
+    third = AgentId("agt_third")
+    world.agents[third] = msgspec.structs.replace(world.agents[PEER], id=third, name="peer")
+    world.standings.add(Standing(principal=CAL, role=Role.ADMIN, agent=third))
+
+    assert reached(gateway.told()) is None
+    assert refused(gateway, CAL) == "forbidden"

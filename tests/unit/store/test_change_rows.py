@@ -811,6 +811,9 @@ async def test_grants_are_listed_with_their_changes(core: CoreStore, desk: Desk,
     assert await ids(ended=True, limit=1) == [grant(second).id]
     assert await ids(agents=frozenset({agent.id})) == []
     assert await ids(agents=frozenset({agent.id}), ended=True) == [grant(first).id]
+    assert await ids(ended=True, kind="tools", limit=1) == [grant(second).id]
+    assert await ids(ended=True, kind="destination.add") == []
+    assert await ids(agents=frozenset({other.id}), kind="persona") == []
 
 
 async def test_what_is_due_first_comes_first(desk: Desk, agent: Agent):

@@ -145,6 +145,10 @@ QUESTIONS = [
         "active grants", lambda db: grant_rows.newest_grants(db, agents=None, ended=False, limit=50)
     ),
     Question(
+        "active grants of a kind",
+        lambda db: grant_rows.newest_grants(db, agents=None, ended=False, limit=50, kind="x"),
+    ),
+    Question(
         "all grants", lambda db: grant_rows.newest_grants(db, agents=None, ended=True, limit=50)
     ),
     Question(

@@ -404,6 +404,13 @@ class Spec(
         """
         return inverse if self.before(live) == self.after(live) else None
 
+    def reaches(self, live: Live) -> AgentId | None:  # noqa: ARG002 - most kinds reach nobody
+        """Another agent to which its agent has a way by what this gave, as it is now.
+
+        Whoever decides for that one may take the way back too: it leads to what is theirs.
+        """
+        return None
+
     def is_left(self, live: Live, inverse: Spec) -> bool:
         """Whether anything of what this gave is there still, though nothing may take it back now.
 

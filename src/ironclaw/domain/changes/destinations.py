@@ -124,6 +124,11 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
     def inverse(self, live: Live, change: ChangeId) -> RemoveDestination:
         return RemoveDestination(agent=self.agent, name=self.name)
 
+    def reaches(self, live: Live) -> AgentId | None:
+        known = _named(live, self.name)
+        is_there = known is not None and known == self._destination(live)
+        return live.peer.id if self._is_agent and is_there and live.peer is not None else None
+
     @property
     def _is_agent(self) -> bool:
         return self.channel == AGENT_CHANNEL

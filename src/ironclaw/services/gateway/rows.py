@@ -171,9 +171,9 @@ class ChangeStore(Protocol):
         ...
 
     async def grants(
-        self, *, agents: frozenset[AgentId] | None, ended: bool, limit: int
+        self, *, agents: frozenset[AgentId] | None, ended: bool, limit: int, kind: str | None = None
     ) -> list[tuple[Grant, Row]]:
-        """Grants with the changes that gave them, newest first."""
+        """Grants with the changes that gave them, newest first; of one kind alone if it is said."""
         ...
 
     async def next_due(self) -> Due | None:

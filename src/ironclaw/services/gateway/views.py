@@ -173,6 +173,22 @@ class Views:
             view, is_left=is_left(given), way_back=await self._way_back(given)
         )
 
+    async def far_grant(self, grant: Grant, to: AgentId) -> GrantView:
+        """A way of another agent to one's own, as its people are shown it: that it is there.
+
+        Trust:
+            Nothing of what the other agent calls it, or of why it was given, is theirs to know.
+        """
+        name, own = await self.name_of(grant.agent), await self.name_of(to)
+        is_active = grant.ended_ms is None
+        return GrantView(
+            grant=grant,
+            title=f"Let the agent {name} write to the agent {own}",
+            agent_name=name,
+            way_back=f"Take from the agent {name} that it may write to {own}" if is_active else "",
+            is_left=is_active,
+        )
+
     async def _way_back(self, given: Loaded) -> str:
         """What taking back a grant would do now, in a line."""
         if (way := way_back(given)) is None or given.inverse_live is None:

@@ -12,16 +12,17 @@ from tests.support.cores import until
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError, PolicyError, UserError
-from ironclaw.core.ids import ChangeId, GrantId, PrincipalId
+from ironclaw.core.ids import AgentId, ChangeId, GrantId, PrincipalId
 from ironclaw.domain.acting import act_as
 from ironclaw.domain.audit import AuditEvent, By, Via
 from ironclaw.domain.change import Asker, Seen, Status
 from ironclaw.domain.changes.access import GiveRole
 from ironclaw.domain.changes.agents import CreateAgent
 from ironclaw.domain.changes.base import Bearing, Topic
+from ironclaw.domain.changes.destinations import AddDestination
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.tools import SetTools
-from ironclaw.domain.model import Role
+from ironclaw.domain.model import Agent, Role, Standing
 from ironclaw.domain.policy import ApproverRule, AutoRule, Policy, Verdict
 from ironclaw.domain.rights import Right
 from ironclaw.services.gateway.words import words_for
@@ -876,3 +877,71 @@ def _by_hand(desk: Desk) -> None:
     """The agent has the tool, and no change gave it."""
     tools = (*desk.agent.tools, *WRITE.add)
     desk.setting.agents[AGENT] = msgspec.structs.replace(desk.agent, tools=tools)
+
+
+# --- ways of other agents to one's own ------------------------------------------------------------
+
+CLERK = AgentId("agt_clerk")
+TO_CLERK = AddDestination(agent=AGENT, name="my-secret-name", channel="agent", platform_id="clerk")
+
+
+async def _way_to_clerk(desk: Desk, role: Role) -> GrantId:
+    """The agent may write to the clerk; Kim has a role for the clerk alone."""
+    desk.setting.agents[CLERK] = Agent(id=CLERK, name="clerk")
+    desk.setting.standings.append(
+        Standing(principal=PrincipalId("api:kim"), role=role, agent=CLERK)
+    )
+    done = await desk.approve(await desk.agent_asks(TO_CLERK))
+    assert done.row.grant is not None
+    return done.row.grant.id
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.APPROVER])
+async def test_people_of_an_agent_take_the_way_of_another_one_to_it(desk: Desk, role: Role) -> None:
+    grant = await _way_to_clerk(desk, role)
+
+    taken = await desk.gateway.revoke(grant, actor=person("kim"), words="Too many messages.")
+
+    assert (taken.grant.ended_why, taken.grant.ended_by) == ("revoked", "api:kim")
+    assert desk.agent.destinations == ()
+    assert "Too many messages." in desk.tell.told[-1][1]
+    assert await desk.gateway.grants(actor=person("kim")) == []
+
+
+async def test_of_which_they_see_that_it_is_there_and_nothing_else(desk: Desk) -> None:
+    grant = await _way_to_clerk(desk, Role.APPROVER)
+    await desk.approve(await desk.ask(WRITE))
+
+    (shown,) = await desk.gateway.grants(actor=person("kim"))
+
+    assert (shown.grant.id, shown.title) == (
+        grant,
+        "Let the agent helper write to the agent clerk",
+    )
+    assert (shown.is_left, bool(shown.way_back)) == (True, True)
+    taken = await desk.gateway.revoke(grant, actor=person("kim"))
+    for view in (shown, taken):
+        assert TO_CLERK.name.encode() not in msgspec.json.encode(view)
+    with pytest.raises(UserError) as caught:
+        await desk.gateway.show(shown.grant.change, actor=person("kim"))
+    assert caught.value.code is Code.NOT_FOUND
+
+
+async def test_who_asks_for_grants_of_an_agent_sees_those_that_lead_to_it(desk: Desk) -> None:
+    grant = await _way_to_clerk(desk, Role.APPROVER)
+
+    for who in ("kim", "ann"):
+        (shown,) = await desk.gateway.grants(actor=person(who), agent="clerk")
+        assert shown.grant.id == grant
+    assert len(await desk.gateway.grants(actor=person("ann"))) == 1
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.VIEWER, Role.MEMBER])
+async def test_for_who_decides_nothing_there_it_does_not_exist(desk: Desk, role: Role) -> None:
+    grant = await _way_to_clerk(desk, role)
+
+    assert await desk.gateway.grants(actor=person("kim")) == []
+    with pytest.raises(UserError) as caught:
+        await desk.gateway.revoke(grant, actor=person("kim"))
+    assert caught.value.code is Code.NOT_FOUND
+    assert len(desk.agent.destinations) == 1
