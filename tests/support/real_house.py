@@ -46,11 +46,15 @@ class NoBoxes:
     """Sessions and slots of a house whose boxes never run."""
 
     weaker: tuple[str, ...] = ()
-    boxes = blank = 0
+    boxes = blank = frozen = 0
 
     def box_state(self, _session: SessionId) -> str:
         """There is none."""
         return "none"
+
+    def is_frozen(self, _session: SessionId) -> bool:
+        """None stands still either."""
+        return False
 
     async def stop(self, _session: SessionId) -> None:
         """There is nothing to stop."""

@@ -331,7 +331,7 @@ def test_a_verb_does_for_everybody_what_the_matrix_says(
 
 def _is_about_itself(name: str, status: int) -> bool:
     """Whether a refusal is about what was asked for, and not about who asks."""
-    missing = {"agent unshare", "agent destination", "task add", "role take", "why"}
+    missing = {"agent unshare", "agent destination", "skill remove", "task add", "role take", "why"}
     missing |= {f"task {verb}" for verb in ("remove", "update", "pause", "resume", "run")}
     return name == "agent share" or (status == EXITS[NOT_FOUND] and name in missing)
 
