@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from broken_launches import broken_off, orphaned
 from disk_parts import floods
 from probe_rootfs import PROGRAM
 
@@ -312,6 +313,8 @@ async def main() -> None:
         "floods": lambda: floods(subject, state),
         "frozen": lambda: frozen(subject),
         "adopted": lambda: adopted(subject, again),
+        "broken_off": lambda: broken_off(subject),
+        "orphaned": lambda: orphaned(subject, again),
         **{f"kit.{name}": (lambda check=check: check(subject)) for name, check in CHECKS.items()},
     }
     if subject.isolator._groups.usable:

@@ -24,6 +24,21 @@ def test_a_new_core_finds_and_ends_the_boxes_of_the_last_one(driven: Driven) -> 
     assert driven.value("adopted") is True
 
 
+def test_launches_that_are_broken_off_leave_nothing(driven: Driven) -> None:
+    found = driven.value("broken_off")
+    assert found["early"] > 1
+    assert found["groups"] == []
+    assert [each for each in found["processes"] if each] == []
+
+
+def test_a_box_that_a_killed_core_was_starting_is_found_by_the_next_one(driven: Driven) -> None:
+    """And not by one that does not wait for it: that one would leave it behind."""
+    found = driven.value("orphaned")
+    assert found["settled"] is True
+    assert found["left settled"] == []
+    assert found["at once"] is False
+
+
 def test_a_box_over_its_memory_is_told_apart_from_one_that_ended(driven: Driven) -> None:
     report = driven.value("report")
     if report["cgroups"]:

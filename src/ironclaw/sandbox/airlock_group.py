@@ -6,10 +6,6 @@ knows nothing of airlocks, so these are made, filled and removed here. Both hier
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import time
 from typing import TYPE_CHECKING, Final
 
 from ironclaw.sandbox import cgroups
@@ -27,8 +23,6 @@ _PERIOD_US: Final = 100_000
 _QUOTA_US: Final = CPU_MILLIS * _PERIOD_US // 1000
 _V2: Final = 2
 _SUFFIX: Final = ".airlock"
-_TRIES: Final = 200
-_TRY_S: Final = 0.005
 
 # By controller: file and value, in the order in which they must be written.
 _LIMITS: Final[dict[int, dict[str, tuple[tuple[str, int | str], ...]]]] = {
@@ -78,19 +72,6 @@ def enclose(groups: Cgroups, path: str, pid: int) -> bool:
     return True
 
 
-def remove(groups: Cgroups, path: str) -> None:
-    """End whoever is in the group and remove it. Blocks for a moment; never raises OSError."""
-    if not groups.usable:
-        return
-    for _ in range(_TRIES):
-        for pid in cgroups.members(groups, path):
-            _kill(groups, path, pid)
-        cgroups.remove(groups, path)
-        if not cgroups.directories(groups, path):
-            return
-        time.sleep(_TRY_S)
-
-
 def _places(groups: Cgroups, path: str) -> dict[Path, tuple[str, ...]]:
     name = path.lstrip("/")
     if groups.version == _V2:
@@ -103,14 +84,3 @@ def _delegate(root: Path, place: Path) -> None:
     words = " ".join(f"+{controller}" for controller in cgroups.CONTROLLERS)
     for parent in reversed(place.relative_to(root).parents):
         (root / parent / "cgroup.subtree_control").write_text(words, encoding="ascii")
-
-
-def _kill(groups: Cgroups, path: str, pid: int) -> None:
-    with contextlib.suppress(OSError):
-        descriptor = os.pidfd_open(pid)
-        try:
-            # The descriptor pins the process: what is asked again is what is killed.
-            if pid in cgroups.members(groups, path):
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        finally:
-            os.close(descriptor)

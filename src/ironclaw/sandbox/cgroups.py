@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -17,6 +19,8 @@ MOUNT: Final = Path("/sys/fs/cgroup")
 CONTROLLERS: Final = ("memory", "cpu", "pids")
 PARENT: Final = "/ironclaw"
 """The parent of all boxes' groups, in every hierarchy."""
+_TRIES: Final = 400
+_TRY_S: Final = 0.005
 
 
 class Cgroups(NamedTuple):
@@ -137,6 +141,38 @@ def remove(groups: Cgroups, path: str) -> None:
         with contextlib.suppress(OSError):
             directory.rmdir()
             directory.parent.rmdir()
+
+
+def end(groups: Cgroups, path: str) -> bool:
+    """Kill whoever is in a group and remove it. Blocks for a moment; never raises OSError.
+
+    A process that was killed leaves its group a while after it is gone from `/proc`, and a launch
+    that was broken off may have left some.
+
+    Returns:
+        Whether it is gone.
+    """
+    if not groups.usable:
+        return True
+    for _ in range(_TRIES):
+        for pid in members(groups, path):
+            _kill(groups, path, pid)
+        remove(groups, path)
+        if not directories(groups, path):
+            return True
+        time.sleep(_TRY_S)
+    return False
+
+
+def _kill(groups: Cgroups, path: str, pid: int) -> None:
+    with contextlib.suppress(OSError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            # The descriptor pins the process: what is asked again is what is killed.
+            if pid in members(groups, path):
+                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        finally:
+            os.close(descriptor)
 
 
 def remove_parent(groups: Cgroups) -> None:

@@ -377,10 +377,14 @@ class RunscIsolator:
         await asyncio.to_thread(self._remove, slot)
 
     def _remove(self, slot: SlotId) -> None:
-        airlock_group.remove(self._groups, airlock_group.path_of(_cgroup(slot)))
-        cgroups.remove(self._groups, _cgroup(slot))
+        group = _cgroup(slot)
+        ended = [cgroups.end(self._groups, each) for each in (airlock_group.path_of(group), group)]
         remove_slot(slot_path(self._view, slot))
-        shutil.rmtree(self._bundle(slot), ignore_errors=True)
+        if self._runsc.state(_container(slot)) is None:
+            self._runsc.forget(_container(slot))
+        if all(ended):
+            # Otherwise it tells whoever clears up later that there is something left.
+            shutil.rmtree(self._bundle(slot), ignore_errors=True)
 
 
 _I = TypeVar("_I", bound=RunscIsolator)
@@ -424,6 +428,7 @@ async def open_isolator(
     groups = cgroups.detect()
     runner = Runsc(runtime_dir / "runsc", cgroups=groups.usable, program=runsc, platform=platform)
     version = await runner.version()
+    await runner.settled()
     for directory in (runtime_dir / "runsc", runtime_dir / "bundles"):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     for kind in Durable:

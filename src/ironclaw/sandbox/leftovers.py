@@ -23,10 +23,12 @@ _WAIT_S: Final = 5.0
 def clear(runtime_dir: Path) -> None:
     """Kill and remove all sandboxes of a runtime directory. Never raises OSError."""
     killed: list[tuple[int, bytes]] = []
+    slots: set[str] = set()
     for file in sorted((runtime_dir / "runsc").glob("*.state")):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             state = json.loads(file.read_bytes())
             name = str(state["id"]).encode()
+            slots.add(Path(_slot(name).decode()).name)
             pids = (state.get("sandbox") or {}).get("pid", 0), state.get("goferPid", 0)
             for pid in pids:
                 if isinstance(pid, int) and _is_runsc(pid, name):
@@ -37,10 +39,10 @@ def clear(runtime_dir: Path) -> None:
     while any(_is_runsc(pid, name) for pid, name in killed) and time.monotonic() < deadline:
         time.sleep(0.005)
     groups = cgroups.detect()
-    for bundle in _bundles(runtime_dir):
-        box = f"{cgroups.PARENT}/{bundle.name}"
-        airlock_group.remove(groups, airlock_group.path_of(box))
-        _remove_group(groups, box)
+    for slot in sorted(slots | {bundle.name for bundle in _bundles(runtime_dir)}):
+        box = f"{cgroups.PARENT}/{slot}"
+        cgroups.end(groups, airlock_group.path_of(box))
+        cgroups.end(groups, box)
     cgroups.remove_parent(groups)
     for directory in ("runsc", "bundles"):
         shutil.rmtree(runtime_dir / directory, ignore_errors=True)
@@ -52,15 +54,6 @@ def _bundles(runtime_dir: Path) -> list[Path]:
     return []
 
 
-def _remove_group(groups: cgroups.Cgroups, path: str) -> None:
-    # A killed process leaves its group a moment after it is gone from /proc.
-    for _ in range(100):
-        cgroups.remove(groups, path)
-        if not groups.usable or not cgroups.directories(groups, path):
-            return
-        time.sleep(0.005)
-
-
 def _is_runsc(pid: int, name: bytes) -> bool:
     if pid <= 0:
         return False
@@ -69,7 +62,10 @@ def _is_runsc(pid: int, name: bytes) -> bool:
     except OSError:
         return False
     # A gofer is not told its id, only its bundle, which is named after the slot.
-    slot = name.removeprefix(b"ironclaw-")
     return name in words or any(
-        word.startswith(b"--bundle=") and word.endswith(b"/" + slot) for word in words
+        word.startswith(b"--bundle=") and word.endswith(b"/" + _slot(name)) for word in words
     )
+
+
+def _slot(name: bytes) -> bytes:
+    return name.removeprefix(b"ironclaw-")

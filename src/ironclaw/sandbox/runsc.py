@@ -5,6 +5,7 @@ Every call has a timeout. What runsc prints is its own; what the box prints goes
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import glob
 import re
@@ -16,7 +17,7 @@ import msgspec
 
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
-from ironclaw.sandbox.process import failed, run, start_ticks
+from ironclaw.sandbox.process import failed, gone, run, start_ticks
 
 if TYPE_CHECKING:
     from ironclaw.sandbox.process import Finished
@@ -136,9 +137,38 @@ class Runsc:
                 hint="`ironclaw doctor` tries each thing it needs.",
             )
 
+    async def settled(self) -> None:
+        """Wait until nobody else starts a sandbox here: a former core, killed while it did.
+
+        What is being started has no state file yet, so it would be seen by nobody, and stay.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_S):
+                for pid in await asyncio.to_thread(self._starting):
+                    await gone(pid)
+
+    def _starting(self) -> list[int]:
+        found = []
+        root = f"--root={self._root}".encode()
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                words = (
+                    (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else ()
+                )
+                if root in words and b"run" in words:
+                    found.append(int(entry.name))
+        return found
+
     async def delete(self, id_: str) -> Finished:
         """Remove a sandbox, killing it first if it runs. A missing one is no error."""
         return await run((*self._base(), "delete", "-force", id_), timeout_s=QUICK_S)
+
+    def forget(self, id_: str) -> None:
+        """Remove what is left of the files of a sandbox whose runsc was killed meanwhile."""
+        for pattern in (f"{glob.escape(id_)}*", f"runsc-{glob.escape(id_)}*"):
+            for file in self._root.glob(pattern):
+                with contextlib.suppress(OSError):
+                    file.unlink()
 
     def states(self) -> list[Running]:
         """Read what runsc knows to exist, without starting it.

@@ -65,7 +65,7 @@ def test_without_every_controller_nothing_is_made(tmp_path: Path) -> None:
     assert not airlock_group.enclose(groups, PATH, 42)
     assert not airlock_group.enclose(cgroups.Cgroups(0, frozenset(), tmp_path), PATH, 42)
     assert list(tmp_path.glob("*/ironclaw")) == []
-    airlock_group.remove(cgroups.Cgroups(0, frozenset(), tmp_path), PATH)
+    cgroups.end(cgroups.Cgroups(0, frozenset(), tmp_path), PATH)
 
 
 def test_a_group_that_cannot_be_filled_is_said(tmp_path: Path) -> None:
@@ -95,11 +95,11 @@ def test_the_kernel_enforces_it_and_nothing_is_left(sleeper: subprocess.Popen[by
             "pids": str(airlock_group.PIDS),
         }
         assert cgroups.members(groups, path) == {sleeper.pid}
-        airlock_group.remove(groups, path)
+        cgroups.end(groups, path)
         assert sleeper.wait(10) == -9
         assert cgroups.directories(groups, path) == []
     # A second time, and where there never was one.
-    airlock_group.remove(groups, path)
+    cgroups.end(groups, path)
 
 
 @pytest.mark.root_only

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -89,3 +92,24 @@ def test_another_process_with_the_same_pid_is_not_a_sentry(tmp_path: Path) -> No
 def test_without_cgroups_runsc_is_told_so(tmp_path: Path) -> None:
     assert "--ignore-cgroups" in Runsc(tmp_path, cgroups=False).flags
     assert "--ignore-cgroups" not in Runsc(tmp_path, cgroups=True).flags
+
+
+def test_what_a_runsc_that_was_killed_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("ironclaw-a_sandbox:ironclaw-a.lock", "runsc-ironclaw-a.sock", "ironclaw-b.lock"):
+        (tmp_path / name).touch()
+    Runsc(tmp_path, cgroups=True).forget("ironclaw-a")
+    assert [file.name for file in tmp_path.iterdir()] == ["ironclaw-b.lock"]
+
+
+async def test_a_launch_of_somebody_else_is_waited_for(tmp_path: Path) -> None:
+    words = ("-c", "import time; time.sleep(60)", f"--root={tmp_path}")
+    other = subprocess.Popen([sys.executable, *words, "delete"])  # noqa: ASYNC220 - at once
+    with subprocess.Popen([sys.executable, *words, "run"]) as launch:  # noqa: ASYNC220 - at once
+        settled = asyncio.create_task(Runsc(tmp_path, cgroups=True).settled())
+        await asyncio.sleep(0.3)
+        assert not settled.done()
+        launch.kill()
+        await asyncio.wait_for(settled, 10)
+    assert other.poll() is None
+    other.kill()
+    other.wait()
