@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ironclaw.cli import render
@@ -81,7 +80,7 @@ class Player:
 
     def wait(self, seconds: int) -> None:
         """Say that for so long nothing came, where no words stand in the middle of a line."""
-        if self._is_shown and not self._pieces and sys.stderr.isatty():
+        if self._is_shown and not self._pieces and render.is_noted():
             render.note(f"  at work ({seconds} s)")
 
     def _take(self, one: Spoken) -> None:

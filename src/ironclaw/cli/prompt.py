@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import sys
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ironclaw.cli import render
 
@@ -20,9 +18,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-
-_KEEP_LINE: Final = "\r\x1b[K"
-"""To the edge of the line, and nothing on it."""
 
 
 class Prompt(Protocol):
@@ -87,13 +82,15 @@ class Editor:
         # Not before there is a person at a terminal: it takes a tenth of a second.
         from prompt_toolkit import PromptSession  # noqa: PLC0415
         from prompt_toolkit.history import InMemoryHistory  # noqa: PLC0415
+        from prompt_toolkit.output.defaults import create_output  # noqa: PLC0415
         from prompt_toolkit.output.vt100 import Vt100_Output  # noqa: PLC0415
 
         self._invitation = invitation
         self._writing = contextlib.ExitStack()
-        output = Vt100_Output.from_pty(sys.stdout, term=os.environ.get("TERM"))
-        # Where the cursor is need not be asked for: no menu has to find room below it.
-        output.enable_cpr = False
+        output = create_output()
+        if isinstance(output, Vt100_Output):
+            # Where the cursor is need not be asked for: no menu has to find room below it.
+            output.enable_cpr = False
         self._session: PromptSession[str] = PromptSession(
             history=InMemoryHistory(),
             key_bindings=_keys(),
@@ -106,7 +103,7 @@ class Editor:
         """As `Prompt`."""
         from prompt_toolkit.patch_stdout import patch_stdout  # noqa: PLC0415
 
-        _begin_line()
+        render.fresh_line()
         self._writing.enter_context(patch_stdout(raw=True))
 
     def ask(self) -> str | None:
@@ -142,10 +139,3 @@ def _keys() -> KeyBindings:
             event.app.exit(exception=KeyboardInterrupt(), style="class:aborting")
 
     return keys
-
-
-def _begin_line() -> None:
-    """Go to an empty line: what was typed while the agent was at work may stand on this one."""
-    # A whole line of spaces ends up on the next line, unless it began at the edge.
-    sys.stdout.write(" " * shutil.get_terminal_size().columns + _KEEP_LINE)
-    sys.stdout.flush()

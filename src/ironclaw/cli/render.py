@@ -166,6 +166,17 @@ def is_seen() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def is_noted() -> bool:
+    """Whether notes go to a terminal."""
+    return sys.stderr.isatty()
+
+
+def fresh_line() -> None:
+    """Go to an empty line of the terminal, where something that was typed may stand on this one."""
+    # A whole line of spaces ends on the next line, unless it began at the edge.
+    _write(sys.stdout, " " * shutil.get_terminal_size().columns + "\r\x1b[K")
+
+
 def columns() -> int:
     """How many columns a terminal shows that results go to; 0 when they go elsewhere."""
     return max(shutil.get_terminal_size().columns, LEAST) if sys.stdout.isatty() else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ironclaw.cli import player
+from ironclaw.cli import player, render
 from ironclaw.cli.talk import Spoken
 
 
@@ -52,7 +52,7 @@ def test_a_silence_is_spoken_of_to_a_person_and_not_in_the_middle_of_a_line(
 ):
     made = player.Player(is_shown=True)
     made.wait(2)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setattr(render, "is_noted", lambda: True)
     made.wait(10)
     made.play([spoken("progress", "Once upon"), spoken("reply", "Once upon a time")])
     made.wait(30)

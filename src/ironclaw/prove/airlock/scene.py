@@ -18,7 +18,7 @@ import msgspec
 from ironclaw.airlock.confine import UID
 from ironclaw.core.ids import SessionId, SlotId, new_id
 from ironclaw.domain.wall import Claim
-from ironclaw.prove.airlock.facts import facts, holds
+from ironclaw.prove.airlock.facts import NOTHING, facts, holds
 from ironclaw.prove.airlock.hostile import WAIT
 from ironclaw.prove.airlock.hostile_prey import Order
 from ironclaw.prove.airlock.hostile_starter import HostileStarter
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from ironclaw.prove.lab.opened import Lab
     from ironclaw.prove.model import Twin
 
+_CLAIMED_S: Final = 10.0
+"""Within which an airlock has read what it was told, however busy the machine."""
 _DECOYS: Final = ("store.db", "master.key", "api-token")
 
 
@@ -76,9 +78,12 @@ class Scene(NamedTuple):
             "airlock.inherited_mark": self.lab.mark.encode(),
             "airlock.inherited_key": self.key.encode(),
         }
-        # The search finds what is there: the neighbour has the key.
-        own = await asyncio.to_thread(holds, self.neighbour.pid, [self.key.encode()])
-        if own != "found a secret":
+        # The search finds what is there: the neighbour has the key, once it has read its claim.
+        until = asyncio.get_running_loop().time() + _CLAIMED_S
+        while await asyncio.to_thread(holds, self.neighbour.pid, [self.key.encode()]) == NOTHING:
+            if asyncio.get_running_loop().time() < until:
+                await asyncio.sleep(0.05)
+                continue
             return dict.fromkeys(needles, f"{ERROR}the search finds no key where there is one")
         async with contextlib.AsyncExitStack() as stack:
             if told:
