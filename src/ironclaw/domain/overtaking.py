@@ -43,7 +43,7 @@ def overtaken_by(spec: Spec, live: Live) -> Overtaken | None:
         return None
     if spec.is_gone(live):
         return Overtaken("gone", f"What it was about is gone. {refusal}")
-    if spec.before(live) == spec.after(live):
+    if spec.has_come_true(live):
         return Overtaken("come_true", f"It has come true already. {refusal}")
     return None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 from tests.unit.domain.changes.samples import SAMPLES, Sample
-from tests.unit.domain.changes.world import ANN, BOB, CAL, World
+from tests.unit.domain.changes.world import ANN, BOB, CAL, SESSION, World
 from tests.unit.domain.stepping import AGENT, Gateway, by_token
 
 from ironclaw.core.errors import PolicyError, UserError
@@ -13,11 +15,14 @@ from ironclaw.core.ids import WiringId
 from ironclaw.domain.applying import retried
 from ironclaw.domain.audit import CORE
 from ironclaw.domain.change import Seen, Status
+from ironclaw.domain.changes.base import PutTask
 from ironclaw.domain.changes.destinations import RemoveDestination
+from ironclaw.domain.changes.sessions import ForgetSession
 from ironclaw.domain.changes.task_edits import PauseTask, ResumeTask, UpdateTask
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.changes.wiring import RemoveWiring
 from ironclaw.domain.gateway import Write
+from ironclaw.domain.model import Misfire
 from ironclaw.domain.overtaking import overtaken, overtaken_by
 
 REMOVE = RemoveDestination(agent=BOB, name="team")
@@ -71,6 +76,42 @@ def test_what_is_about_a_task_that_is_no_more_is_gone(spec: UpdateTask) -> None:
     assert found is not None
     assert found.why == "gone"
     assert found.words == "What it was about is gone. The agent has no task nothing."
+
+
+@pytest.mark.parametrize(
+    ("kept", "part"),
+    [
+        ({"misfire": Misfire.SKIP}, {"late_s": 777}),
+        ({"cron": None, "every_s": 3600}, {"zone": "Europe/Berlin"}),
+    ],
+)
+def test_what_a_card_hides_as_it_has_no_effect_yet_has_not_come_true(
+    kept: dict[str, Any], part: dict[str, Any]
+) -> None:
+    world = World()
+    task = msgspec.structs.replace(next(iter(world.tasks.values())), **kept)
+    world.do((PutTask(task),))
+    place = {"channel": task.channel, "platform_id": task.platform_id}
+    spec = UpdateTask(agent=BOB, name=task.name, **place, **part)
+    world.wirings.clear()
+
+    with pytest.raises(UserError, match="does not reach"):
+        spec.check(world.of(spec))
+    assert overtaken_by(spec, world.of(spec)) is None
+
+
+def test_who_wanted_the_notes_gone_too_is_told_that_they_may_be_there() -> None:
+    world = World()
+    world.apply(ForgetSession(agent=BOB, session=SESSION, keep_notes=True))
+    spec = ForgetSession(agent=BOB, session=SESSION)
+
+    with pytest.raises(UserError) as caught:
+        spec.check(world.of(spec))
+    assert caught.value.hint is not None
+    assert "ironclaw memory purge" in caught.value.hint
+    found = overtaken_by(spec, world.of(spec))
+    assert found is not None
+    assert "may be there still" in found.words
 
 
 def test_a_wiring_that_is_parted_already_has_come_true() -> None:

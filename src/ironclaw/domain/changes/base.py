@@ -387,6 +387,10 @@ class Spec(
         """
         return False
 
+    def has_come_true(self, live: Live) -> bool:
+        """Whether all that it asks for is so already; of a state that hides parts, those too."""
+        return self.before(live) == self.after(live)
+
     def deciders_for(self) -> frozenset[Role]:
         """Roles that may decide on this very one: `deciders`, or fewer."""
         return self.deciders

@@ -52,8 +52,14 @@ class ForgetSession(Spec, frozen=True, kw_only=True, tag="session.forget"):
                 "That agent has no such session.",
                 hint="`ironclaw session list` shows those there are.",
             )
-        if live.session.state is SessionState.FORGOTTEN:
+        if live.session.state is SessionState.FORGOTTEN and self.keep_notes:
             raise nothing_to_do("That session is forgotten already.")
+        if live.session.state is SessionState.FORGOTTEN:
+            raise UserError(
+                Code.CONFLICT,
+                "That session is forgotten already. What was noted in it may be there still.",
+                hint=f"`ironclaw memory purge {self.agent} {self.session}` takes that away.",
+            )
 
     def before(self, live: Live) -> State:
         return {"session": None if live.session is None else live.session.state.value}

@@ -102,6 +102,10 @@ class UpdateTask(Spec, frozen=True, kw_only=True, tag="task.update"):
     def is_gone(self, live: Live) -> bool:
         return _is_gone(live)
 
+    def has_come_true(self, live: Live) -> bool:
+        # The state hides what has no effect as the task is now: the zone of one without a cron.
+        return live.task is not None and self._with(live.task) == live.task
+
     def before(self, live: Live) -> State:
         return state_of(live.task)
 
