@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 REPLY = Spoken("reply", "words", "cht_1", "ses_1", "msg_1", event=1)
 
 
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """As at a terminal: whoever runs tests in the background may have the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def wait_for(is_so: Callable[[], bool]) -> None:
     end = time.monotonic() + 10
     while not is_so():
