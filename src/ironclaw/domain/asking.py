@@ -18,7 +18,9 @@ from ironclaw.domain.change import (
     state_version,
 )
 from ironclaw.domain.changes.base import Bearing
+from ironclaw.domain.changes.checking import NOTHING_TO_DO
 from ironclaw.domain.gateway import Write, entry, tag_of
+from ironclaw.domain.overtaking import is_lent, so_for_a_time
 from ironclaw.domain.policy import Verdict, verdict
 from ironclaw.domain.rights import Right, rights
 
@@ -59,7 +61,12 @@ def check_request(loaded: Loaded, change: Change, actor: Actor | None) -> None:
         )
     # 3. Does it make sense, now?
     spec, live = change.spec, loaded.live
-    spec.check(live)
+    try:
+        spec.check(live)
+    except UserError as error:
+        if error.hint == NOTHING_TO_DO and is_lent(loaded, change):
+            raise so_for_a_time(error.message) from error
+        raise
     if change.grant_s is not None:
         _check_end(spec, live)
     # 4. Has somebody said no to it already?

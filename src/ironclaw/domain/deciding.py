@@ -25,7 +25,7 @@ from ironclaw.domain.change import (
 from ironclaw.domain.changes.base import Topic
 from ironclaw.domain.gateway import Write, entry, row_of
 from ironclaw.domain.model import Role
-from ironclaw.domain.overtaking import overtaken
+from ironclaw.domain.overtaking import is_lent, overtaken, overtaken_by, so_for_a_time
 from ironclaw.domain.policy import Proof, needed
 from ironclaw.domain.principals import API_CHANNEL, channel_of
 from ironclaw.domain.rights import RIGHTS, Actor, Right, rights
@@ -227,6 +227,8 @@ def decided(
     # 3. There is something left to decide on.
     if (over := overtaken(loaded)).status is not None:
         return over
+    if approve and is_lent(loaded, row.change) and overtaken_by(spec, live) is not None:
+        raise so_for_a_time("What it asks for is so already.")
     # 4. What they saw is what is, and what was asked for.
     state = state_version(spec.before(live))
     if row.hash != hash_of(row.change) or tuple(seen) != (row.hash, state, CARD_VERSION):

@@ -61,6 +61,8 @@ class Loaded(NamedTuple):
     """An open change of the same asker with the same spec."""
     denial: Row | None = None
     """The newest remembered denial that has an atom in common with the spec."""
+    lent: Grant | None = None
+    """The active grant that ends by itself last, of those that gave any of what the spec asks."""
     inverse: Spec | None = None
     """For a grant that is to end: what takes it back."""
     inverse_live: Live | None = None

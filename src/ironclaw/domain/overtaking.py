@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from ironclaw.core.errors import IronClawError
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.domain.audit import AuditEvent
 from ironclaw.domain.change import Status
 from ironclaw.domain.gateway import Write, entry, row_of
 
 if TYPE_CHECKING:
+    from ironclaw.domain.change import Change
     from ironclaw.domain.changes.base import Live, Spec
     from ironclaw.domain.gateway import Loaded
 
@@ -48,13 +50,37 @@ def overtaken_by(spec: Spec, live: Live) -> Overtaken | None:
     return None
 
 
+def is_lent(loaded: Loaded, change: Change) -> bool:
+    """Whether what is asked for may be so for a time alone, and shall be so for longer."""
+    lent = loaded.lent
+    if lent is None or lent.expires_ms is None:
+        return False
+    return (
+        change.grant_s is None or loaded.live.house.now_ms + change.grant_s * 1000 > lent.expires_ms
+    )
+
+
+def so_for_a_time(how: str) -> UserError:
+    """What is asked for is so by now, as `how` says, and ends by itself: nothing to do yet."""
+    return UserError(
+        Code.CONFLICT,
+        f"{how} But only for a time.",
+        hint="Come back when that has ended, or take it back first: `ironclaw grant list` shows "
+        "until when it is.",
+    )
+
+
 def overtaken(loaded: Loaded) -> Write:
-    """End a request that has nothing left to do; nothing for any other."""
+    """End a request that has nothing left to do; nothing for any other.
+
+    What is so for a time alone ends nobody's request to have it so for good: a rest of a minute
+    would end the request for one without an end.
+    """
     row = row_of(loaded)
     if row.status not in ENDABLE:
         return Write()
     found = overtaken_by(row.change.spec, loaded.live)
-    if found is None:
+    if found is None or (found.why == "come_true" and is_lent(loaded, row.change)):
         return Write()
     return Write(
         status=Status.OVERTAKEN,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     import apsw
 
+    from ironclaw.domain.change import Grant
     from ironclaw.domain.changes.base import Live, Op, Spec, State
     from ironclaw.domain.gateway import Write
 
@@ -46,6 +47,11 @@ _DENIAL: Final = (
 _WAITING_LIKE: Final = (
     "SELECT n FROM change WHERE agent IS ? AND status = ? AND topic = ? AND n <> ? ORDER BY n"
     " LIMIT ?"
+)
+_LENT: Final = (
+    "SELECT grant_.expires_ms, change.id, change.atoms"
+    " FROM grant_ JOIN change ON change.id = grant_.change WHERE grant_.agent IS ?"
+    " AND grant_.topic = ? AND grant_.ended_ms IS NULL AND grant_.expires_ms IS NOT NULL"
 )
 _LATER: Final = (
     "SELECT n, altered FROM change WHERE topic = ? AND agent IS ? AND applied > ?"
@@ -225,6 +231,17 @@ def waiting_like(
         for (n,) in db.execute(_WAITING_LIKE, (spec.agent_id, status.value, *about))
     ]
     return sorted(found)[:limit]
+
+
+def find_lent(db: apsw.Connection, spec: Spec) -> Grant | None:
+    """The active grant that ends last by itself, of those that gave any of a spec's atoms."""
+    wanted = spec.atoms()
+    found = [
+        (expires_ms, change)
+        for expires_ms, change, atoms in db.execute(_LENT, (spec.agent_id, spec.topic.value))
+        if not wanted.isdisjoint(_names(atoms))
+    ]
+    return grant_of(db, ChangeId(max(found)[1])) if found else None
 
 
 def remember_denial(db: apsw.Connection, number: int, *, now_ms: int) -> None:

@@ -141,6 +141,7 @@ def load(
         pending=0 if asker is None else record.count_pending(db, asker),
         twin=None if asker is None else record.find_twin(db, spec, asker),
         denial=record.find_denial(db, spec, since_ms=since_ms),
+        lent=record.find_lent(db, spec),
     )
 
 

@@ -56,7 +56,8 @@ _FLOW: Final = """\
       when it is listed, shown, approved, denied or tried again; the agent is told why, the audit
       has `change.overtaken`, and `ironclaw approve` says so and ends with 0. Nothing is applied by
       it, and nobody has to decide on it. What might still do something goes on waiting: what has
-      come true in part, or is about an agent that has ended and can be brought back.
+      come true in part, or for less long than is asked, or is about an agent that has ended and can
+      be brought back. What is so for less long can be denied then, and approved when that is over.
     - **Running boxes follow.** Persona, tools and destinations are told to the running box, the
       socket of host tools appears and goes; limits and shared directories need a fresh box, in
       which the conversation goes on where it was.
@@ -66,8 +67,9 @@ _FOR_SCRIPTS: Final = """\
     A command that asks for a change ends with 0 as soon as the request is recorded, also when it
     waits for a decision then. What is so already is no error either: the command says so, asks
     nobody and ends with 0 (with `--json`: `{"unchanged": true, "message": …}`); the API answers
-    `conflict`. What is refused ends with another code ([errors.md](errors.md)), and so does taking
-    away what is not there (`not_found`): its name may be misspelt. With
+    `conflict`. What is refused ends with another code ([errors.md](errors.md)), and so does asking
+    for longer for what is so for a time (`conflict`: it will end), and taking away what is not
+    there (`not_found`): its name may be misspelt. With
     `--json` the change is printed as it is at the end of the command, and `row.status` is one of
     the states above: `done` is in force, `pending` waits; one that was approved and could not be
     applied is `failed`, and the exit code is that of the reason. So a script that needs to know

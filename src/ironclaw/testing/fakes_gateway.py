@@ -278,7 +278,21 @@ class MemoryChanges:
                 (one for one in mine if one.status in OPEN and one.change.spec == spec), None
             ),
             denial=self._denial(spec),
+            lent=self._lent(spec),
         )
+
+    def _lent(self, spec: Spec) -> Grant | None:
+        atoms = spec.atoms()
+        given = [
+            (row.grant.expires_ms, row.grant)
+            for row in self._rows.values()
+            if row.grant is not None
+            and row.grant.expires_ms is not None
+            and row.grant.ended_ms is None
+            and (row.grant.topic, row.grant.agent) == (spec.topic, spec.agent_id)
+            and self._atoms[row.change.id] & atoms
+        ]
+        return max(given, key=lambda one: one[0])[1] if given else None
 
     def _acted(self, loaded: Loaded, actor: PrincipalId | None) -> Loaded:
         if actor is None:

@@ -48,6 +48,7 @@ class Gateway:
         self.inverse: Spec | None = None
         self.denial: Row | None = None
         self.twin: Row | None = None
+        self.lent: Grant | None = None
         self.pending = 0
         self.last = Write()
 
@@ -78,6 +79,7 @@ class Gateway:
             pending=self.pending,
             twin=self.twin,
             denial=self.denial,
+            lent=self.lent,
             inverse=self.inverse,
             inverse_live=None if self.inverse is None else world.of(self.inverse),
         )

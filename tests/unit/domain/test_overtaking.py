@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 from tests.unit.domain.changes.samples import SAMPLES, Sample
-from tests.unit.domain.changes.world import ANN, BOB, CAL, SESSION, World
+from tests.unit.domain.changes.world import ANN, BOB, CAL, NOW_MS, SESSION, World
 from tests.unit.domain.stepping import AGENT, Gateway, by_token
 
 from ironclaw.core.errors import PolicyError, UserError
-from ironclaw.core.ids import WiringId
+from ironclaw.core.ids import ChangeId, GrantId, WiringId
 from ironclaw.domain.applying import retried
 from ironclaw.domain.audit import CORE
-from ironclaw.domain.change import Seen, Status
+from ironclaw.domain.change import Grant, Seen, Status
 from ironclaw.domain.changes.base import PutTask
 from ironclaw.domain.changes.destinations import RemoveDestination
 from ironclaw.domain.changes.sessions import ForgetSession
@@ -200,3 +200,53 @@ def test_what_is_applied_or_over_stays_what_it_is(gateway: Gateway, status: Stat
     _by_hand(gateway)
 
     assert overtaken(gateway.told()) == Write()
+
+
+# --- what is so for a time ------------------------------------------------------------------------
+
+REST = PauseTask(agent=BOB, name="daily")
+HOUR_MS = 3_600_000
+
+
+@pytest.fixture
+def rest() -> Gateway:
+    """Somebody wants a task to rest for good; it rests for an hour meanwhile."""
+    gateway = Gateway()
+    gateway.ask(REST)
+    gateway.world.apply(REST)
+    gateway.lent = Grant(
+        id=GrantId("grn_hour"),
+        change=ChangeId("chg_hour"),
+        topic=REST.topic,
+        kind="task.pause",
+        agent=BOB,
+        given_ms=NOW_MS,
+        expires_ms=NOW_MS + HOUR_MS,
+    )
+    return gateway
+
+
+def test_a_rest_of_an_hour_ends_no_request_for_one_without_an_end(rest: Gateway) -> None:
+    assert overtaken(rest.told()) == Write()
+
+    with pytest.raises(UserError, match="But only for a time"):
+        rest.decide(ANN)
+    assert rest.decide(ANN, approve=False).status is Status.DENIED
+
+
+@pytest.mark.parametrize(
+    ("grant_s", "status"), [(3599, Status.OVERTAKEN), (3600, Status.OVERTAKEN), (3601, None)]
+)
+def test_it_ends_one_for_a_rest_that_is_no_longer(
+    rest: Gateway, grant_s: int, status: Status | None
+) -> None:
+    change = msgspec.structs.replace(rest.kept.change, grant_s=grant_s)
+    rest.row = msgspec.structs.replace(rest.kept, change=change)
+
+    assert overtaken(rest.told()).status is status
+
+
+def test_what_is_gone_has_ended_whatever_was_lent(rest: Gateway) -> None:
+    rest.world.tasks.clear()
+
+    assert overtaken(rest.told()).status is Status.OVERTAKEN

@@ -51,7 +51,7 @@ from ironclaw.testing.fakes_store import open_core_store
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ironclaw.domain.change import Change
+    from ironclaw.domain.change import Change, Grant
     from ironclaw.testing.fakes_store import Conversation, CoreStore
 
 TABLES = (
@@ -507,6 +507,41 @@ async def test_what_a_grant_gave_and_its_end_takes_ends_requests_too(desk: Desk,
         )
 
     assert (await desk.step(first, end)).overtaken == (take.id,)
+
+
+async def test_what_was_given_for_a_time_is_known_to_whom_asks_for_the_same(
+    desk: Desk, agent: Agent
+):
+    short, long, other = (
+        wish(tools(agent.id)),
+        wish(SetTools(agent=agent.id, add=("write_file", "read_file"))),
+        wish(SetTools(agent=agent.id, add=("read_file",))),
+    )
+    for change in (short, long, other):
+        await desk.ask(change)
+    assert await _lent_to(desk, short) is None
+
+    await desk.apply(short, grant=grant(short, expires_ms=NOW_MS + 1000))
+
+    assert await _lent_to(desk, long) == grant(short, expires_ms=NOW_MS + 1000)
+    assert await _lent_to(desk, other) is None
+    await desk.step(other, lambda _: Write(grant=grant(other)))
+    assert await _lent_to(desk, other) is None
+    await desk.step(long, lambda _: Write(grant=grant(long, expires_ms=NOW_MS + 9000)))
+    assert await _lent_to(desk, short) == grant(long, expires_ms=NOW_MS + 9000)
+    await desk.step(short, lambda _: Write(end=GrantEnd(grant(long).id, "revoked", BOB)))
+    assert await _lent_to(desk, long) == grant(short, expires_ms=NOW_MS + 1000)
+
+
+async def _lent_to(desk: Desk, change: Change) -> Grant | None:
+    seen: list[Grant | None] = []
+
+    def look(loaded: Loaded) -> Write:
+        seen.append(loaded.lent)
+        return Write()
+
+    await desk.step(change, look)
+    return seen[0]
 
 
 async def test_a_request_that_was_edited_holds_up_no_other(

@@ -139,6 +139,7 @@ QUESTIONS = [
     Question("pending", lambda db: change_record.count_pending(db, ANN)),
     Question("twin", lambda db: change_record.find_twin(db, SPEC, ANN)),
     Question("denial", lambda db: change_record.find_denial(db, SPEC, since_ms=0)),
+    Question("lent", lambda db: change_record.find_lent(db, SPEC)),
     Question("by id", lambda db: change_record.number_of(db, ChangeId("chg_7"))),
     Question("grant", lambda db: grant_rows.grant_of(db, ChangeId("chg_7"))),
     Question(

@@ -19,6 +19,7 @@ from ironclaw.domain.change import Asker, Seen, Status
 from ironclaw.domain.changes.access import GiveRole
 from ironclaw.domain.changes.agents import CreateAgent
 from ironclaw.domain.changes.base import Bearing, Topic
+from ironclaw.domain.changes.checking import NOTHING_TO_DO
 from ironclaw.domain.changes.destinations import AddDestination
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.tools import SetTools
@@ -871,6 +872,60 @@ async def test_a_store_that_cannot_keep_its_end_keeps_nobody_from_looking(desk: 
     desk.store.broken = None
     assert await desk.gateway.changes(actor=person("ann")) == []
     assert (await desk.store.row(asked.row.change.id)).status is Status.OVERTAKEN
+
+
+@pytest.mark.parametrize("grant_s", [None, 3600])
+async def test_what_is_so_for_a_time_ends_no_request_to_have_it_for_longer(
+    desk: Desk, grant_s: int | None
+) -> None:
+    more = {} if grant_s is None else {"grant_s": grant_s}
+    asked = await desk.ask(WRITE, **more)
+    await desk.approve(await desk.ask(WRITE, "ann", grant_s=60), "amy")
+
+    shown = await desk.gateway.show(asked.row.change.id, actor=person("bob"))
+    assert status(shown) is Status.PENDING
+    with pytest.raises(UserError, match="for a time") as caught:
+        await desk.approve(asked)
+    assert caught.value.code is Code.CONFLICT
+
+    desk.clock.advance(61)
+    await desk.restarted().resume()
+    assert status(await desk.approve(asked)) is Status.DONE
+    assert "write_file" in desk.agent.tools
+
+
+async def test_and_is_denied_meanwhile_and_that_is_remembered(desk: Desk) -> None:
+    asked = await desk.agent_asks(WRITE)
+    await desk.approve(await desk.ask(WRITE, grant_s=60))
+
+    denied = await desk.decide(asked, "bob", approve=False)
+
+    assert status(denied) is Status.DENIED
+    desk.clock.advance(61)
+    await desk.restarted().resume()
+    with pytest.raises(PolicyError) as caught:
+        await desk.agent_asks(WRITE)
+    assert caught.value.code is Code.DENIED
+
+
+async def test_what_shall_be_for_less_than_it_is_has_come_true(desk: Desk) -> None:
+    asked = await desk.ask(WRITE, grant_s=60)
+    await desk.approve(await desk.ask(WRITE, "ann", grant_s=3600), "amy")
+
+    shown = await desk.gateway.show(asked.row.change.id, actor=person("bob"))
+    assert status(shown) is Status.OVERTAKEN
+
+
+async def test_who_wants_for_good_what_is_so_for_a_time_is_told_that_it_ends(desk: Desk) -> None:
+    await desk.approve(await desk.ask(WRITE, grant_s=3600))
+
+    with pytest.raises(UserError) as caught:
+        await desk.ask(WRITE)
+    assert (caught.value.code, caught.value.hint == NOTHING_TO_DO) == (Code.CONFLICT, False)
+    assert caught.value.message.endswith("already. But only for a time.")
+    with pytest.raises(UserError) as caught:
+        await desk.ask(WRITE, grant_s=60)
+    assert caught.value.hint == NOTHING_TO_DO
 
 
 def _by_hand(desk: Desk) -> None:
