@@ -61,7 +61,9 @@ def revoked(loaded: Loaded, *, actor: Actor, words: str = "", by: By = CORE) -> 
             f"What it gave has been changed since{later}.",
             hint="Ask for what shall be now, as a change.",
         )
-    if missing := lacks(loaded, way, actor, over=far if is_far else None):
+    # Beside what the way back is about: whom the grant reached has no say in its end.
+    back = loaded._replace(live=loaded.inverse_live)
+    if missing := lacks(back, way, actor, over=far if is_far else None):
         raise PolicyError(
             Code.FORBIDDEN, missing, hint="Ask for what shall be instead, as a change."
         )

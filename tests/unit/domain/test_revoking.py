@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 from tests.unit.domain.changes.samples import SAMPLES, Sample
-from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, OWNER_TOO, PEER, World
+from tests.unit.domain.changes.world import ANN, BIRDS, BOB, CAL, DESK, OWNER_TOO, PEER, World
 from tests.unit.domain.stepping import Gateway, by_token, row_of
 
 from ironclaw.core.errors import PolicyError, UserError
@@ -14,6 +14,7 @@ from ironclaw.domain.changes.destinations import AddDestination
 from ironclaw.domain.changes.limits import SetLimits
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.changes.policies import SetPolicy
+from ironclaw.domain.changes.skills import AddSkill
 from ironclaw.domain.changes.task_edits import PauseTask, ResumeTask
 from ironclaw.domain.changes.tasks import RemoveTask
 from ironclaw.domain.changes.tools import SetTools
@@ -347,14 +348,50 @@ def test_nothing_else_of_that_agent_is_theirs_to_take(spec: Spec) -> None:
     assert refused(reaching(Role.ADMIN, spec), BEN) == "forbidden"
 
 
-def test_nor_a_way_that_leads_to_a_third_agent_by_now() -> None:
+def test_where_its_name_has_moved_on_it_is_theirs_still_and_not_the_third_ones() -> None:
     gateway = reaching(Role.ADMIN)
     world = gateway.world
-    # The name has moved on; what was given leads to the one that had it.
     world.agents[PEER] = msgspec.structs.replace(world.agents[PEER], name="other")
     third = AgentId("agt_third")
     world.agents[third] = msgspec.structs.replace(world.agents[PEER], id=third, name="peer")
     world.standings.add(Standing(principal=CAL, role=Role.ADMIN, agent=third))
 
-    assert reached(gateway.told()) is None
+    assert reached(gateway.told()) == PEER
     assert refused(gateway, CAL) == "forbidden"
+    assert gateway.revoke(BEN).end is not None
+
+
+def test_who_decides_for_the_first_agent_alone_takes_it_too() -> None:
+    gateway = reaching(Role.APPROVER)
+    gateway.world.standings.add(Standing(principal=CAL, role=Role.APPROVER, agent=BOB))
+
+    assert gateway.revoke(CAL).end is not None
+    assert [one.name for one in gateway.world.agents[BOB].destinations] == ["team"]
+
+
+def test_a_way_for_a_time_ends_also_while_the_other_agent_has_ended() -> None:
+    """It would be open again, for good, when that one is brought back."""
+    gateway = given(TO_PEER, grant_s=60)
+    world = gateway.world
+    world.agents[PEER] = msgspec.structs.replace(world.agents[PEER], archived=True)
+    world.house = world.house._replace(now_ms=world.house.now_ms + 60_000)
+
+    assert is_left(gateway.told())
+    write = gateway.keep(ended(gateway.told()))
+
+    assert write.end is not None
+    assert write.end.why == "expired"
+    assert [one.name for one in world.agents[BOB].destinations] == ["team"]
+
+
+def test_a_skill_for_a_time_ends_also_when_the_house_has_dropped_it() -> None:
+    gateway = given(AddSkill(agent=BOB, name="birds", digest=BIRDS.folder.digest), grant_s=60)
+    world = gateway.world
+    held = [one.name for one in world.agents[BOB].skills]
+    world.house = world.house._replace(now_ms=world.house.now_ms + 60_000, skills=())
+
+    write = gateway.keep(ended(gateway.told()))
+
+    assert write.end is not None
+    assert (write.end.why, "birds" in held) == ("expired", True)
+    assert "birds" not in [one.name for one in world.agents[BOB].skills]

@@ -124,10 +124,17 @@ class AddDestination(Spec, frozen=True, kw_only=True, tag="destination.add"):
     def inverse(self, live: Live, change: ChangeId) -> RemoveDestination:
         return RemoveDestination(agent=self.agent, name=self.name)
 
+    def way_back(self, live: Live, inverse: Spec) -> Spec | None:
+        # Where the other agent has ended, or its name is another's by now, the way is there still,
+        # and open again when it is brought back. What took its place has ended this grant.
+        if self._is_agent:
+            return None if self.reaches(live) is None else inverse
+        return super().way_back(live, inverse)
+
     def reaches(self, live: Live) -> AgentId | None:
         known = _named(live, self.name)
-        is_there = known is not None and known == self._destination(live)
-        return live.peer.id if self._is_agent and is_there and live.peer is not None else None
+        is_there = self._is_agent and known is not None and known.channel == AGENT_CHANNEL
+        return AgentId(known.platform_id) if is_there and known is not None else None
 
     @property
     def _is_agent(self) -> bool:

@@ -132,6 +132,11 @@ class AddSkill(Spec, frozen=True, kw_only=True, tag="skill.add"):
     def inverse(self, live: Live, change: ChangeId) -> RemoveSkill:
         return RemoveSkill(agent=self.agent, name=self.name)
 
+    def way_back(self, live: Live, inverse: Spec) -> Spec | None:
+        # Also of one that the house has dropped since: the agent has it again when it is imported.
+        known = _named(live, self.name)
+        return inverse if known is not None and known.digest == self.digest else None
+
     def _kept(self, live: Live) -> KeptSkill | None:
         return next(
             (
