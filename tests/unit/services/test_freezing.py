@@ -268,10 +268,11 @@ async def test_nobody_freezes_a_box_that_is_being_ended(tmp_path: Path):
 
 async def test_what_happens_puts_it_off(tmp_path: Path):
     isolator = FakeIsolator(tmp_path)
-    freezer = Freezer(isolator, BOX, after_s=5 * AFTER_S)
-    for _ in range(10):
+    # Long enough for a busy machine to have stood still itself between two of them.
+    freezer = Freezer(isolator, BOX, after_s=25 * AFTER_S)
+    for _ in range(12):
         freezer.stirred()
-        await asyncio.sleep(AFTER_S)
+        await asyncio.sleep(2.5 * AFTER_S)
         assert not freezer.is_frozen
     await until(lambda: freezer.is_frozen)
     assert isolator.standing == {BOX.slot}
