@@ -40,6 +40,8 @@ INSET: Final = "  "
 TAB: Final = "    "
 LEAST: Final = 40
 """Columns of the narrowest terminal that is cared for."""
+_NARROWEST: Final = 8
+"""Columns of the narrowest one where lines are broken so that the edge is the host's own."""
 
 
 def line(text: str = "", *, tone: Tone = "plain") -> None:
@@ -179,7 +181,7 @@ def fresh_line() -> None:
 
 def columns() -> int:
     """How many columns a terminal shows that results go to; 0 when they go elsewhere."""
-    return max(shutil.get_terminal_size().columns, LEAST) if sys.stdout.isatty() else 0
+    return max(shutil.get_terminal_size().columns, _NARROWEST) if sys.stdout.isatty() else 0
 
 
 def ask(prompt: str) -> str | None:

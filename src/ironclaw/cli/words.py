@@ -26,25 +26,43 @@ class Words:
     def __init__(self, *, is_inset: bool) -> None:
         self._is_inset = is_inset and render.columns() > 0
         self._column = 0
+        self._is_at_edge = False
         self._word = ""
         """Its end has not come, so nobody knows yet on which line it will stand."""
 
     def block(self, text: str) -> None:
         """Several lines, ended."""
-        self.piece(text)
-        self.end()
+        # At once: an editor draws its line again behind each write, and expects whole lines.
+        render.piece(self._made(text) + self._ended())
 
     def piece(self, text: str) -> None:
         """Words that go on later; the last one is shown once it is whole."""
-        render.piece(self._set_in(text) if self._is_inset else text)
+        render.piece(self._made(text))
 
     def end(self) -> None:
         """Whatever follows begins a line."""
-        render.piece(self._placed(render.columns()))
-        render.line()
+        render.piece(self._ended())
+
+    def at_edge(self) -> None:
+        """Something else has ended the line that words stand on; from any thread."""
+        self._is_at_edge = True
+
+    def _made(self, text: str) -> str:
+        return self._set_in(text) if self._is_inset else text
+
+    def _ended(self) -> str:
+        self._look()
+        last = self._placed(render.columns())
         self._column = 0
+        return last + "\n"
+
+    def _look(self) -> None:
+        if self._is_at_edge:
+            self._is_at_edge = False
+            self._column = 0
 
     def _set_in(self, text: str) -> str:
+        self._look()
         width = render.columns()
         made = []
         for one in sanitize(text, lines=True).replace("\t", render.TAB):

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ironclaw.cli import player
+from ironclaw.cli import player, render
 from ironclaw.cli.talk import Spoken
 from ironclaw.cli.words import Words
 
 
-def terminal_of(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+def terminal_of(monkeypatch: pytest.MonkeyPatch, columns: int = 40) -> io.StringIO:
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stdout", screen)
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((40, 24)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((columns, 24)))
     return screen
 
 
@@ -39,6 +39,35 @@ def test_a_long_line_does_not_go_on_at_the_edge(monkeypatch: pytest.MonkeyPatch)
     words = Words(is_inset=True)
     words.block("x" * 38 + "you> ")
     assert terminal.getvalue() == "  " + "x" * 38 + "\n  you> \n"
+
+
+@pytest.mark.parametrize("columns", [8, 10, 25])
+def test_nor_does_it_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, columns: int):
+    terminal = terminal_of(monkeypatch, columns)
+    Words(is_inset=True).block("x" * (columns - 2) + "you> and " + "日" * 9)
+    rows = terminal.getvalue().splitlines()
+    assert all(row.startswith("  ") and render.width_of(row) <= columns for row in rows)
+
+
+def test_what_something_else_ended_goes_on_set_in(monkeypatch: pytest.MonkeyPatch):
+    terminal = terminal_of(monkeypatch)
+    words = Words(is_inset=True)
+    words.piece("one ")
+    terminal.write("typed\n")
+    words.at_edge()
+    words.piece("you> rm ")
+    words.at_edge()
+    words.block("end")
+    assert terminal.getvalue() == "  one typed\n  you> rm   end\n"
+
+
+def test_a_block_is_written_at_once(monkeypatch: pytest.MonkeyPatch):
+    """An editor draws its line behind each write, wherever that ends."""
+    written: list[str] = []
+    terminal_of(monkeypatch)
+    monkeypatch.setattr(render, "_write", lambda _stream, text: written.append(text))
+    Words(is_inset=True).block("one two\nthree")
+    assert written == ["  one two\n  three\n"]
 
 
 def test_a_line_ends_between_words_in_whatever_pieces_they_come(monkeypatch: pytest.MonkeyPatch):
