@@ -88,6 +88,11 @@ class Following:
         if self._worker is not None:
             self._worker.join(_END_S)
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether what follows the last line was typed with it, and is for the next `ask`."""
+        return self._prompt.is_ahead
+
     def ask(self) -> str | None:
         """Show what has come, then wait for a line and show what comes; None at the end."""
         with self._lock:

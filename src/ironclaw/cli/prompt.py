@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
+import signal
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 from ironclaw.cli import render
@@ -16,6 +19,7 @@ from ironclaw.cli import render
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from types import FrameType
 
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
@@ -35,6 +39,11 @@ class Prompt(Protocol):
         """Somebody was asked. Nobody is writing aside."""
         ...
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether what follows the last line was typed with it: it is for the next `ask`."""
+        ...
+
     def aside(self) -> AbstractContextManager[None]:
         """While it is open, another thread may write whole lines, though the prompt stands."""
         ...
@@ -49,6 +58,9 @@ def prompt(invitation: str) -> Prompt:
 
 class Plain:
     """Line by line, as the terminal or the pipe has them."""
+
+    is_ahead = False
+    """A terminal keeps it, line by line, and so does a pipe."""
 
     def __init__(self, invitation: str) -> None:
         self._invitation = invitation
@@ -85,6 +97,7 @@ class Editor:
         from prompt_toolkit.output.defaults import create_output  # noqa: PLC0415
         from prompt_toolkit.output.vt100 import Vt100_Output  # noqa: PLC0415
 
+        self.is_ahead = False
         self._invitation = invitation
         self._writing = contextlib.ExitStack()
         output = create_output()
@@ -108,18 +121,44 @@ class Editor:
 
     def ask(self) -> str | None:
         """As `Prompt`."""
-        try:
-            return render.typed(self._session.prompt([("bold", self._invitation)]))
-        except EOFError:
-            return None
+        with _ending():
+            try:
+                line = self._session.prompt([("bold", self._invitation)])
+            except EOFError:
+                return None
+        self.is_ahead = self._has_more()
+        return render.typed(line)
 
     def end(self) -> None:
         """As `Prompt`."""
         self._writing.close()
 
+    def _has_more(self) -> bool:
+        """Whether more was read than the line, or waits that was no line when it came."""
+        from prompt_toolkit.input import typeahead  # noqa: PLC0415
+
+        keys = typeahead.get_typeahead(self._session.input)
+        typeahead.store_typeahead(self._session.input, keys)
+        return bool(keys) or bool(select.select([sys.stdin], [], [], 0)[0])
+
     def aside(self) -> AbstractContextManager[None]:
         """The editor makes room."""
         return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    """Whoever is told to end while somebody types puts the terminal back first."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del frame
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _keys() -> KeyBindings:
@@ -137,5 +176,9 @@ def _keys() -> KeyBindings:
             event.current_buffer.reset()
         else:
             event.app.exit(exception=KeyboardInterrupt(), style="class:aborting")
+
+    @keys.add("c-@")
+    def _(event: KeyPressEvent) -> None:
+        """Nothing: a selection would swallow what is typed next."""
 
     return keys

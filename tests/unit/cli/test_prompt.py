@@ -7,8 +7,10 @@ import io
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
+import termios
 import time
 from typing import TYPE_CHECKING
 
@@ -49,7 +51,7 @@ while True:
         line = ask()
     except KeyboardInterrupt:
         line = "left"
-    render.line(ascii(line))
+    render.line(ascii(line) + " and more" * asking.is_ahead)
     if line in {None, "left"}:
         break
 """
@@ -144,6 +146,34 @@ def test_ctrl_d_ends_it(seat: Seat) -> None:
     seat.types("\x04")
     seat.sees("None")
     assert seat.process.wait(10) == 0
+
+
+def test_lines_that_are_pasted_without_a_mark_stay_in_order(seat: Seat) -> None:
+    lines = [f"{number}" + 60 * "x" for number in range(40)]
+    seat.types("\r".join(lines) + "\rlast")
+    for line in lines:
+        seat.sees(f"'{line}' and more")
+    seat.types("\r")
+    assert "and more" not in seat.sees("'last'\r\n")
+
+
+def test_a_mark_is_not_set(seat: Seat) -> None:
+    seat.types("be\0fore\r")
+    seat.sees("'before'")
+
+
+def test_who_is_told_to_end_puts_the_terminal_back() -> None:
+    seat = Seat()
+    try:
+        before = termios.tcgetattr(seat._hand)
+        seat.sees("you>")
+        seat.types("half")
+        assert termios.tcgetattr(seat._hand) != before
+        seat.process.terminate()
+        assert seat.process.wait(10) == 128 + signal.SIGTERM
+        assert termios.tcgetattr(seat._hand) == before
+    finally:
+        seat.close()
 
 
 def test_what_is_no_text_is_no_surrogate(seat: Seat) -> None:
