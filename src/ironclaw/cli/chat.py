@@ -21,16 +21,18 @@ from ironclaw.cli.prompt import prompt
 from ironclaw.cli.typing_along import Typing
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import PeerError, UserError
+from ironclaw.core.errors import IronClawError, PeerError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ironclaw.cli.talk import Spoken
 
 PROMPT = "you> "
 STOP = "/stop"
 LEAVE = frozenset({"/quit", "/exit", "/q"})
+_REFUSED = frozenset({Code.INVALID, Code.TOO_LARGE, Code.RATE_LIMITED})
+"""Of one message: the next one may be taken."""
 
 
 def chat(
@@ -143,6 +145,14 @@ def converse(
         with one_at_a_time:
             following.begin(talk.send(beside, agent, name, text, thread=thread))
 
+    def send(text: str) -> dict[str, Any]:
+        # Who wants it stopped before it is there is heard after it.
+        with one_at_a_time:
+            sent = talk.send(client, agent, name, text, thread=thread)
+            if render.is_seen():
+                following.begin(sent)
+        return sent
+
     typing = Typing(command, leave=LEAVE)
     _check_agent(client, agent)
     render.note(f"Talking to {agent}. /help shows its commands; leave with /quit or Ctrl-D.")
@@ -152,28 +162,52 @@ def converse(
         while (text := typing.next(following.ask)) is not None and text.strip() not in LEAVE:
             if not text.strip():
                 continue
-            sent = talk.send(client, agent, name, text, thread=thread)
-            if render.is_seen():
-                following.begin(sent)
             player = Player(is_shown=True, is_inset=True)
-            heard = following.beside(partial(talk.hear, client, sent))
-            with _leaving(agent), stopping(partial(command, STOP)), typing.reading():
-                last = player.play(Patience(player.wait).over(heard))
+            with (
+                stopping(partial(command, STOP), at_edge=player.at_edge) as is_told,
+                _leaving(agent, is_told),
+            ):
+                if (sent := _taken(partial(send, text))) is None:
+                    continue
+                heard = following.beside(partial(talk.hear, client, sent))
+                with typing.reading(player.at_edge, is_ahead=following.is_ahead):
+                    last = player.play(Patience(player.wait).over(heard))
             if last.kind == "error":
                 render.note(last.text, tone="bad")
     finally:
         following.close()
-        beside.close()
+        # Otherwise a command is still on its way: it is not cut off.
+        if one_at_a_time.acquire(blocking=False):
+            beside.close()
+
+
+def _taken(send: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """What became of a message; None when a person was told that this one is refused."""
+    try:
+        return send()
+    except IronClawError as error:
+        if not render.is_seen() or error.code not in _REFUSED:
+            raise
+        render.error(error, as_json=False)
+        return None
 
 
 @contextlib.contextmanager
-def _leaving(agent: str) -> Iterator[None]:
-    """Whoever leaves an agent that is at work is told that it goes on."""
+def _leaving(agent: str, is_told: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Whoever leaves an agent that is at work is told that it goes on.
+
+    Args:
+        agent: By name or id.
+        is_told: Whether it was told to stop.
+    """
     try:
         yield
     except KeyboardInterrupt:
         render.note("")
-        render.note(f"The agent goes on with it: `ironclaw chat {agent} /stop` stops it.")
+        if is_told():
+            render.note("The agent was told to stop.")
+        else:
+            render.note(f"The agent goes on with it: `ironclaw chat {agent} /stop` stops it.")
         raise
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _SAID_AT_S: Final = (2.0, 10.0, 30.0)
 _THEN_EVERY_S: Final = 60.0
 """When a silence is spoken of."""
+_TELL_S: Final = 2.0
+"""How long who leaves an agent waits for it to be told to stop."""
 
 
 class Patience:
@@ -83,34 +85,57 @@ def _moments() -> Iterator[float]:
 
 
 @contextlib.contextmanager
-def stopping(stop: Callable[[], object]) -> Iterator[None]:
+def stopping(
+    stop: Callable[[], object], *, at_edge: Callable[[], None]
+) -> Iterator[Callable[[], bool]]:
     """While it is open, a person's Ctrl-C stops the agent; the next one raises KeyboardInterrupt.
 
     Args:
         stop: Has it stopped; what it raises is shown.
+        at_edge: Called when a line on the terminal was ended here, or by whatever ran while we
+            were suspended.
+
+    Yields:
+        Whether the agent was told; waits a moment for it.
     """
     if not render.is_seen():
         # Nobody could press it twice: who runs a script wants it ended.
-        yield
+        yield lambda: False
         return
+    pressed: list[threading.Thread] = []
+    told = threading.Event()
+
+    def is_told() -> bool:
+        return bool(pressed) and told.wait(_TELL_S)
 
     def press(number: int, frame: FrameType | None) -> None:
         del number, frame
         signal.signal(signal.SIGINT, signal.default_int_handler)
         # Not here: we may be in the middle of a write to the terminal.
-        threading.Thread(target=tell, name="stopping").start()
+        pressed.append(threading.Thread(target=tell, name="stopping", daemon=True))
+        pressed[0].start()
 
     def tell() -> None:
-        # The terminal is behind a `^C`.
+        # Before and behind: words may come in between. The terminal is behind a `^C`.
+        at_edge()
         render.note("")
         render.note("stopping the agent; Ctrl-C again leaves", tone="warn")
+        at_edge()
         try:
             stop()
         except IronClawError as error:
             render.note(error.message, tone="bad")
+            at_edge()
+        else:
+            told.set()
 
-    before = signal.signal(signal.SIGINT, press)
+    def resume(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        at_edge()
+
+    before = [signal.signal(signal.SIGINT, press), signal.signal(signal.SIGCONT, resume)]
     try:
-        yield
+        yield is_told
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGCONT, before[1])

@@ -78,6 +78,10 @@ class Player:
             raise AssertionError("hearing ends with a reply or raises")
         return last
 
+    def at_edge(self) -> None:
+        """Something else has ended the line that the agent's words stand on; from any thread."""
+        self._words.at_edge()
+
     def wait(self, seconds: int) -> None:
         """Say that for so long nothing came, where no words stand in the middle of a line."""
         if self._is_shown and not self._pieces and render.is_noted():

@@ -41,13 +41,21 @@ class Typing:
         return self._lines.popleft() if self._lines else ask()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[None]:
-        """Read along while the context is open."""
-        if not render.is_seen():
+    def reading(self, at_edge: Callable[[], None], *, is_ahead: bool = False) -> Iterator[None]:
+        """Read along while the context is open.
+
+        Args:
+            at_edge: Called when a line was typed: its end began another one on the terminal.
+            is_ahead: Whether lines that were typed before wait elsewhere: then the ones that are
+                typed now are left for later, as nothing may overtake them.
+        """
+        if is_ahead or not render.is_seen():
             yield
             return
         ended, end = os.pipe()
-        thread = threading.Thread(target=self._read, args=(ended,), name="typing", daemon=True)
+        thread = threading.Thread(
+            target=self._read, args=(ended, at_edge), name="typing", daemon=True
+        )
         thread.start()
         try:
             yield
@@ -57,12 +65,14 @@ class Typing:
             os.close(ended)
             os.close(end)
 
-    def _read(self, ended: int) -> None:
+    def _read(self, ended: int, at_edge: Callable[[], None]) -> None:
         while True:
             ready, _, _ = select.select([sys.stdin, ended], [], [])
             if ended in ready:
                 return
             line = render.answer()
+            if line is not None:
+                at_edge()
             text = "" if line is None else line.strip()
             if not text.startswith(_COMMAND) or text in self._leave or not self._sent(text):
                 self._lines.append(line)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ironclaw.cli import company, render
+from ironclaw.cli import chat, company, render
 from ironclaw.cli.company import Patience, stopping
 from ironclaw.cli.talk import Spoken
 from ironclaw.core.codes import Code
-from ironclaw.core.errors import HostError
+from ironclaw.core.errors import HostError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,10 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def nothing() -> None:
+    pass
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
@@ -97,25 +101,93 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_ctrl_c_stops_the_agent_and_the_next_one_leaves(noted: list[str]) -> None:
     stopped: list[bool] = []
     before = signal.getsignal(signal.SIGINT)
-    with stopping(lambda: stopped.append(True)):
+    with stopping(lambda: stopped.append(True), at_edge=nothing) as is_told:
+        assert not is_told()
         signal.raise_signal(signal.SIGINT)
         wait_for(lambda: bool(stopped))
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+        assert is_told()
     assert noted == ["", "stopping the agent; Ctrl-C again leaves"]
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_a_stop_that_fails_says_so(noted: list[str]) -> None:
+def test_a_stop_that_fails_says_so(noted: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def stop() -> None:
         raise HostError(Code.UNAVAILABLE, "The house is gone.")
 
-    with stopping(stop):
+    monkeypatch.setattr(company, "_TELL_S", 0.1)
+    with stopping(stop, at_edge=nothing) as is_told:
         signal.raise_signal(signal.SIGINT)
         wait_for(lambda: "The house is gone." in noted)
+        assert not is_told()
+
+
+def test_words_go_on_set_in_behind_what_was_said_of_the_stop_and_behind_a_suspension(
+    noted: list[str],
+) -> None:
+    ended: list[int] = []
+    before = signal.getsignal(signal.SIGCONT)
+    with stopping(lambda: None, at_edge=lambda: ended.append(len(noted))):
+        signal.raise_signal(signal.SIGCONT)
+        assert ended == [0]
+        signal.raise_signal(signal.SIGINT)
+        wait_for(lambda: ended[-1] == 2)
+    assert signal.getsignal(signal.SIGCONT) is before
+
+
+def test_who_leaves_does_not_wait_for_a_house_that_does_not_answer(
+    noted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(company, "_TELL_S", 0.1)
+    answers = threading.Event()
+    began = time.monotonic()
+    with stopping(answers.wait, at_edge=nothing) as is_told:
+        signal.raise_signal(signal.SIGINT)
+        assert not is_told()
+    assert time.monotonic() - began < 5
+    answers.set()
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (True, "The agent was told to stop."),
+        (False, "The agent goes on with it: `ironclaw chat demo /stop` stops it."),
+    ],
+)
+def test_who_leaves_is_told_whether_the_agent_goes_on(
+    noted: list[str], words: str, *, told: bool
+) -> None:
+    with pytest.raises(KeyboardInterrupt), chat._leaving("demo", lambda: told):
+        raise KeyboardInterrupt
+    assert noted == ["", words]
+
+
+def test_a_person_is_told_of_a_message_that_is_refused_and_a_script_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def send() -> dict[str, Any]:
+        raise UserError(Code.TOO_LARGE, "It is long.", hint="Send it in parts.")
+
+    monkeypatch.setattr(render, "is_seen", lambda: True)
+    assert chat._taken(send) is None
+    assert "It is long." in capsys.readouterr().err
+    monkeypatch.setattr(render, "is_seen", lambda: False)
+    with pytest.raises(UserError):
+        chat._taken(send)
+
+
+def test_a_house_that_is_gone_ends_the_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def send() -> dict[str, Any]:
+        raise UserError(Code.NOT_RUNNING, "It is not running.", hint="")
+
+    monkeypatch.setattr(render, "is_seen", lambda: True)
+    with pytest.raises(UserError):
+        chat._taken(send)
 
 
 def test_a_script_that_is_interrupted_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "is_seen", lambda: False)
-    with pytest.raises(KeyboardInterrupt), stopping(lambda: None):
+    with pytest.raises(KeyboardInterrupt), stopping(lambda: None, at_edge=nothing):
         signal.raise_signal(signal.SIGINT)

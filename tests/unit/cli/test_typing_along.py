@@ -55,6 +55,10 @@ def typing(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Typing:
     return Typing(terminal.command, leave=LEAVE)
 
 
+def nothing() -> None:
+    pass
+
+
 def asked() -> str | None:
     return "asked"
 
@@ -71,7 +75,7 @@ def test_a_command_goes_out_while_the_agent_works(
     typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
-    with typing.reading():
+    with typing.reading(nothing):
         terminal.types(b"/stop\n")
         until(typing, terminal, 1)
     assert terminal.sent == ["/stop"]
@@ -82,7 +86,7 @@ def test_other_lines_wait_for_the_end_of_the_turn_in_order(
     typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
-    with typing.reading():
+    with typing.reading(nothing):
         for line in (b"one\n", b"/status\n", b"two \n", b"/quit\n"):
             terminal.types(line)
             time.sleep(0.02)
@@ -95,7 +99,7 @@ def test_the_end_of_input_is_the_end_once_the_turn_is_over(
     typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
-    with typing.reading():
+    with typing.reading(nothing):
         terminal.types(b"\x04")
         until(typing, terminal, 1)
     assert typing.next(asked) is None
@@ -106,7 +110,7 @@ def test_a_command_that_cannot_be_sent_is_tried_again_at_the_prompt(
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
     terminal.refused.append("/stop")
-    with typing.reading():
+    with typing.reading(nothing):
         terminal.types(b"/stop\n")
         until(typing, terminal, 1)
     assert typing.next(asked) == "/stop"
@@ -117,17 +121,42 @@ def test_nothing_is_read_between_two_turns(
 ) -> None:
     monkeypatch.setattr("sys.stdin", terminal.stdin)
     for number in range(3):
-        with typing.reading():
+        with typing.reading(nothing):
             pass
         terminal.types(b"line %d\n" % number)
         assert terminal.stdin.readline() == f"line {number}\n"
     assert terminal.sent == []
 
 
+def test_a_line_that_was_typed_has_ended_the_line_on_the_terminal(
+    typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", terminal.stdin)
+    ended: list[str] = []
+    with typing.reading(lambda: ended.append("line")):
+        terminal.types(b"one\n")
+        until(typing, terminal, 1)
+        assert ended == ["line"]
+        terminal.types(b"\x04")
+        until(typing, terminal, 2)
+    assert ended == ["line"]
+
+
+def test_nothing_overtakes_lines_that_were_typed_before_and_wait(
+    typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", terminal.stdin)
+    with typing.reading(nothing, is_ahead=True):
+        terminal.types(b"later\n")
+        time.sleep(0.05)
+    assert typing.next(asked) == "asked"
+    assert terminal.stdin.readline() == "later\n"
+
+
 def test_a_pipe_is_left_alone(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "is_seen", lambda: False)
     monkeypatch.setattr("sys.stdin", terminal.stdin)
-    with Typing(terminal.command, leave=LEAVE).reading():
+    with Typing(terminal.command, leave=LEAVE).reading(nothing):
         terminal.types(b"/stop\n")
         time.sleep(0.05)
     assert terminal.sent == []
