@@ -105,7 +105,8 @@ class Owner:
     @property
     def is_frozen(self) -> bool:
         """Whether the box is known to stand still, as it has nothing to do."""
-        return self._life is not None and self._life.is_frozen
+        # One that is being ended is not waiting for anything any more.
+        return self.state == "ready" and self._life is not None and self._life.is_frozen
 
     @property
     def has_box(self) -> bool:

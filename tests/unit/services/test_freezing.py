@@ -73,6 +73,18 @@ async def test_its_session_says_so_until_it_goes_on(core: Core):
     assert (core.sessions.boxes, core.sessions.frozen) == (1, 0)
 
 
+async def test_one_that_is_being_ended_is_stopping_and_stands_still_no_more(core: Core):
+    talk = await resting(core)
+    await until(lambda: core.sessions.is_frozen(talk.session))
+
+    stopping = asyncio.ensure_future(core.sessions.stop(talk.session))
+    await asyncio.sleep(0)
+    assert core.sessions.box_state(talk.session) == "stopping"
+    assert not core.sessions.is_frozen(talk.session)
+    assert core.sessions.frozen == 0
+    await stopping
+
+
 async def test_it_goes_on_before_a_message_reaches_it(core: Core):
     talk = await resting(core)
     await core.hear(talk, "two")
