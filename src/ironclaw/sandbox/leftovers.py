@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from ironclaw.sandbox import airlock_group, cgroups
+from ironclaw.sandbox.slotdir import checked_name
 
 _WAIT_S: Final = 5.0
 
@@ -25,10 +26,11 @@ def clear(runtime_dir: Path) -> None:
     killed: list[tuple[int, bytes]] = []
     slots: set[str] = set()
     for file in sorted((runtime_dir / "runsc").glob("*.state")):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        with contextlib.suppress(OSError, ValueError, AttributeError, LookupError, TypeError):
             state = json.loads(file.read_bytes())
             name = str(state["id"]).encode()
-            slots.add(Path(_slot(name).decode()).name)
+            # Neither the group of all boxes nor one above it.
+            slots.add(checked_name(_slot(name).decode()))
             pids = (state.get("sandbox") or {}).get("pid", 0), state.get("goferPid", 0)
             for pid in pids:
                 if isinstance(pid, int) and _is_runsc(pid, name):
