@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import glob
+import os
 import re
 import shutil
 from pathlib import Path
@@ -150,13 +151,12 @@ class Runsc:
     def _starting(self) -> list[int]:
         found = []
         root = f"--root={self._root}".encode()
-        for entry in Path("/proc").iterdir():
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                words = (
-                    (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else ()
-                )
-                if root in words and b"run" in words:
-                    found.append(int(entry.name))
+                words = file.read_bytes().split(b"\0")
+                # Anybody may call themselves so: only our own are waited for.
+                if root in words and b"run" in words and file.stat().st_uid == os.geteuid():
+                    found.append(int(file.parent.name))
         return found
 
     async def delete(self, id_: str) -> Finished:

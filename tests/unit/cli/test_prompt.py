@@ -162,15 +162,16 @@ def test_a_mark_is_not_set(seat: Seat) -> None:
     seat.sees("'before'")
 
 
-def test_who_is_told_to_end_puts_the_terminal_back() -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_told_to_end_puts_the_terminal_back(number: signal.Signals) -> None:
     seat = Seat()
     try:
         before = termios.tcgetattr(seat._hand)
         seat.sees("you>")
         seat.types("half")
         assert termios.tcgetattr(seat._hand) != before
-        seat.process.terminate()
-        assert seat.process.wait(10) == 128 + signal.SIGTERM
+        seat.process.send_signal(number)
+        assert seat.process.wait(10) == 128 + number
         assert termios.tcgetattr(seat._hand) == before
     finally:
         seat.close()
