@@ -25,7 +25,28 @@ MOMENTS_MS = range(4, 260, 16)
 
 
 async def broken_off(subject: RunscSubject) -> dict[str, Any]:
-    """Break launches off at one moment after another, and look at what is left in the end."""
+    """What is left of launches that are broken off, and what would be if nobody waited for it."""
+    found = await _break_off(subject)
+    end = cgroups.end
+    cgroups.end = _end_at_once  # the twin
+    try:
+        twin = await _break_off(subject)
+    finally:
+        cgroups.end = end
+    for slot in twin["slots"]:
+        box = f"{cgroups.PARENT}/{slot}"
+        for path in (box, airlock_group.path_of(box)):
+            await asyncio.to_thread(end, subject.isolator._groups, path)
+    return {**found, "is_usable": subject.isolator._groups.usable, "twin": len(twin["groups"])}
+
+
+def _end_at_once(groups: cgroups.Cgroups, path: str) -> bool:
+    cgroups.remove(groups, path)
+    return True
+
+
+async def _break_off(subject: RunscSubject) -> dict[str, Any]:
+    """Break launches off at one moment after another."""
     isolator, slots, early = subject.isolator, [], 0
     for moment in MOMENTS_MS:
         spec = await prepared(subject)
@@ -39,7 +60,8 @@ async def broken_off(subject: RunscSubject) -> dict[str, Any]:
         slots.append(spec.dir.slot)
     groups = [str(each) for slot in slots for each in _groups(isolator, slot)]
     await asyncio.sleep(0.5)
-    return {"early": early, "groups": groups, "processes": [*map(_processes, slots)]}
+    processes = [*map(_processes, slots)]
+    return {"early": early, "slots": slots, "groups": groups, "processes": processes}
 
 
 async def orphaned(

@@ -29,6 +29,7 @@ def test_launches_that_are_broken_off_leave_nothing(driven: Driven) -> None:
     assert found["early"] > 1
     assert found["groups"] == []
     assert [each for each in found["processes"] if each] == []
+    assert (found["twin"] > 0) == found["is_usable"]
 
 
 def test_a_box_that_a_killed_core_was_starting_is_found_by_the_next_one(driven: Driven) -> None:
