@@ -89,14 +89,24 @@ def _mounts(directories: tuple[Path, ...]) -> frozenset[str]:
 
 
 def _cgroups() -> frozenset[str]:
-    """Cgroups of ours that hold no process: the ones that nobody will take away any more."""
-    found = set()
-    for parent, names, _files in os.walk("/sys/fs/cgroup"):
-        for name in names:
-            path = Path(parent) / name
-            try:
-                if "ironclaw" in name and not (path / "cgroup.procs").read_text():
-                    found.add(f"cgroup {path}")
-            except OSError:
-                continue
-    return frozenset(found)
+    """Groups of boxes with no process in or below them: nobody will take them away any more.
+
+    Those of a house that runs beside us have some, and those that we may not remove are not ours.
+    """
+    tops = Path("/sys/fs/cgroup").glob("**/ironclaw")
+    groups = (group for top in tops for group in (top, *top.glob("**/")))
+    return frozenset(
+        f"cgroup {group}"
+        for group in groups
+        if os.access(group.parent, os.W_OK) and not _is_populated(group)
+    )
+
+
+def _is_populated(group: Path) -> bool:
+    for file in group.glob("**/cgroup.procs"):
+        try:
+            if file.read_text():
+                return True
+        except OSError:
+            continue
+    return False
