@@ -143,7 +143,8 @@ def converse(
 
     def command(text: str) -> None:
         with one_at_a_time:
-            following.begin(talk.send(beside, agent, name, text, thread=thread))
+            sent = talk.send(beside, agent, name, text, thread=thread)
+        following.answer_aside(sent)
 
     def send(text: str) -> dict[str, Any]:
         # Who wants it stopped before it is there is heard after it.
@@ -170,8 +171,12 @@ def converse(
                 if (sent := _taken(partial(send, text))) is None:
                     continue
                 heard = following.beside(partial(talk.hear, client, sent))
-                with typing.reading(player.at_edge, is_ahead=following.is_ahead):
-                    last = player.play(Patience(player.wait).over(heard))
+                patience = Patience(player.wait)
+                with (
+                    following.playing(partial(_between, player, patience)),
+                    typing.reading(player.at_edge, is_ahead=following.is_ahead),
+                ):
+                    last = player.play(patience.over(heard))
             if last.kind == "error":
                 render.note(last.text, tone="bad")
     finally:
@@ -179,6 +184,16 @@ def converse(
         # Otherwise a command is still on its way: it is not cut off.
         if one_at_a_time.acquire(blocking=False):
             beside.close()
+
+
+def _between(player: Player, patience: Patience, show: Callable[[], None]) -> bool:
+    """Show something on lines of its own, while nothing is shown of what is played."""
+
+    def apart() -> None:
+        player.pause()
+        show()
+
+    return patience.aside(apart)
 
 
 def _taken(send: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

@@ -52,13 +52,21 @@ class Patience:
         finally:
             with self._changed:
                 self._is_over, self._since = True, None
-                self._changed.notify()
+                self._changed.notify_all()
             worker.join()
+
+    def aside(self, show: Callable[[], None]) -> bool:
+        """Show something else, from another thread, between what came; False when all has come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_over or self._since is not None)
+            if not self._is_over:
+                show()
+            return not self._is_over
 
     def _mark(self, since: float | None) -> None:
         with self._changed:
             self._since = since
-            self._changed.notify()
+            self._changed.notify_all()
 
     def _watch(self) -> None:
         with self._changed:

@@ -7,10 +7,12 @@ prompt waits for a line, and before the next prompt when it came while a message
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from ironclaw.cli import player, render, talk
@@ -18,7 +20,7 @@ from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from ironclaw.cli.client import Client
     from ironclaw.cli.prompt import Prompt
@@ -38,6 +40,7 @@ _AGAIN_S: Final = 0.1
 _WIDTH: Final = 200
 _PASSING: Final = frozenset({Code.UNAVAILABLE, Code.NOT_RUNNING, Code.RATE_LIMITED})
 """Why a stream may end, to be opened again."""
+Aside = Callable[[Callable[[], None]], object]
 _KEPT: Final = frozenset({"message", "said", "reply", "question", "error"})
 
 
@@ -69,6 +72,9 @@ class Following:
         self._errors: set[int] = set()
         """Errors that were shown here: the next message would tell of them too."""
         self._lost = ""
+        self._commands: set[str] = set()
+        """Messages whose answers nobody waits for, and which are shown while another is played."""
+        self._aside: Aside | None = None
 
     def begin(self, sent: dict[str, Any]) -> None:
         """Follow the chat of a message that was sent, from the first one on."""
@@ -80,6 +86,32 @@ class Following:
                 target=self._follow, args=(sent["chat"], after), name="following", daemon=True
             )
             self._worker.start()
+
+    def answer_aside(self, sent: dict[str, Any]) -> None:
+        """Follow the chat of a command that was sent while a message is played.
+
+        Its answer is shown at once, where `playing` is open, and before the next prompt else.
+        """
+        self.begin(sent)
+        with self._lock:
+            self._commands.add(sent["message"])
+            there = [event for event in self._waiting if self._is_answer(event)]
+        for event in there:
+            self._show_aside(event)
+
+    @contextlib.contextmanager
+    def playing(self, aside: Aside) -> Iterator[None]:
+        """A message is played meanwhile.
+
+        Args:
+            aside: Calls what shows something while nothing of that message is shown; false when
+                it is over.
+        """
+        self._aside = aside
+        try:
+            yield
+        finally:
+            self._aside = None
 
     def close(self) -> None:
         """End it."""
@@ -120,13 +152,27 @@ class Following:
         Raises:
             IronClawError: From `hear`.
         """
+        is_half_said = False
         for one in self._heard(hear):
             with self._lock:
                 if one.kind == "notice" and one.event in self._errors:
                     continue
                 if one.event:
                     self._played.add(one.event)
+                earlier = [] if is_half_said else self._earlier(one.event)
+            yield from earlier
+            is_half_said = is_half_said or one.kind == "progress"
             yield one
+
+    def _earlier(self, number: int) -> list[Spoken]:
+        """What the agent said before that, of another message: it is shown in the same order."""
+        found = []
+        for event in list(self._waiting):
+            if event["id"] < number and event["kind"] in {"said", "reply"}:
+                self._waiting.remove(event)
+                if self._is_news(event):
+                    found.append(talk.spoken(event)._replace(kind="said"))
+        return found
 
     def _heard(self, hear: Callable[[], Iterator[Spoken]]) -> Iterator[Spoken]:
         has_begun = False
@@ -183,11 +229,29 @@ class Following:
         if event["kind"] not in _KEPT or event["thread"] != self._thread:
             return
         with self._lock:
-            if not self._is_asking:
+            is_for_later = not self._is_asking
+            if is_for_later:
                 self._waiting.append(event)
             elif self._is_news(event):
                 with self._prompt.aside():
                     self._show(event)
+        if is_for_later and self._is_answer(event):
+            self._show_aside(event)
+
+    def _is_answer(self, event: dict[str, Any]) -> bool:
+        return event["message"] in self._commands and event["kind"] != "message"
+
+    def _show_aside(self, event: dict[str, Any]) -> None:
+        def show() -> None:
+            with self._lock:
+                is_news = event in self._waiting and self._is_news(event)
+                if is_news:
+                    self._waiting.remove(event)
+            if is_news:
+                self._show(event)
+
+        if (aside := self._aside) is not None:
+            aside(show)
 
     def _lose(self, why: str) -> None:
         with self._lock:

@@ -82,6 +82,10 @@ class Player:
         """Something else has ended the line that the agent's words stand on; from any thread."""
         self._words.at_edge()
 
+    def pause(self) -> None:
+        """Something else is shown now, while nothing that came is."""
+        self._words.pause()
+
     def wait(self, seconds: int) -> None:
         """Say that for so long nothing came, where no words stand in the middle of a line."""
         if self._is_shown and not self._pieces and render.is_noted():

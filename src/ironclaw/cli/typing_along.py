@@ -11,6 +11,7 @@ import os
 import select
 import sys
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _COMMAND: Final = "/"
+GONE_S: Final = 0.01
+"""Ends of input that come sooner one after the other are no keys."""
+LEAVING: Final = "  leaves once the agent has answered; Ctrl-C stops it"
 
 
 class Typing:
@@ -66,18 +70,26 @@ class Typing:
             os.close(end)
 
     def _read(self, ended: int, at_edge: Callable[[], None]) -> None:
+        left = -GONE_S
         while True:
             ready, _, _ = select.select([sys.stdin, ended], [], [])
             if ended in ready:
                 return
             line = render.answer()
-            if line is not None:
+            if line is None:
+                self._lines.append(None)
+                if time.monotonic() - left < GONE_S:
+                    # Not a key that somebody pressed: nobody is there any more.
+                    return
+                left = time.monotonic()
+                render.note("")
+                render.note(LEAVING)
                 at_edge()
-            text = "" if line is None else line.strip()
+                continue
+            at_edge()
+            text = line.strip()
             if not text.startswith(_COMMAND) or text in self._leave or not self._sent(text):
                 self._lines.append(line)
-            if line is None:
-                return
 
     def _sent(self, text: str) -> bool:
         try:

@@ -47,6 +47,12 @@ class Words:
         """Something else has ended the line that words stand on; from any thread."""
         self._is_at_edge = True
 
+    def pause(self) -> None:
+        """Something else is shown now, on lines of its own; what follows goes on set in."""
+        if self._column and not self._is_at_edge:
+            render.line()
+        self._is_at_edge = True
+
     def _made(self, text: str) -> str:
         return self._set_in(text) if self._is_inset else text
 

@@ -309,7 +309,7 @@ def test_a_list_says_how_long_there_is_and_who_asks_by_name(
     head, *rows = cli("change", "list")[1].splitlines()
 
     at = head.index("DECIDE WITHIN")
-    assert {row[at : at + 2] for row in rows} == {"6d"}
+    assert {row[at : at + 2] for row in rows} == {"7d"}
     who = head.index("ASKED BY")
     assert {row[who:].split("  ")[0] for row in rows} == {"the house", "demo"}
     assert agent.id not in "".join(rows)

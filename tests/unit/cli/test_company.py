@@ -90,6 +90,26 @@ def test_what_breaks_off_ends_the_watch(quick: None) -> None:
     assert "patience" not in {thread.name for thread in threading.enumerate()}
 
 
+def test_what_is_shown_aside_comes_between_what_is_shown() -> None:
+    shown: list[str] = []
+    patience = Patience(lambda _seconds: None)
+    aside = threading.Thread(target=patience.aside, args=(lambda: shown.append("aside"),))
+
+    def hear() -> Iterator[Spoken]:
+        yield REPLY
+        wait_for(lambda: not aside.is_alive())
+        yield REPLY
+
+    for _ in patience.over(hear()):
+        if not shown:
+            aside.start()
+            time.sleep(0.05)
+        shown.append("came")
+    assert shown == ["came", "aside", "came"]
+    assert not patience.aside(lambda: shown.append("late"))
+    assert "late" not in shown
+
+
 @pytest.fixture
 def noted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     made: list[str] = []

@@ -243,6 +243,61 @@ def test_a_terminal_shows_what_another_one_caused(cli: Any, house: FakeHouse) ->
             os.close(ours)
 
 
+def test_a_command_is_answered_while_the_agent_is_at_work(house: FakeHouse) -> None:
+    ours, theirs = pty.openpty()
+    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.main", "chat", "demo"]
+    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as person:
+        os.close(theirs)
+        try:
+            read_until(ours, "you>")
+            os.write(ours, b"silent\r")
+            read_until(ours, "at work")
+            os.write(ours, b"/status\n")
+            shown = read_until(ours, "handled: status")
+            os.write(ours, b"/help\n")
+            shown += read_until(ours, "handled: help")
+            assert "you>" not in shown
+            assert shown.count("handled: status") == 1
+        finally:
+            person.kill()
+            os.close(ours)
+
+
+def test_an_answer_aside_waits_for_what_is_being_shown_and_is_not_shown_twice(desk: Desk) -> None:
+    calls: list[str] = []
+
+    def aside(show: Callable[[], None]) -> None:
+        calls.append("aside")
+        show()
+
+    desk.following.begin(SENT)
+    with desk.following.playing(aside):
+        # The answer is there before we know which message it is of.
+        desk.client.events.put(event(7, "All is well.", message="msg_7"))
+        wait_for(lambda: bool(desk.following._waiting))
+        desk.following.answer_aside(SENT | {"event": 6, "message": "msg_7"})
+        desk.client.events.put(event(8, "And so on.", message="msg_7"))
+        desk.take("All is well.", "And so on.")
+    assert calls == ["aside", "aside"]
+    desk.client.events.put(event(9, "Later.", message="msg_7"))
+    wait_for(lambda: bool(desk.following._waiting))
+    desk.types("", until="you> ")
+    assert desk.shown == ["All is well.", "And so on.", "Later.", "you> "]
+
+
+def test_what_was_said_before_a_reply_is_shown_before_it(desk: Desk) -> None:
+    desk.following.begin(SENT)
+    for one in (event(7, "Of the turn before."), event(9, "Of one behind.")):
+        desk.client.events.put(one)
+    wait_for(lambda: len(desk.following._waiting) == 2)
+
+    heard = list(desk.following.beside(lambda: iter([spoken("reply", 8)])))
+
+    assert [(one.kind, one.event) for one in heard] == [("said", 7), ("reply", 8)]
+    desk.types("", until="you> ")
+    assert desk.shown == ["Of one behind.", "you> "]
+
+
 @pytest.fixture
 def one_stream(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The house, made after this, has room for one stream only."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ironclaw.cli import render
-from ironclaw.cli.typing_along import Typing
+from ironclaw.cli.typing_along import LEAVING, Typing
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import HostError
 
@@ -139,7 +140,41 @@ def test_a_line_that_was_typed_has_ended_the_line_on_the_terminal(
         assert ended == ["line"]
         terminal.types(b"\x04")
         until(typing, terminal, 2)
-    assert ended == ["line"]
+    assert ended == ["line", "line"]
+
+
+def test_who_wants_to_leave_is_told_when_and_can_still_stop_the_agent(
+    typing: Typing,
+    terminal: Terminal,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", terminal.stdin)
+    with typing.reading(nothing):
+        terminal.types(b"\x04")
+        until(typing, terminal, 1)
+        time.sleep(0.2)
+        terminal.types(b"\x04")
+        until(typing, terminal, 2)
+        time.sleep(0.2)
+        terminal.types(b"/stop\n")
+        until(typing, terminal, 3)
+    assert terminal.sent == ["/stop"]
+    assert typing.next(asked) is None
+    assert LEAVING in capsys.readouterr().err
+
+
+def test_a_terminal_that_is_gone_is_not_read_for_ever(
+    typing: Typing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open("/dev/null", encoding="utf-8") as nothing_there:  # noqa: PTH123 - always ready
+        monkeypatch.setattr("sys.stdin", nothing_there)
+        with typing.reading(nothing):
+            end = time.monotonic() + 10
+            while "typing" in {thread.name for thread in threading.enumerate()}:
+                assert time.monotonic() < end
+                time.sleep(0.005)
+    assert typing.next(asked) is None
 
 
 def test_nothing_overtakes_lines_that_were_typed_before_and_wait(
