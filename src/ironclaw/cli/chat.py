@@ -243,6 +243,7 @@ def _check_agent(client: Client, agent: str) -> None:
 def _failed(last: Spoken) -> PeerError:
     # A daemon that is newer than this program may have more codes.
     code = Code(last.code) if last.code in set(Code) else Code.BOX_BROKEN
-    # Of a budget the words themselves say what to do.
-    hint = "" if code is Code.RATE_LIMITED else "`ironclaw logs` has what happened."
+    # Of a budget the words themselves say what to do; who stopped it has nothing to look for.
+    is_said = code in {Code.RATE_LIMITED, Code.STOPPED}
+    hint = "" if is_said else "`ironclaw logs` has what happened."
     return PeerError(code, last.text, hint=hint)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import sys
 import threading
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _COMMAND: Final = "/"
+_KEYS: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[@-~])")
+"""What a terminal sends for a key that is no letter (ECMA-48)."""
 GONE_S: Final = 0.01
 """Ends of input that come sooner one after the other are no keys."""
 LEAVING: Final = "  leaves once the agent has answered; Ctrl-C stops it"
@@ -87,6 +90,8 @@ class Typing:
                 at_edge()
                 continue
             at_edge()
+            # There is no editor here: an arrow key is nothing that anybody wants to say.
+            line = _KEYS.sub("", line)
             text = line.strip()
             if not text.startswith(_COMMAND) or text in self._leave or not self._sent(text):
                 self._lines.append(line)

@@ -143,6 +143,16 @@ def test_a_line_that_was_typed_has_ended_the_line_on_the_terminal(
     assert ended == ["line", "line"]
 
 
+def test_keys_that_are_no_letters_are_not_said(
+    typing: Typing, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", terminal.stdin)
+    with typing.reading(nothing):
+        terminal.types(b"tes\x1b[Dt\x1bOA\x1b[1;5C\x1b[200~!\x1b[201~\n")
+        until(typing, terminal, 1)
+    assert typing.next(asked) == "test!"
+
+
 def test_who_wants_to_leave_is_told_when_and_can_still_stop_the_agent(
     typing: Typing,
     terminal: Terminal,
