@@ -149,7 +149,9 @@ def _set_archived(db: apsw.Connection, agent: str, cause: Cause, *, archived: bo
         ).fetchone()
     except apsw.ConstraintError as error:
         raise UserError(
-            Code.CONFLICT, "Its name belongs to another agent by now.", hint=_TAKEN
+            Code.CONFLICT,
+            "Its name belongs to another agent by now.",
+            hint="End that one first: `ironclaw agent archive`.",
         ) from error
     if row is None:
         return False

@@ -184,7 +184,12 @@ class RestoreAgent(Spec, frozen=True, kw_only=True, tag="agent.restore"):
         if not agent.archived:
             raise nothing_to_do("The agent has not ended.")
         if live.named is not None:
-            raise _name_taken(agent.name)
+            raise UserError(
+                Code.CONFLICT,
+                f"There is an agent named {agent.name} already.",
+                hint=f"End that one first: `ironclaw agent archive {agent.name}`; then bring this "
+                f"one back by its id: `ironclaw agent restore {agent.id}`.",
+            )
         _check_room(live)
 
     def before(self, live: Live) -> State:

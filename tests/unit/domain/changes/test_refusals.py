@@ -18,7 +18,8 @@ from tests.unit.domain.changes.world import (
     linked,
 )
 
-from ironclaw.core.errors import IronClawError
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.core.ids import AgentId, ChatId, PrincipalId, WiringId
 from ironclaw.domain.changes.access import (
     GiveRole,
@@ -428,8 +429,14 @@ def test_an_ended_agent_still_loses_people_and_wirings() -> None:
 def test_an_agent_whose_name_is_taken_does_not_come_back() -> None:
     world = World()
     world.change(name="old")
+    spec = RestoreAgent(agent=OLD)
 
-    assert refused(RestoreAgent(agent=OLD), world) == "conflict"
+    with pytest.raises(UserError) as caught:
+        spec.check(world.of(spec))
+
+    assert caught.value.code is Code.CONFLICT
+    assert "`ironclaw agent archive old`" in caught.value.hint
+    assert f"`ironclaw agent restore {OLD}`" in caught.value.hint
 
 
 @pytest.mark.parametrize(("scope", "heard"), [(SenderScope.ALL, "yes"), (SenderScope.KNOWN, "no")])
