@@ -286,7 +286,10 @@ def nearly_spent(budgets: Sequence[Budget], used: Used) -> tuple[Spent, ...]:
 
 
 def raised(budget: Budget) -> int:
-    """The limit that the house proposes when a budget is used up: twice as much."""
+    """The limit that the house proposes when a budget is used up: twice as much.
+
+    Of a small one that would be used up again at once: then it is what is worth a decision.
+    """
     least = {Of.CALLS: 10, Of.TOKENS: 100_000, Of.MONEY: MICROS}[budget.of]
     return min(max(2 * budget.most, least), _MOST_RAISED)
 

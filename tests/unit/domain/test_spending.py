@@ -190,7 +190,8 @@ def test_people_are_told_from_eighty_percent_on(used: int, is_near: bool):
 
 def test_the_proposed_limit_is_twice_as_much_and_something():
     assert raised(Budget(Of.CALLS, Per.DAY, 50)) == 100
-    assert raised(Budget(Of.CALLS, Per.DAY, 0)) == 10
+    assert raised(Budget(Of.CALLS, Per.DAY, 2)) == raised(Budget(Of.CALLS, Per.DAY, 0)) == 10
+    assert raised(Budget(Of.TOKENS, Per.DAY, 10)) == 100_000
     assert raised(Budget(Of.MONEY, Per.DAY, 0)) == 1_000_000
 
 
