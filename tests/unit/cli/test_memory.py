@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from ironclaw.cli import render
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from ironclaw.testing.fake_house import FakeHouse
@@ -63,6 +69,105 @@ def test_foreign_text_cannot_steer_the_terminal(cli: Any, house: FakeHouse) -> N
     house.add_agent("mind")
     house.shelf.topics["odd"] = b"\x1b[2Jgone"
     assert "\x1b" not in cli("memory", "show", "mind", "odd")[1]
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Lets somebody sit at a terminal with an editor that does this to the file."""
+
+    def sit(script: str) -> None:
+        editor = tmp_path / "editor"
+        editor.write_text(f"#!/bin/sh\n{script}\n")
+        editor.chmod(0o700)
+        monkeypatch.setenv("VISUAL", f"{editor} --wait")
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setattr(render, "is_seen", lambda: True)
+
+    return sit
+
+
+def left(place: Path) -> list[str]:
+    """The texts of editors that were not removed."""
+    return [path.read_text() for path in place.glob("ironclaw-*/text.md")]
+
+
+def test_a_topic_is_edited_in_the_persons_own_editor(
+    cli: Any, house: FakeHouse, writes: Callable[[str], None], tmp_path: Path
+) -> None:
+    house.add_agent("mind")
+    writes('test "$1" = --wait && sed -i s/heron/crane/ "$2"')
+    assert cli("memory", "edit", "mind", "birds")[:2] == (0, "edited birds\n")
+    assert house.shelf.topics["birds"] == b"Ada is a crane."
+
+    writes('echo "Ann is kind." > "$2"')
+    assert cli("memory", "edit", "mind", "ann")[:2] == (0, "edited ann\n")
+    assert house.shelf.topics["ann"] == b"Ann is kind.\n"
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("script", ["true", 'echo >> "$2"', 'echo gone > "$2"; exit 1'])
+def test_nothing_is_saved_of_an_editor_that_changed_nothing_or_failed(
+    cli: Any, house: FakeHouse, writes: Callable[[str], None], tmp_path: Path, script: str
+) -> None:
+    house.add_agent("mind")
+    writes(script)
+
+    status, out, err = cli("memory", "edit", "mind", "birds")
+
+    assert (status, out) == (0, "")
+    assert "Nothing was saved" in err
+    assert house.shelf.topics["birds"] == b"Ada is a heron."
+    assert left(tmp_path) == []
+
+
+def test_what_was_written_is_kept_where_the_topic_has_changed_meanwhile(
+    cli: Any, house: FakeHouse, writes: Callable[[str], None], tmp_path: Path
+) -> None:
+    house.add_agent("mind")
+    writes('echo mine > "$2"')
+
+    status, _out, err = cli("memory", "edit", "mind", "birds", "--was", "sha256:" + "0" * 64)
+
+    assert status == 5
+    assert "What you wrote is in" in err
+    assert left(tmp_path) == ["mine\n"]
+
+
+def test_an_editor_is_opened_on_nothing_that_it_could_harm(
+    cli: Any, house: FakeHouse, writes: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.add_agent("mind")
+    writes('echo mine > "$2"')
+    house.shelf.topics["odd"] = b"\x1b[2Jgone"
+    before = dict(house.shelf.topics)
+
+    assert cli("memory", "edit", "nobody", "birds")[0] == 4
+    assert "act on a terminal" in cli("memory", "edit", "mind", "odd")[2]
+    house.shelf.is_whole = False
+    assert "would be lost" in cli("memory", "edit", "mind", "birds")[2]
+    house.shelf.is_whole = True
+    monkeypatch.setenv("VISUAL", "/nowhere/at/all")
+    assert "There is no editor" in cli("memory", "edit", "mind", "birds")[2]
+    monkeypatch.delenv("VISUAL")
+    monkeypatch.delenv("EDITOR", raising=False)
+    assert "Set VISUAL or EDITOR" in cli("memory", "edit", "mind", "birds")[2]
+    assert house.shelf.topics == before
+
+
+def test_without_a_terminal_no_editor_is_opened(
+    cli: Any, house: FakeHouse, writes: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.add_agent("mind")
+    writes('echo mine > "$2"')
+    assert cli("memory", "edit", "mind", "birds", "--json")[0] == 3
+    monkeypatch.setattr(render, "is_seen", lambda: False)
+
+    status, _out, err = cli("memory", "edit", "mind", "birds")
+
+    assert status == 3
+    assert "TEXT is missing" in err
+    assert "@FILE" in err
+    assert house.shelf.topics["birds"] == b"Ada is a heron."
 
 
 def test_a_text_that_cannot_be_read_or_is_no_topic_is_refused(

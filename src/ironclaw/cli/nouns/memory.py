@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 import typer
 
 from ironclaw.cli import render
+from ironclaw.cli.editor import edited
 from ironclaw.cli.nouns.daemon import daemon, done, when
 from ironclaw.cli.nouns.meant import OnlyArgument, session_meant
 from ironclaw.cli.options import AgentArgument, Json
@@ -87,18 +88,36 @@ def memory_edit(
     agent: AgentArgument,
     topic: TopicArgument,
     text: Annotated[
-        str,
-        typer.Argument(metavar="TEXT", help="What it shall be; @FILE for a file, - for the input."),
-    ],
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="What it shall be; @FILE for a file, - for the input. Without it a terminal "
+            "opens $VISUAL or $EDITOR on what is there.",
+        ),
+    ] = None,
     *,
     was: Was = "",
     as_json: Json = False,
 ) -> None:
     """Replace a topic, or make it."""
-    body = {"text": _text(text)} | ({"was": was} if was else {})
-    with daemon() as client:
-        client.call("PUT", "v1", "agents", agent, "memory", topic, body=body)
-    done("edited", topic, as_json=as_json)
+    if text is not None:
+        _put(agent, topic, _text(text), was=was)
+        done("edited", topic, as_json=as_json)
+        return
+    if as_json or not render.is_seen():
+        raise UserError(
+            Code.INVALID,
+            "TEXT is missing, and nobody is at a terminal to write it.",
+            hint="Give TEXT, @FILE for a file, or - for the input; `ironclaw memory show` shows"
+            " what is there.",
+        )
+    found = _present(agent, topic)
+    with edited(found["text"]) as said:
+        if said is None:
+            render.note(f"Nothing was saved: {topic} is as it was.")
+            return
+        _put(agent, topic, _checked(said), was=was or found["digest"])
+    done("edited", topic, as_json=False)
 
 
 @memory_app.command("forget")
@@ -132,6 +151,32 @@ def _say_if_cut(said: dict[str, object]) -> None:
         render.note(_CUT, tone="bad")
 
 
+def _put(agent: str, topic: str, text: str, *, was: str) -> None:
+    body = {"text": text} | ({"was": was} if was else {})
+    with daemon() as client:
+        client.call("PUT", "v1", "agents", agent, "memory", topic, body=body)
+
+
+def _present(agent: str, topic: str) -> dict[str, Any]:
+    """What a topic is now; empty when it is not there. Raises UserError."""
+    with daemon() as client:
+        try:
+            found: dict[str, Any] = client.get("v1", "agents", agent, "memory", topic)
+        except UserError as error:
+            if error.code is not Code.NOT_FOUND:
+                raise
+            # Raises where it is the agent that is not there.
+            client.get("v1", "agents", agent, "memory")
+            return {"text": "", "digest": ""}
+    if not found["whole"]:
+        raise UserError(
+            Code.INVALID,
+            "Not all of it can be shown, and the rest would be lost.",
+            hint="Give the whole new text as TEXT or @FILE.",
+        )
+    return found
+
+
 def _text(argument: str) -> str:
     """The text that an argument names. Raises UserError (`INVALID`)."""
     text = argument
@@ -145,6 +190,11 @@ def _text(argument: str) -> str:
         raise UserError(
             Code.INVALID, f"{argument[1:] or 'The input'} cannot be read.", hint="Give UTF-8 text."
         ) from error
+    return _checked(text)
+
+
+def _checked(text: str) -> str:
+    """The text, if it can be a topic. Raises UserError (`INVALID`)."""
     if not text or len(text) > _MOST_CHARS:
         raise UserError(
             Code.INVALID,
