@@ -85,6 +85,11 @@ class _Stub(TyperCommand):
 class LazyGroup(TyperGroup):
     """Loads a command's module when the command is used, so that `--help` is quick."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        # Among these the library looks for what a mistyped name may have meant.
+        self.commands = {name: _Stub(name, help=row.help) for name, row in COMMANDS.items()}
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the table."""
         del ctx
@@ -96,7 +101,7 @@ class LazyGroup(TyperGroup):
         if row is None:
             return None
         if ctx.invoked_subcommand is None and ctx.params.get("_listing"):
-            return _Stub(cmd_name, help=row.help)
+            return self.commands[cmd_name]
         return load(cmd_name)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

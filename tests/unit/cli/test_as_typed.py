@@ -21,6 +21,8 @@ _LATER = ("--at", "2090-01-31T08:30")
     ("argv", "told"),
     [
         ((*_ADD, "--every", "5"), "`--every` must be at least 60 seconds."),
+        ((*_ADD, "--every", "5s"), "`--every` must be at least 60 seconds."),
+        ((*_ADD, "--every", "often"), "'often' is no time."),
         ((*_ADD, "--every", "900", "--late", "5"), "`--late` must be at least 60 seconds."),
         ((*_ADD, "--every", "900", "--for", "5s"), "`--for` must be at least 60 seconds."),
         ((*_ADD, "--every", "900", "--chat", "x" * 300), "`--chat` must have at most 256 "),

@@ -269,6 +269,30 @@ def test_usage_is_shown_with_what_nobody_could_price(cli: Any, house: FakeHouse)
     assert cli("usage", "--from", "yesterday")[0] == 3
 
 
+def test_usage_takes_the_agent_like_other_commands_or_as_an_option(
+    cli: Any, house: FakeHouse
+) -> None:
+    house.add_agent("clerk")
+
+    assert cli("usage", "clerk") == cli("usage", "--agent", "clerk")
+    assert cli("usage", "nobody")[0] == 4
+    status, _out, err = cli("usage", "clerk", "--agent", "clerk")
+    assert status == 3
+    assert "named twice" in err
+
+
+@pytest.mark.parametrize(
+    ("argv", "meant"), [(("sesion", "list"), "'session'"), (("session", "lst"), "'list'")]
+)
+def test_a_mistyped_command_is_told_what_it_may_have_meant(
+    cli: Any, argv: tuple[str, ...], meant: str
+) -> None:
+    status, _out, err = cli(*argv)
+
+    assert status == 2
+    assert f"Did you mean {meant}" in err
+
+
 def test_one_message_streams_its_reply(cli: Any, house: FakeHouse) -> None:
     status, out, _err = cli("chat", "demo", "hello")
 

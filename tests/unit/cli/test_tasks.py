@@ -44,6 +44,7 @@ def test_a_list_says_when(cli: Any, house: FakeHouse, fields: Any, expected: str
     ("words", "expected"),
     [
         (["--every", "900", "--quiet"], {"every_s": 900, "quiet": True}),
+        (["--every", "15m", "--late", "8h"], {"every_s": 900, "late_s": 28_800}),
         (["--loud", "--misfire", "skip"], {"quiet": False, "misfire": "skip"}),
         (["--late", "600", "--prompt", "other"], {"late_s": 600, "prompt": "other"}),
         (["--cron", "0 8 * * *", "--zone", "Asia/Tokyo"], {"cron": "0 8 * * *",

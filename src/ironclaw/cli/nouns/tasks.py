@@ -11,7 +11,7 @@ from ironclaw.cli import render
 from ironclaw.cli.nouns.changing import ask_for
 from ironclaw.cli.nouns.daemon import daemon, when
 from ironclaw.cli.nouns.places import ChannelOption, ChatOption, place, places
-from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes
+from ironclaw.cli.options import AgentArgument, Despite, For, Json, Reason, Yes, seconds
 from ironclaw.core.clock import SystemClock
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import UserError
@@ -28,15 +28,16 @@ task_app = typer.Typer(
 CronOption = Annotated[str | None, typer.Option(help="Five fields: `30 8 * * mon-fri`.")]
 AtOption = Annotated[str | None, typer.Option(help="Once: 2027-01-31T08:30.")]
 EveryOption = Annotated[
-    int | None, typer.Option(metavar="SECONDS", help="Again and again: at least 60.")
+    str | None,
+    typer.Option(metavar="TIME", help="Again and again: 15m, 8h, or seconds; at least a minute."),
 ]
 LateOption = Annotated[
-    int | None,
-    typer.Option(metavar="SECONDS", help="How late a missed time may be told; a day at first."),
+    str | None,
+    typer.Option(
+        metavar="TIME", help="How late a missed time may be told: 15m, 8h; a day at first."
+    ),
 ]
-_FOR_EXAMPLE: Final = (
-    "For example --cron '30 7 * * mon-fri', --every 3600 or --at 2027-01-31T08:30."
-)
+_FOR_EXAMPLE: Final = "For example --cron '30 7 * * mon-fri', --every 1h or --at 2027-01-31T08:30."
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
 
 
@@ -110,13 +111,13 @@ def task_add(
         "prompt": prompt,
         "cron": cron,
         "zone": zone,
-        "every_s": every,
+        "every_s": seconds(every),
         "at_ms": None if at is None else _moment(at, zone),
         "misfire": misfire,
         "quiet": quiet,
     } | place(agent, channel, chat)
     if late is not None:
-        spec |= {"late_s": late}
+        spec |= {"late_s": seconds(late)}
     ask_for(spec, reason=reason, despite=despite, lasts=lasts, yes=yes, as_json=as_json)
 
 
@@ -162,11 +163,11 @@ def task_update(
     named = where | {
         "prompt": prompt,
         "cron": cron,
-        "every_s": every,
+        "every_s": seconds(every),
         "at_ms": None if at is None else _moment(at, zone or "UTC"),
         "zone": zone,
         "misfire": misfire,
-        "late_s": late,
+        "late_s": seconds(late),
         "quiet": quiet,
     }
     spec: dict[str, str | int] = {"kind": "task.update", "agent": agent, "name": name}
@@ -232,7 +233,7 @@ def task_remove(
     ask_for(spec, reason=reason, despite=despite, yes=yes, as_json=as_json)
 
 
-def _times(cron: str | None, at: str | None, every: int | None) -> int:
+def _times(cron: str | None, at: str | None, every: str | None) -> int:
     """How many options say when: none or one. Raises UserError (`INVALID`)."""
     told = [cron, at, every]
     number = len(told) - told.count(None)

@@ -11,14 +11,19 @@ from ironclaw.cli import render
 from ironclaw.cli.nouns.daemon import daemon
 from ironclaw.cli.nouns.meant import MeantOption, session_meant
 from ironclaw.cli.options import Json
+from ironclaw.core.codes import Code
+from ironclaw.core.errors import UserError
 from ironclaw.domain.spending import Of, amount, money
 
 _TITLES: Final = {"agent": "AGENT", "day": "DAY", "model": "MODEL", "session": "SESSION"}
 
 
 def usage(
+    agent: Annotated[
+        str | None, typer.Argument(metavar="AGENT", help="Only of this agent.")
+    ] = None,
     *,
-    agent: Annotated[str | None, typer.Option(help="Only of this agent.")] = None,
+    only: Annotated[str | None, typer.Option("--agent", help="The same.")] = None,
     session: MeantOption = None,
     by: Annotated[
         Literal["agent", "day", "model", "session"], typer.Option(help="What rows are of.")
@@ -33,9 +38,19 @@ def usage(
     as_json: Json = False,
 ) -> None:
     """Show what agents have used of their models, and how their budgets stand."""
+    if agent is not None and only is not None:
+        raise UserError(
+            Code.INVALID, "The agent is named twice.", hint=f"`ironclaw usage {agent}` is enough."
+        )
     with daemon() as client:
         meant = session_meant(client, session) if session else None
-        asked = {"agent": agent, "session": meant, "by": by, "from": first, "to": last}
+        asked = {
+            "agent": agent if only is None else only,
+            "session": meant,
+            "by": by,
+            "from": first,
+            "to": last,
+        }
         query = urlencode({name: value for name, value in asked.items() if value is not None})
         found = client.get("v1", "usage", query=query)
     if as_json:
