@@ -144,7 +144,9 @@ OF_THE_HOUSE: Final = {
     "principal unlink": _verb("principal unlink test:{new}", *_ASK),
     "wiring strangers": _verb("wiring strangers test room public", *_ASK),
     "wiring delete": _verb("wiring delete {wiring}", "GET /v1/wirings", *_ASK),
-    "grant revoke": _verb("grant revoke {grant} --yes", "POST /v1/grants/{grant}/revoke"),
+    "grant revoke": _verb(
+        "grant revoke {grant} --yes", "GET /v1/grants", "POST /v1/grants/{grant}/revoke"
+    ),
 }
 """Verbs that are not about the agent of a role: what is asked of them is in tests of their own
 (`tests/unit/api`), here it is which requests they make."""

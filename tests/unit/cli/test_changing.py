@@ -12,8 +12,9 @@ import pytest
 import typer
 
 from ironclaw.cli import render
-from ironclaw.cli.nouns import changing
+from ironclaw.cli.nouns import changes, changing
 from ironclaw.config.load import load_settings
+from ironclaw.core.clock import SystemClock
 from ironclaw.core.errors import UserError
 from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.change import Asker
@@ -272,7 +273,10 @@ def test_a_grant_is_listed_and_taken_back(cli: Any, solo: FakeHouse) -> None:
     assert "active" in line
     assert cli("grant", "revoke", grant["id"])[0] == 3
     told = cli("grant", "revoke", grant["id"], "--yes", "--because", "enough")[1]
-    assert told.startswith(f"revoked {grant['id']}")
+    gave, does, revoked = told.splitlines()
+    assert gave == "It gave: demo: give the tool send_message"
+    assert does.startswith("Taking it back does, at once: ")
+    assert revoked.startswith(f"revoked {grant['id']}")
     assert "send_message" not in json.loads(cli("agent", "show", "demo", "--json")[1])["tools"]
     assert cli("grant", "revoke", grant["id"], "--yes")[0] == 5
     shown = cli("change", "show", grant["change"])[1]
@@ -313,6 +317,19 @@ def test_a_list_says_how_long_there_is_and_who_asks_by_name(
     who = head.index("ASKED BY")
     assert {row[who:].split("  ")[0] for row in rows} == {"the house", "demo"}
     assert agent.id not in "".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "expected"),
+    [(7 * 86_400 - 1, "7d"), (6.4 * 86_400, "6d"), (86_400 - 1, "24h"), (90, "2m"), (0, "0s")],
+)
+def test_the_time_left_is_told_to_the_nearest(
+    left_s: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SystemClock, "now_ms", lambda _self: 1_000_000)
+    change = {"expires_ms": 1_000_000 + int(left_s * 1000)}
+
+    assert changes._left({"status": "pending", "change": change}) == expected
 
 
 def test_asking_twice_says_that_it_was_asked_for(cli: Any, house: FakeHouse) -> None:

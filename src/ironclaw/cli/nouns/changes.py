@@ -103,12 +103,12 @@ def _status(row: dict[str, Any]) -> str:
 
 
 def _left(row: dict[str, Any]) -> str:
-    """How long it can still be decided on: `6d`, `5h`, `12m`."""
+    """How long it can still be decided on, to the nearest: `7d`, `5h`, `12m`."""
     if row["status"] != "pending":
         return "-"
     left_s = max(0, row["change"]["expires_ms"] - SystemClock().now_ms()) // 1000
     unit, size = next((one for one in _UNITS if left_s >= one[1]), ("s", 1))
-    return f"{left_s // size}{unit}"
+    return f"{(left_s + size // 2) // size}{unit}"
 
 
 @change_app.command("show")

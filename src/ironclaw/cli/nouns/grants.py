@@ -60,7 +60,10 @@ def grant_revoke(
     *,
     because: Because = "",
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Take it back without being asked.")
+        bool,
+        typer.Option(
+            "--yes", "-y", help="Take it back without being asked; what that does is shown."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -68,12 +71,15 @@ def grant_revoke(
     with daemon() as client:
         if not yes:
             _check_seen(as_json=as_json)
+        if not as_json:
             found = client.get("v1", "grants", query=urlencode({"state": "active"}))["grants"]
             known = next((one for one in found if one["grant"]["id"] == grant), None)
             # Of one that is not there, or cannot be taken back, the gateway says why.
-            if known is not None and known["way_back"] and not _agreed(known):
-                render.note(f"Nothing was taken back: {grant} stays.")
-                return
+            if known is not None and known["way_back"]:
+                _show(known)
+                if not yes and not _agreed():
+                    render.note(f"Nothing was taken back: {grant} stays.")
+                    return
         view = client.call("POST", "v1", "grants", grant, "revoke", body={"words": because})
     if as_json:
         render.data(view)
@@ -81,10 +87,14 @@ def grant_revoke(
     render.line(f"revoked {grant}: {view['title']}")
 
 
-def _agreed(view: dict[str, Any]) -> bool:
-    """Whether a person wants what taking it back does."""
+def _show(view: dict[str, Any]) -> None:
+    """Show what a grant gave, and what taking it back does."""
     render.line(f"It gave: {view['title']}")
     render.line(f"Taking it back does, at once: {view['way_back']}", tone="warn")
+
+
+def _agreed() -> bool:
+    """Whether a person wants what they were shown."""
     return (render.ask("Take it back? [y/N] ") or "").strip().lower() in {"y", "yes"}
 
 
