@@ -43,7 +43,7 @@ def trouble_with(words: list[str]) -> str | None:
         case ["./run", "test", *paths]:
             absent = [path for path in paths if not (ROOT / path.split("::")[0]).exists()]
             return f"no such path: {absent}" if absent else None
-        case ["./run", "demo" | "system" | "requirements" | "COMMAND", *_]:
+        case ["sleep", _] | ["./run", "demo" | "system" | "requirements" | "COMMAND", *_]:
             return None
         case ["./run", "ironclaw", *rest] | ["ironclaw", *rest]:
             return trouble_with_command(rest)

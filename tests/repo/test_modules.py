@@ -25,6 +25,7 @@ MAY_START_PROGRAMS = (
     "src/ironclaw/airlock/starter.py",  # the zygote, before there is anything hostile to parse
     "src/ironclaw/models/host/starter.py",  # the one process that holds provider keys
     "src/ironclaw/cli/house.py",  # becomes the keeper, for `up --foreground`
+    "src/ironclaw/cli/editor.py",  # the editor that a person has named, at their terminal
     "src/ironclaw/prove/probe/",  # runs in a box, and tries to
 )
 MAY_PRINT = (
