@@ -56,10 +56,12 @@ class Telling:
     async def tell_asker(self, row: Row, text: str) -> None:
         """Say something in the conversation that a change was asked for in; durable, once.
 
-        Nothing for a change that a person asked for. Raises HostError.
+        Nothing for a change that a person, or the house, asked for. Raises HostError.
         """
-        session = row.change.asker.session
-        if session is not None:
+        asker = row.change.asker
+        session = asker.session
+        # The house names the session that used a budget up: no agent asked there.
+        if asker.is_agent and session is not None:
             await self.say(session, text, key=_key(row))
 
     async def say(self, session: SessionId, text: str, *, key: str) -> None:

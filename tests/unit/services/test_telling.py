@@ -21,6 +21,7 @@ from ironclaw.domain.change import Asker, Change, Grant, Row, Status
 from ironclaw.domain.changes.base import Topic
 from ironclaw.domain.changes.persona import SetPersona
 from ironclaw.domain.model import Message, MessageStatus
+from ironclaw.domain.principals import house_principal
 from ironclaw.domain.routing import Accepted
 from ironclaw.services.hub import Hub
 from ironclaw.services.telling import Telling
@@ -130,6 +131,13 @@ async def test_a_person_is_told_by_other_ways() -> None:
     one = Teller()
     await one.telling.tell_asker(row(BY_PERSON), "It was approved.")
     assert one.kept.said == {}
+
+
+async def test_an_agent_hears_nothing_of_what_the_house_asked_for_in_its_conversation() -> None:
+    one = Teller()
+    house = Asker(principal=house_principal(AGENT), session=SESSION)
+    await one.telling.tell_asker(row(house), "It was approved.")
+    assert (one.kept.said, one.woken) == ({}, [])
 
 
 async def test_where_nobody_is_left_to_tell_it_is_quiet() -> None:

@@ -224,7 +224,7 @@ class Tell(Protocol):
         """Say something in the conversation that a change was asked for in; durable, once.
 
         The agent has it as context of its next turn, its people see it in the chat. Nothing for a
-        change that a person asked for.
+        change that a person, or the house, asked for.
         """
         ...
 
