@@ -64,8 +64,9 @@ def check_request(loaded: Loaded, change: Change, actor: Actor | None) -> None:
     try:
         spec.check(live)
     except UserError as error:
-        if error.hint == NOTHING_TO_DO and is_lent(loaded, change):
-            raise so_for_a_time(error.message) from error
+        lent = loaded.lent
+        if error.hint == NOTHING_TO_DO and lent is not None and is_lent(loaded, change):
+            raise so_for_a_time(error.message, lent) from error
         raise
     if change.grant_s is not None:
         _check_end(spec, live)

@@ -130,6 +130,8 @@ class Told(NamedTuple):
     """Whether its asker may decide on it because there is no other owner."""
     people: int = 1
     """How many different persons must say yes."""
+    not_yet: str = ""
+    """Why it cannot be approved as things are, and what would help; names may be in it."""
 
 
 def render(change: Change, told: Told) -> Card:
@@ -295,6 +297,8 @@ def _asker(change: Change, told: Told) -> str:
 
 
 def _notices(change: Change, told: Told) -> Iterator[str]:
+    if told.not_yet:
+        yield f"It cannot be approved as things are. {name(told.not_yet, Findings())}"
     if told.before != told.after:
         yield _BEARINGS[told.bearing]
     yield from change.spec.notices()
@@ -313,7 +317,8 @@ def _notices(change: Change, told: Told) -> Iterator[str]:
     if change.despite is not None:
         denied = quoted(change.despite, Findings())
         yield f"The same was denied before ({denied}); the asker knows that, and asks again."
-    if told.before == told.after:
+    # What is so for a time only would be so for longer.
+    if told.before == told.after and not told.not_yet:
         yield "Nothing would be different afterwards from what is there now."
 
 

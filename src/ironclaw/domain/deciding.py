@@ -25,7 +25,7 @@ from ironclaw.domain.change import (
 from ironclaw.domain.changes.base import Topic
 from ironclaw.domain.gateway import Write, entry, row_of
 from ironclaw.domain.model import Role
-from ironclaw.domain.overtaking import is_lent, overtaken, overtaken_by, so_for_a_time
+from ironclaw.domain.overtaking import not_yet, overtaken
 from ironclaw.domain.policy import Proof, needed
 from ironclaw.domain.principals import API_CHANNEL, channel_of
 from ironclaw.domain.rights import RIGHTS, Actor, Right, rights
@@ -206,9 +206,11 @@ def decided(
     """Keep somebody's word; it is approved when enough persons said yes to the same thing.
 
     What has nothing left to do ends instead, whatever they say and saw: no word was needed for it.
+    What could not be applied as things are is not approved, and goes on waiting.
 
     Raises:
-        UserError: `CONFLICT`: decided already, or what was seen is not what is; `INVALID`.
+        UserError: `CONFLICT`: decided already, what was seen is not what is, or a yes could not be
+            carried out; `INVALID`.
         PolicyError: `FORBIDDEN`: not theirs to decide.
     """
     row = row_of(loaded)
@@ -224,11 +226,15 @@ def decided(
         raise PolicyError(
             Code.FORBIDDEN, reason, hint=f"`ironclaw change show {row.change.id}` says who can."
         )
-    # 3. There is something left to decide on.
+    # 3. There is something left to decide on, and a yes could be carried out.
     if (over := overtaken(loaded)).status is not None:
         return over
-    if approve and is_lent(loaded, row.change) and overtaken_by(spec, live) is not None:
-        raise so_for_a_time("What it asks for is so already.")
+    if approve and (waits := not_yet(loaded, row.change)) is not None:
+        raise UserError(
+            Code.CONFLICT,
+            f"It cannot be approved as things are. {waits.why}",
+            hint=f"{waits.way} Or say no to it: `ironclaw reject {row.change.id}`.".lstrip(),
+        )
     # 4. What they saw is what is, and what was asked for.
     state = state_version(spec.before(live))
     if row.hash != hash_of(row.change) or tuple(seen) != (row.hash, state, CARD_VERSION):

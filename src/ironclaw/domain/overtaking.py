@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 from ironclaw.core.codes import Code
 from ironclaw.core.errors import IronClawError, UserError
 from ironclaw.domain.audit import AuditEvent
+from ironclaw.domain.card_text import moment
 from ironclaw.domain.change import Status
 from ironclaw.domain.gateway import Write, entry, row_of
 
 if TYPE_CHECKING:
-    from ironclaw.domain.change import Change
+    from ironclaw.domain.change import Change, Grant
     from ironclaw.domain.changes.base import Live, Spec
     from ironclaw.domain.gateway import Loaded
 
@@ -29,6 +30,14 @@ class Overtaken(NamedTuple):
     why: Literal["come_true", "gone"]
     words: str
     """The same in sentences; they may have names in them."""
+
+
+class NotYet(NamedTuple):
+    """Why a request has to wait though somebody may decide on it, in sentences."""
+
+    why: str
+    way: str
+    """What would help; empty when nobody knows."""
 
 
 def overtaken_by(spec: Spec, live: Live) -> Overtaken | None:
@@ -60,14 +69,42 @@ def is_lent(loaded: Loaded, change: Change) -> bool:
     )
 
 
-def so_for_a_time(how: str) -> UserError:
+def so_for_a_time(how: str, lent: Grant) -> UserError:
     """What is asked for is so by now, as `how` says, and ends by itself: nothing to do yet."""
     return UserError(
         Code.CONFLICT,
         f"{how} But only for a time.",
-        hint="Come back when that has ended, or take it back first: `ironclaw grant list` shows "
-        "until when it is.",
+        hint=f"It is so {_until(lent)}. Come back when that has ended{_or_taken_back(lent)}.",
     )
+
+
+def not_yet(loaded: Loaded, change: Change) -> NotYet | None:
+    """Why a change that waits could not be applied as things are; None when it could be.
+
+    For one that is not overtaken: its refusal may pass.
+    """
+    spec, live, lent = change.spec, loaded.live, loaded.lent
+    try:
+        spec.check(live)
+    except IronClawError as error:
+        refusal = error
+    else:
+        return None
+    if lent is not None and is_lent(loaded, change) and overtaken_by(spec, live) is not None:
+        return NotYet(
+            f"It is so already for a time: {_until(lent)}.",
+            f"It can be approved once that has ended{_or_taken_back(lent)}.",
+        )
+    return NotYet(refusal.message, refusal.hint or "")
+
+
+def _until(lent: Grant) -> str:
+    ends = "it ends by itself" if lent.expires_ms is None else f"until {moment(lent.expires_ms)}"
+    return f"{ends}, by the grant {lent.id}"
+
+
+def _or_taken_back(lent: Grant) -> str:
+    return f" or was taken back: `ironclaw grant revoke {lent.id}`" if lent.revocable else ""
 
 
 def overtaken(loaded: Loaded) -> Write:

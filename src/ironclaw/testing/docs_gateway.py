@@ -58,6 +58,9 @@ _FLOW: Final = """\
       it, and nobody has to decide on it. What might still do something goes on waiting: what has
       come true in part, or for less long than is asked, or is about an agent that has ended and can
       be brought back. What is so for less long can be denied then, and approved when that is over.
+    - **What could not be applied as things are is not approved.** A request about an agent that
+      has ended, for example: list and card say why, a yes is refused with the reason and what
+      would help (`conflict`), and it goes on waiting. It can be denied.
     - **Running boxes follow.** Persona, tools and destinations are told to the running box, the
       socket of host tools appears and goes; limits and shared directories need a fresh box, in
       which the conversation goes on where it was.

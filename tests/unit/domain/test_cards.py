@@ -384,6 +384,7 @@ def test_what_it_does_to_rights_is_said(bearing: Bearing) -> None:
         (TOLD._replace(people=2), {}, "approval of 2 different people"),
         (TOLD, {"despite": ChangeId("chg_no")}, 'denied before ("chg_no")'),
         (TOLD._replace(after={}), {}, "Nothing would be different"),
+        (TOLD._replace(not_yet="It has ended."), {}, "cannot be approved as things are. It has"),
     ],
 )
 def test_what_else_matters_is_said(told: Told, more: dict[str, object], words: str) -> None:
@@ -395,6 +396,12 @@ def test_what_changes_nothing_is_not_said_to_take_anything_away() -> None:
     for bearing in Bearing:
         told = TOLD._replace(after={}, bearing=bearing)
         assert not any(words in said(told) for words in ("takes away", "It widens", "It alters"))
+
+
+def test_what_is_so_for_a_time_is_not_said_to_make_no_difference() -> None:
+    words = said(TOLD._replace(after={}, not_yet="It is so already for a time\u202e."))
+    assert "Nothing would be different" not in words
+    assert "for a time\\u202e." in words
 
 
 def test_what_does_not_apply_is_not_said() -> None:

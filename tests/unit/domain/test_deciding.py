@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tests.unit.domain.changes.world import ANN, BOB, CAL, DESK, OLD, OWNER_TOO, PEER, World
 from tests.unit.domain.stepping import AGENT, Gateway, by_token
 
+from ironclaw.core.codes import Code
 from ironclaw.core.errors import PolicyError, UserError
 from ironclaw.core.ids import PrincipalId
 from ironclaw.domain.change import Asker, Status
@@ -214,6 +215,30 @@ def test_a_decision_is_used_once() -> None:
         with pytest.raises(UserError) as caught:
             gateway.decide(who)
         assert caught.value.code == "conflict"
+
+
+def test_what_could_not_be_applied_as_things_are_is_not_approved_and_waits() -> None:
+    gateway = Gateway()
+    gateway.ask(SetTools(agent=BOB, add=("write_file",)))
+    gateway.world.change(archived=True)
+
+    with pytest.raises(UserError, match=r"as things are. The agent .* has ended") as caught:
+        gateway.decide(ANN)
+
+    assert caught.value.code is Code.CONFLICT
+    assert f"ironclaw agent restore {BOB}" in str(caught.value.hint)
+    assert f"ironclaw reject {gateway.kept.change.id}" in str(caught.value.hint)
+    assert (gateway.kept.status, gateway.kept.decisions) == (Status.PENDING, ())
+    gateway.world.change(archived=False)
+    assert gateway.decide(ANN).status is Status.APPROVED
+
+
+def test_and_can_be_denied() -> None:
+    gateway = Gateway()
+    gateway.ask(SetTools(agent=BOB, add=("write_file",)))
+    gateway.world.change(archived=True)
+
+    assert gateway.decide(ANN, approve=False).status is Status.DENIED
 
 
 def test_too_late_is_too_late() -> None:

@@ -229,8 +229,9 @@ def rest() -> Gateway:
 def test_a_rest_of_an_hour_ends_no_request_for_one_without_an_end(rest: Gateway) -> None:
     assert overtaken(rest.told()) == Write()
 
-    with pytest.raises(UserError, match="But only for a time"):
+    with pytest.raises(UserError, match=r"for a time: until .*, by the grant grn_hour") as caught:
         rest.decide(ANN)
+    assert "`ironclaw grant revoke grn_hour`" in str(caught.value.hint)
     assert rest.decide(ANN, approve=False).status is Status.DENIED
 
 

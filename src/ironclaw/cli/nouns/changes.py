@@ -83,6 +83,12 @@ def change_list(
     )
     if any(_status(view["row"]) == _OVERDUE for view in found["changes"]):
         render.note(f"{_OVERDUE}: it waits for longer than `ironclaw policy show` says it should.")
+    stuck: dict[str, list[str]] = {}
+    for view in found["changes"]:
+        if view["not_yet"]:
+            stuck.setdefault(view["not_yet"], []).append(view["row"]["change"]["id"])
+    for why, names in stuck.items():
+        render.note(f"Not to be approved as things are: {', '.join(names)}. {why}", tone="warn")
 
 
 def _asker(view: dict[str, Any]) -> str:

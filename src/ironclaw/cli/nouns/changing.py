@@ -87,7 +87,7 @@ def tell_so(error: UserError, *, as_json: bool) -> None:
 
 def _settle(client: Client, view: dict[str, Any], *, yes: bool, as_json: bool) -> dict[str, Any]:
     """Decide on one's own request, where that is allowed; it stays pending otherwise."""
-    if not yes and (as_json or not render.is_seen()):
+    if not yes and (as_json or view["not_yet"] or not render.is_seen()):
         return view
     name = view["row"]["change"]["id"]
     back = f"`ironclaw change withdraw {name}` takes it back."
@@ -209,6 +209,13 @@ def _ended(row: dict[str, Any]) -> str:
 
 def _say_who(view: dict[str, Any]) -> None:
     name = view["row"]["change"]["id"]
+    if view["not_yet"]:
+        no = f" `ironclaw reject {name}` says no to it." if view["may_decide"] else ""
+        render.note(
+            f"It cannot be approved as things are. {view['not_yet']} {view['way_on']}{no}",
+            tone="warn",
+        )
+        return
     if view["may_decide"]:
         render.note(f"Yours to decide: `ironclaw approve {name}` or `ironclaw reject {name}`.")
         return

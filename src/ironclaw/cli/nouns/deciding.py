@@ -43,8 +43,8 @@ def _check_way(change: str, *, yes: bool, as_json: bool) -> None:
     )
 
 
-def _check_open(view: dict[str, Any]) -> None:
-    """Raises UserError (`CONFLICT`) for a change that waits for nobody, PolicyError."""
+def _check_open(view: dict[str, Any], *, approve: bool) -> None:
+    """Refuse what nobody can answer so now. Raises UserError (`CONFLICT`), PolicyError."""
     row = view["row"]
     name = row["change"]["id"]
     if row["status"] != "pending":
@@ -59,17 +59,24 @@ def _check_open(view: dict[str, Any]) -> None:
             view["why_not"] or "It is not yours to decide.",
             hint=f"It needs: {' or '.join(view['deciders'])}. `ironclaw me` shows who you are.",
         )
+    if approve and view["not_yet"]:
+        raise UserError(
+            Code.CONFLICT,
+            f"{name} cannot be approved as things are. {view['not_yet']}",
+            hint=f"{view['way_on']} Or say no to it: `ironclaw reject {name}`.".lstrip(),
+        )
 
 
 def _decide(change: str, *, approve: bool, yes: bool, because: str, as_json: bool) -> None:
-    _check_way(change, yes=yes, as_json=as_json)
     with daemon() as client:
         view = client.get("v1", "changes", change)
         if approve and view["row"]["status"] == "overtaken":
             # What they would say yes to is so, or can never be: no failure of theirs.
             tell(view, as_json=as_json)
             return
-        _check_open(view)
+        _check_open(view, approve=approve)
+        # Last: where nothing is left to decide, nobody has to be there to see it.
+        _check_way(change, yes=yes, as_json=as_json)
         if not as_json:
             show_card(view)
         question = "Approve this? [y/N] " if approve else "Reject this? [y/N] "

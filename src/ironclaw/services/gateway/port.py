@@ -45,6 +45,10 @@ class ChangeView(msgspec.Struct, frozen=True, kw_only=True):
     """Whether whoever asks may decide on it now."""
     why_not: str = ""
     """Why they may not, in words."""
+    not_yet: str = ""
+    """Why nobody can approve it as things are, though it waits, and can be denied; in words."""
+    way_on: str = ""
+    """What would help then, in words."""
     deciders: tuple[Role, ...] = ()
     """Whose decision it needs: each of these roles is enough to give all that it gives."""
     people: int = 1
@@ -177,7 +181,8 @@ class Gateway(Protocol):
         One that has come true meanwhile, or whose subject is gone, ends as overtaken: no error.
 
         Raises:
-            UserError: `NOT_FOUND`; `CONFLICT`: decided already, or what was seen is not what is.
+            UserError: `NOT_FOUND`; `CONFLICT`: decided already, what was seen is not what is, or a
+                yes could not be carried out as things are (it goes on waiting).
             PolicyError: `FORBIDDEN`: not theirs to decide; the message says why.
         """
         ...

@@ -23,6 +23,7 @@ from ironclaw.domain.deciding import (
     is_own,
     lacks,
 )
+from ironclaw.domain.overtaking import NotYet, not_yet
 from ironclaw.domain.policy import needed
 from ironclaw.domain.revoking import is_left, way_back
 from ironclaw.domain.rights import Right, rights
@@ -126,6 +127,7 @@ class Views:
         if loaded is None:
             loaded = await self.load(row, actor)
         why_not = "" if actor is None else hindrance(loaded, row, actor)
+        waits = not_yet(loaded, change) if row.status is Status.PENDING else None
         agent_name = await self.name_of(change.spec.agent_id)
         asker_name = await self.name_of(change.asker.agent)
         try:
@@ -135,6 +137,7 @@ class Views:
                 row=row,
                 asker_name=asker_name,
                 agent_name=agent_name,
+                waits=waits,
                 rendering=self._rendered.render,
             )
         except IronClawError as error:
@@ -144,6 +147,9 @@ class Views:
         policy = loaded.live.policy
         said = approvals(loaded, card.state) if row.status is Status.PENDING else ()
         may_decide = actor is not None and not why_not
+        buttons: tuple[Button, ...] = ()
+        if actor is not None:
+            buttons = _buttons(row, loaded, actor, may_decide=may_decide, waits=waits is not None)
         return ChangeView(
             row=row,
             card=card,
@@ -152,7 +158,9 @@ class Views:
             deciders=deciding_roles(policy, change.spec),
             people=needed(policy, change.spec).people,
             approvals=len(said),
-            buttons=() if actor is None else _buttons(row, loaded, actor, may_decide=may_decide),
+            not_yet="" if waits is None else waits.why,
+            way_on="" if waits is None else waits.way,
+            buttons=buttons,
             agent_name=agent_name,
             asker_name=asker_name,
             link=f"/changes/{change.id}",
@@ -204,6 +212,7 @@ def card_of(
     row: Row | None = None,
     asker_name: str = "",
     agent_name: str = "",
+    waits: NotYet | None = None,
     rendering: Callable[[Change, Told], Card] = render,
 ) -> Card:
     """Render a change against the state that was loaded, or against the one that it changed.
@@ -214,6 +223,7 @@ def card_of(
         row: Where it is; None for one that is only being asked for.
         asker_name: Of the agent that asks.
         agent_name: Of the agent that it is about.
+        waits: Why it cannot be approved as things are.
         rendering: Makes it.
 
     Raises:
@@ -233,6 +243,7 @@ def card_of(
         and not change.asker.is_house(spec),
         only_owner=spec.topic is Topic.POLICY and is_only_owner(live, loaded.asker_person),
         people=needed(live.policy, spec).people,
+        not_yet="" if waits is None else f"{waits.why} {waits.way}".rstrip(),
     )
     return rendering(change, told)
 
@@ -254,14 +265,16 @@ def _without_look(row: Row, error: IronClawError, agent_name: str) -> Card:
     )
 
 
-def _buttons(row: Row, loaded: Loaded, actor: Actor, *, may_decide: bool) -> tuple[Button, ...]:
+def _buttons(
+    row: Row, loaded: Loaded, actor: Actor, *, may_decide: bool, waits: bool
+) -> tuple[Button, ...]:
     spec = row.change.spec
     may_rule = not lacks(loaded, spec, actor)
     may_take_back = not lacks(loaded, spec, actor, gives=False)
     held = rights(loaded.standings, spec.agent_id) & actor.limit
     actions: list[Action] = []
     if may_decide:
-        actions += ["approve", "deny"]
+        actions += ["deny"] if waits else ["approve", "deny"]
     if row.status in {Status.PENDING, Status.FAILED} and (
         may_rule or (is_own(loaded) and Right.REQUEST in actor.limit)
     ):

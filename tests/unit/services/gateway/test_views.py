@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from ironclaw.core.errors import UserError
 from ironclaw.core.ids import PrincipalId
+from ironclaw.domain.change import Status
 from ironclaw.domain.changes.access import GiveRole
 from ironclaw.domain.changes.tools import SetTools
 from ironclaw.domain.model import Role
@@ -41,6 +44,38 @@ async def test_the_buttons_of_a_request_are_those_that_work(
     assert pressed(view) == actions
     assert view.may_decide == ("approve" in actions)
     assert bool(view.why_not) != view.may_decide
+
+
+async def test_a_request_about_an_agent_that_has_ended_says_so_and_has_no_yes(desk: Desk) -> None:
+    asked = await desk.ask(WRITE)
+    desk.setting.agents[AGENT] = msgspec.structs.replace(desk.agent, archived=True)
+
+    (view,) = await desk.gateway.changes(actor=person("ann"))
+
+    assert pressed(view) == ["deny", "withdraw"]
+    assert view.not_yet == "The agent helper has ended."
+    assert f"ironclaw agent restore {AGENT}" in view.way_on
+    assert any(view.not_yet in notice for notice in view.card.notices)
+    with pytest.raises(UserError, match="has ended"):
+        await desk.approve(asked, "ann")
+    assert (await desk.store.row(asked.row.change.id)).status is Status.PENDING
+
+
+async def test_a_request_for_what_is_so_for_a_time_says_until_when_and_by_what(desk: Desk) -> None:
+    asked = await desk.ask(WRITE)
+    lent = await desk.approve(await desk.ask(WRITE, "ann", grant_s=60), "amy")
+    assert lent.row.grant is not None
+
+    view = await desk.gateway.show(asked.row.change.id, actor=person("bob"))
+
+    assert "approve" not in pressed(view)
+    said = "\n".join(view.card.notices)
+    assert "It is so already for a time: until 20" in said
+    assert f"or was taken back: `ironclaw grant revoke {lent.row.grant.id}`" in said
+    assert "Nothing would be different" not in said
+    await desk.gateway.revoke(lent.row.grant.id, actor=person("amy"))
+    view = await desk.gateway.show(asked.row.change.id, actor=person("bob"))
+    assert (view.not_yet, "approve" in pressed(view)) == ("", True)
 
 
 async def test_a_token_takes_buttons_away(desk: Desk) -> None:
