@@ -116,7 +116,8 @@ def add_change(db: apsw.Connection, write: Write, *, now_ms: int) -> int:
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *_columns(change), change.asker.session, body.decode(), write.hash,
-            fingerprint_of(change.spec), msgspec.json.encode(sorted(write.atoms)).decode(),
+            fingerprint_of(change.spec, change.grant_s),
+            msgspec.json.encode(sorted(write.atoms)).decode(),
             change.created_ms, change.expires_ms, now_ms,
         ),
     )  # fmt: skip
@@ -189,9 +190,11 @@ def count_pending(db: apsw.Connection, asker: PrincipalId) -> int:
     return int(count)
 
 
-def find_twin(db: apsw.Connection, spec: Spec, asker: PrincipalId) -> Row | None:
-    """An open change of the same asker with the same spec."""
-    row = db.execute(_TWIN, (fingerprint_of(spec), asker)).fetchone()
+def find_twin(
+    db: apsw.Connection, spec: Spec, asker: PrincipalId, *, grant_s: int | None
+) -> Row | None:
+    """An open change of the same asker with the same spec, for as long."""
+    row = db.execute(_TWIN, (fingerprint_of(spec, grant_s), asker)).fetchone()
     return None if row is None else load_row(db, row[0])
 
 
@@ -260,9 +263,13 @@ def set_denials_aside(db: apsw.Connection, number: int) -> None:
         db.execute("DELETE FROM denied_atom WHERE atom = ?", (atom,))
 
 
-def fingerprint_of(spec: Spec) -> str:
-    """What two changes have in common that ask for the same."""
-    return hashlib.sha256(msgspec.json.encode(spec, order="sorted")).hexdigest()
+def fingerprint_of(spec: Spec, grant_s: int | None) -> str:
+    """What two changes have in common that ask for the same.
+
+    For how long is a part of it: a yes to eight hours is none to what has no end.
+    """
+    lasting = b"" if grant_s is None else b"\n%d" % grant_s
+    return hashlib.sha256(msgspec.json.encode(spec, order="sorted") + lasting).hexdigest()
 
 
 def _atoms(db: apsw.Connection, number: int) -> tuple[str, list[str]]:

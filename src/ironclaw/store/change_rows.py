@@ -68,6 +68,7 @@ class ChangeRows(SessionRows, StandingRows):
                 actor=None if asker.is_agent else asker.principal,
                 house=house,
                 directory=directory,
+                grant_s=change.grant_s,
             )
             write = step(loaded)
             if write.change is not None:

@@ -118,6 +118,7 @@ def load(
     actor: PrincipalId | None,
     house: House,
     directory: HostDir | None,
+    grant_s: int | None = None,
 ) -> Loaded:
     """What a step for a spec is told.
 
@@ -128,6 +129,7 @@ def load(
         actor: Who acts; None when nobody does, or an agent.
         house: What does not change, and the time.
         directory: What is at the path that the spec needs.
+        grant_s: For how long it is asked for, where that counts: for its twin.
     """
     now = live.load(db, spec.needs(), house=house, directory=directory)
     person = None if asker is None or asker.startswith(_AGENT) else asker
@@ -139,7 +141,7 @@ def load(
         asker_person=None if person is None else person_of(db, person),
         asker_standings=() if person is None else standings_of(db, person),
         pending=0 if asker is None else record.count_pending(db, asker),
-        twin=None if asker is None else record.find_twin(db, spec, asker),
+        twin=None if asker is None else record.find_twin(db, spec, asker, grant_s=grant_s),
         denial=record.find_denial(db, spec, since_ms=since_ms),
         lent=record.find_lent(db, spec),
     )

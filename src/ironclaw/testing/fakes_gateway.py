@@ -60,7 +60,9 @@ class MemoryChanges:
     ) -> Written:
         """Run a step for a change that is not there yet."""
         await self._turn()
-        loaded = self._load(change.spec, change.asker.principal, None, house, directory)
+        loaded = self._load(
+            change.spec, change.asker.principal, None, house, directory, grant_s=change.grant_s
+        )
         asker = None if change.asker.is_agent else change.asker.principal
         loaded = self._acted(loaded, asker)
         write = step(loaded)
@@ -253,6 +255,8 @@ class MemoryChanges:
         row: Row | None,
         house: House,
         directory: HostDir | None,
+        *,
+        grant_s: int | None = None,
     ) -> Loaded:
         setting = self.setting
         mine = [one for one in self._rows.values() if one.change.asker.principal == asker]
@@ -275,7 +279,13 @@ class MemoryChanges:
             },
             pending=len(waiting),
             twin=next(
-                (one for one in mine if one.status in OPEN and one.change.spec == spec), None
+                (
+                    one
+                    for one in mine
+                    if one.status in OPEN
+                    and (one.change.spec, one.change.grant_s) == (spec, grant_s)
+                ),
+                None,
             ),
             denial=self._denial(spec),
             lent=self._lent(spec),

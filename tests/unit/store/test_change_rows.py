@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -674,6 +675,24 @@ async def test_the_same_wish_of_the_same_asker_is_its_twin_while_it_is_open(
     assert again.row.change == change
     await desk.move(change, Status.WITHDRAWN)
     assert (await look(desk, change)).twin is None
+
+
+async def test_a_wish_for_another_time_has_no_twin(desk: Desk, agent: Agent):
+    change = wish(tools(agent.id))
+    await desk.ask(change)
+    seen: list[bool] = []
+
+    def step(loaded: Loaded) -> Write:
+        seen.append(loaded.twin is not None)
+        return Write()
+
+    for grant_s in (None, 3600):
+        with contextlib.suppress(ValueError):
+            await desk.registry.request(
+                msgspec.structs.replace(wish(tools(agent.id)), grant_s=grant_s),
+                step, house=HOUSE, directory=None,
+            )  # fmt: skip
+    assert seen == [True, False]
 
 
 def test_the_index_of_twins_is_over_what_is_open():

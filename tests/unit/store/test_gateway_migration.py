@@ -137,7 +137,7 @@ QUESTIONS = [
         "of an asker", lambda db: list(change_lists.newest(db, "asker", ["api:7"], [*Status], 50))
     ),
     Question("pending", lambda db: change_record.count_pending(db, ANN)),
-    Question("twin", lambda db: change_record.find_twin(db, SPEC, ANN)),
+    Question("twin", lambda db: change_record.find_twin(db, SPEC, ANN, grant_s=None)),
     Question("denial", lambda db: change_record.find_denial(db, SPEC, since_ms=0)),
     Question("lent", lambda db: change_record.find_lent(db, SPEC)),
     Question("by id", lambda db: change_record.number_of(db, ChangeId("chg_7"))),

@@ -65,6 +65,15 @@ async def test_the_same_wish_again_is_the_same_change(desk: Desk) -> None:
     assert [one.is_twin for one in (first, again, other)] == [False, True, False]
 
 
+async def test_the_same_wish_for_another_time_is_another_change(desk: Desk) -> None:
+    """Else a yes to what shall end would be one to what shall not."""
+    for_good = await desk.ask(KIND)
+    for_hours = await desk.ask(KIND, grant_s=8 * 3600)
+    again = await desk.ask(KIND, grant_s=8 * 3600)
+    assert [one.is_twin for one in (for_good, for_hours, again)] == [False, False, True]
+    assert for_hours.row.change.grant_s == 8 * 3600
+
+
 async def test_a_denial_that_is_not_is_not_set_aside_by_a_repeat(desk: Desk) -> None:
     await desk.ask(KIND)
     with pytest.raises(UserError) as caught:
