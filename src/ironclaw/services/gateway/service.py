@@ -24,8 +24,6 @@ from ironclaw.domain import applying, asking, deciding, overtaking, revoking
 from ironclaw.domain.acting import acting
 from ironclaw.domain.audit import CORE, By, Via
 from ironclaw.domain.change import OPEN, Change, as_kept, canonical
-from ironclaw.domain.changes.destinations import AddDestination
-from ironclaw.domain.gateway import row_of
 from ironclaw.domain.principals import HOUSE_CHANNEL, channel_of
 from ironclaw.domain.rights import Right
 from ironclaw.services.gateway.applier import Applier
@@ -71,8 +69,6 @@ RETOLD: Final = 64
 """Newest events whose askers are told again at a start, for the case that they were not: more
 than can happen between an event and the word about it."""
 
-_WAY: Final = str(AddDestination.__struct_config__.tag)
-"""The kind whose grants may be ways to other agents."""
 
 _log = get_logger("gateway")
 
@@ -100,8 +96,7 @@ class GatewayService:
         self._clock = parts.clock
         self._tasks = parts.tasks
         self._names = parts.names
-        self._looks = parts.looks
-        self._sight = Sight(parts.store)
+        self._sight = Sight(parts.store, parts.looks)
         self._flood = Flood(parts.clock)
         self._views = Views(store=parts.store, looks=parts.looks, names=parts.names)
         self._feed = Feed(parts.store, self._event)
@@ -255,7 +250,7 @@ class GatewayService:
 
     async def revoke(self, grant: GrantId, *, actor: Actor, words: str = "") -> GrantView:
         """Take back what a change gave; in force, also in running boxes, on return."""
-        row, far = await self._given(grant, actor)
+        row, far = await self._sight.grant(grant, actor)
         by = _by(actor)
         step = functools.partial(revoking.revoked, actor=actor, words=words, by=by)
         work = self._steps.end(grant, row, step, actor=actor, by=by)
@@ -306,8 +301,9 @@ class GatewayService:
         if agents is None:
             return views
         shown = {view.grant.id for view in views}
+        ways = await self._sight.ways(actor, about, limit=MAX_LISTED)
         return views + [
-            view for view in await self._far_grants(actor, about) if view.grant.id not in shown
+            await self._views.far_grant(grant, far) for grant, far in ways if grant.id not in shown
         ]
 
     async def waiting_changes(self) -> Waiting:
@@ -346,42 +342,6 @@ class GatewayService:
         except IronClawError as error:
             _log.error("request_not_ended", change=row.change.id, code=error.code)
         return await self._views.view(row, actor)
-
-    async def _given(self, grant: GrantId, actor: Actor) -> tuple[Row, AgentId | None]:
-        """The change that gave something, and whom of theirs it reaches if that is all they see.
-
-        Raises:
-            UserError: `NOT_FOUND`.
-        """
-        try:
-            loaded = await self._store.look_at_grant(grant, house=self._looks.house())
-        except UserError as error:
-            raise no_grant(grant) from error
-        row = row_of(loaded)
-        if await self._sight.may_look(row, actor):
-            return row, None
-        far = revoking.reached(loaded)
-        if far is None or Right.DECIDE not in await self._sight.rights(actor, far):
-            raise no_grant(grant)
-        return row, far
-
-    async def _far_grants(self, actor: Actor, about: AgentId | None) -> list[GrantView]:
-        """Ways of other agents to those that the actor decides for, or to one of them alone."""
-        mine = await self._sight.anywhere(actor, Right.DECIDE)
-        if mine == frozenset():
-            return []
-        found = await self._store.grants(agents=None, ended=False, limit=MAX_LISTED, kind=_WAY)
-        views = []
-        for grant, row in found:
-            if row.change.spec.needs().peer is None:
-                continue
-            far = revoking.reached(
-                await self._store.look_at_grant(grant.id, house=self._looks.house())
-            )
-            is_theirs = far is not None and (mine is None or far in mine)
-            if far is not None and is_theirs and about in {None, far}:
-                views.append(await self._views.far_grant(grant, far))
-        return views
 
     async def _due(self, due: Due) -> None:
         """Carry out what is due. Raises IronClawError."""
