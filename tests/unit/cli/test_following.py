@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import queue
@@ -220,50 +221,36 @@ def wait_for(is_so: Callable[[], bool]) -> None:
 
 def test_a_terminal_shows_what_another_one_caused(cli: Any, house: FakeHouse) -> None:
     """The whole of it: a person at a terminal, the API, and somebody else in the same chat."""
-    ours, theirs = pty.openpty()
-    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.main", "chat", "demo"]
-    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as person:
-        os.close(theirs)
-        try:
-            read_until(ours, "you>")
-            os.write(ours, b"first\r")
-            assert read_until(ours, "you>", behind="echo: first").count("echo: first") == 1
-            assert cli("chat", "demo", "elsewhere")[0] == 0
-            late = read_until(ours, "you>", behind="echo: elsewhere")
-            assert "cli: elsewhere" in late
-            assert "first" not in late
-            os.write(ours, b"second\r")
-            said = read_until(ours, "you>", behind="echo: second")
-            assert said.count("echo: second") == 1
-            assert "elsewhere" not in said
-            os.write(ours, b"/quit\r")
-            assert person.wait(10) == 0
-        finally:
-            person.kill()
-            os.close(ours)
+    with conversation() as (ours, person):
+        read_until(ours, "you>")
+        os.write(ours, b"first\r")
+        assert read_until(ours, "you>", behind="echo: first").count("echo: first") == 1
+        assert cli("chat", "demo", "elsewhere")[0] == 0
+        late = read_until(ours, "you>", behind="echo: elsewhere")
+        assert "cli: elsewhere" in late
+        assert "first" not in late
+        os.write(ours, b"second\r")
+        said = read_until(ours, "you>", behind="echo: second")
+        assert said.count("echo: second") == 1
+        assert "elsewhere" not in said
+        os.write(ours, b"/quit\r")
+        assert person.wait(10) == 0
 
 
 def test_a_command_is_answered_while_the_agent_is_at_work(house: FakeHouse) -> None:
-    ours, theirs = pty.openpty()
-    argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.main", "chat", "demo"]
-    with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as person:
-        os.close(theirs)
-        try:
-            read_until(ours, "you>")
-            os.write(ours, b"silent\r")
-            read_until(ours, "at work")
-            os.write(ours, b"/status\n")
-            shown = read_until(ours, "handled: status")
-            os.write(ours, b"/help\n")
-            shown += read_until(ours, "handled: help")
-            assert "you>" not in shown
-            assert shown.count("handled: status") == 1
-        finally:
-            person.kill()
-            os.close(ours)
+    with conversation() as (ours, _):
+        read_until(ours, "you>")
+        os.write(ours, b"silent\r")
+        read_until(ours, "at work")
+        os.write(ours, b"/status\n")
+        shown = read_until(ours, "handled: status")
+        os.write(ours, b"/help\n")
+        shown += read_until(ours, "handled: help")
+        assert "you>" not in shown
+        assert shown.count("handled: status") == 1
 
 
-def test_an_answer_aside_waits_for_what_is_being_shown_and_is_not_shown_twice(desk: Desk) -> None:
+def test_an_answer_to_a_command_is_shown_aside_and_once(desk: Desk) -> None:
     calls: list[str] = []
 
     def aside(show: Callable[[], None]) -> None:
@@ -307,22 +294,29 @@ def one_stream(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_conversation_goes_on_where_there_is_no_room_for_two_streams(
     cli: Any, one_stream: None, house: FakeHouse
 ) -> None:
+    with conversation() as (ours, person):
+        read_until(ours, "you>")
+        told = 0
+        for word in ("first", "second", "third"):
+            # Long enough for the other stream to be opened, and to be in the way.
+            time.sleep(1.5)
+            os.write(ours, word.encode() + b"\r")
+            shown = read_until(ours, "you>", behind=f"echo: {word}")
+            told += shown.count("What comes later is not shown")
+        assert told == 1
+        os.write(ours, b"/quit\r")
+        assert person.wait(10) == 0
+
+
+@contextlib.contextmanager
+def conversation() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """A person at a real terminal who talks to the agent: their hand on it, and the program."""
     ours, theirs = pty.openpty()
     argv = [sys.executable, "-s", "-P", "-m", "ironclaw.cli.main", "chat", "demo"]
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs) as person:
         os.close(theirs)
         try:
-            read_until(ours, "you>")
-            told = 0
-            for word in ("first", "second", "third"):
-                # Long enough for the other stream to be opened, and to be in the way.
-                time.sleep(1.5)
-                os.write(ours, word.encode() + b"\r")
-                shown = read_until(ours, "you>", behind=f"echo: {word}")
-                told += shown.count("What comes later is not shown")
-            assert told == 1
-            os.write(ours, b"/quit\r")
-            assert person.wait(10) == 0
+            yield ours, person
         finally:
             person.kill()
             os.close(ours)

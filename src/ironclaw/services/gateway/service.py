@@ -69,7 +69,6 @@ RETOLD: Final = 64
 """Newest events whose askers are told again at a start, for the case that they were not: more
 than can happen between an event and the word about it."""
 
-
 _log = get_logger("gateway")
 
 
